@@ -1,0 +1,104 @@
+// Process-wide matters: errors, generators, determinism, versions; and single-tensor calls that tch lacks.
+#include "guard.h"
+#include <ATen/Context.h>
+#include <ATen/Version.h>
+#include <c10/core/GradMode.h>
+#include <torch/headeronly/version.h>
+
+static_assert(TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR == 13,
+              "catena-native is written for libtorch 2.13");
+
+static thread_local std::string last_error;
+
+int catena_classify_current_exception() noexcept {
+  try {
+    throw;
+  } catch (const c10::OutOfMemoryError& e) {
+    last_error = e.what_without_backtrace();
+    return 4;
+  } catch (const c10::NotImplementedError& e) {
+    last_error = e.what_without_backtrace();
+    return 5;
+  } catch (const c10::Error& e) {
+    last_error = e.what_without_backtrace();
+    return 1;
+  } catch (const std::exception& e) {
+    last_error = e.what();
+    return 1;
+  } catch (...) {
+    last_error = "a C++ exception of unknown type";
+    return 9;
+  }
+}
+
+API const char* catena_last_error() { return last_error.c_str(); }
+
+// Only tests call this: one exception of each kind.
+API int catena_throw(int kind) {
+  return guard([&] {
+    if (kind == 0) TORCH_CHECK(false, "a libtorch error");
+    if (kind == 1) throw std::runtime_error("a standard error");
+    if (kind == 2) throw 42;
+    if (kind == 3) C10_THROW_ERROR(OutOfMemoryError, "out of memory");
+    if (kind == 4) C10_THROW_ERROR(NotImplementedError, "not implemented");
+  });
+}
+
+API const char* catena_libtorch_version() { return TORCH_VERSION; }
+
+API int catena_cpu_capability(const char** out) {
+  return guard([&] {
+    static const std::string capability = at::get_cpu_capability();
+    *out = capability.c_str();
+  });
+}
+
+API int catena_set_deterministic(int enabled, int warn_only) {
+  return guard([&] { at::globalContext().setDeterministicAlgorithms(enabled, warn_only); });
+}
+API int catena_deterministic(int* enabled, int* warn_only) {
+  return guard([&] {
+    *enabled = at::globalContext().deterministicAlgorithms();
+    *warn_only = at::globalContext().deterministicAlgorithmsWarnOnly();
+  });
+}
+
+static at::Generator generator(int device_type, int index) {
+  auto type = static_cast<at::DeviceType>(device_type);
+  return at::globalContext().defaultGenerator(at::Device(type, type == at::kCPU ? -1 : index));
+}
+API int catena_generator_state(int device_type, int index, Tensor** out) {
+  return guard([&] {
+    auto g = generator(device_type, index);
+    std::lock_guard<std::mutex> lock(g.mutex());
+    *out = new Tensor(g.get_state());
+  });
+}
+API int catena_set_generator_state(int device_type, int index, Tensor* state) {
+  return guard([&] {
+    auto g = generator(device_type, index);
+    std::lock_guard<std::mutex> lock(g.mutex());
+    g.set_state(*state);
+  });
+}
+
+API int catena_copy(Tensor* destination, Tensor* source, int non_blocking) {
+  return guard([&] {
+    c10::NoGradGuard no_grad;
+    destination->copy_(*source, non_blocking);
+  });
+}
+
+// Two handles of one tensor have the same identity, whatever its data pointer is (empty tensors have none).
+API size_t catena_identity(Tensor* t) { return reinterpret_cast<size_t>(t->unsafeGetTensorImpl()); }
+
+API int catena_set_grad(Tensor* t, Tensor* grad) {
+  return guard([&] {
+    if (grad != nullptr) {
+      TORCH_CHECK(grad->sizes() == t->sizes(), "a gradient of shape ", grad->sizes(), " for a tensor of shape ", t->sizes());
+      TORCH_CHECK(grad->scalar_type() == t->scalar_type() && grad->device() == t->device(),
+                  "a gradient must have its tensor's dtype and device");
+    }
+    t->mutable_grad() = grad == nullptr ? Tensor() : *grad;
+  });
+}

@@ -1,0 +1,118 @@
+// Gradients of many parameters in one call: clear, scale, norm, clip.
+#include "gradients.h"
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_div.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+std::vector<size_t> with_gradient(const std::vector<Tensor>& params) {
+  std::vector<size_t> positions;
+  positions.reserve(params.size());
+  for (size_t i = 0; i < params.size(); i++)
+    if (params[i].grad().defined()) positions.push_back(i);
+  return positions;
+}
+
+Tensor dense_gradient(const Tensor& param) {
+  const Tensor& grad = param.grad();
+  TORCH_CHECK(grad.layout() == at::kStrided, "a sparse gradient: only dense ones are supported");
+  TORCH_CHECK(param.is_non_overlapping_and_dense(), "a parameter whose memory overlaps or has holes can't be optimized");
+  if (grad.strides() == param.strides()) return grad;
+  Tensor dense = at::empty_like(param);
+  dense.copy_(grad);
+  return dense;
+}
+
+void advance(std::vector<Tensor>& steps) {
+  if (steps.empty()) return;
+  if (steps[0].is_cpu()) {
+    for (Tensor& step : steps) *step.mutable_data_ptr<float>() += 1;
+  } else {
+    at::_foreach_add_(steps, 1);
+  }
+}
+
+API int catena_list_new(Tensor* const* tensors, size_t n, TensorList** out) {
+  return guard([&] {
+    auto list = std::make_unique<TensorList>();
+    list->tensors.reserve(n);
+    for (size_t i = 0; i < n; i++) list->tensors.push_back(*tensors[i]);
+    *out = list.release();
+  });
+}
+API void catena_list_free(TensorList* list) {
+  guard([&] { delete list; });
+}
+
+API int catena_zero_grad(TensorList* params) {
+  return guard([&] {
+    for (Tensor& p : params->tensors)
+      if (p.grad().defined()) p.mutable_grad() = Tensor();
+  });
+}
+
+API int catena_divide_gradients(TensorList* params, double divisor) {
+  return guard([&] {
+    c10::NoGradGuard no_grad;
+    by_device_and_dtype(params->tensors, with_gradient(params->tensors), [&](const std::vector<size_t>& at_) {
+      std::vector<Tensor> grads;
+      for (size_t i : at_) grads.push_back(params->tensors[i].grad());
+      at::_foreach_div_(grads, at::Scalar(divisor));
+    });
+  });
+}
+
+// The norm of the norms, in the list's order; a scalar on the first gradient's device. Zero without any gradient.
+static Tensor total_norm(const std::vector<Tensor>& grads, double ord) {
+  if (grads.empty()) return at::zeros({}, at::kFloat);
+  // by device and dtype, as torch.nn.utils.get_total_norm does: one call each, stacked in the list's order
+  std::vector<size_t> all(grads.size());
+  for (size_t i = 0; i < all.size(); i++) all[i] = i;
+  std::vector<Tensor> norms(grads.size());
+  by_device_and_dtype(grads, all, [&](const std::vector<size_t>& at_) {
+    auto some = at::_foreach_norm(pick(grads, at_), ord);
+    for (size_t i = 0; i < at_.size(); i++) norms[at_[i]] = some[i];
+  });
+  for (Tensor& n : norms) n = n.to(grads[0].device());
+  return at::linalg_vector_norm(at::stack(norms), ord);
+}
+static std::vector<Tensor> gradients_of(TensorList* params) {
+  std::vector<Tensor> grads;
+  for (size_t i : with_gradient(params->tensors)) grads.push_back(params->tensors[i].grad());
+  return grads;
+}
+
+API int catena_gradient_norm(TensorList* params, double ord, Tensor** out) {
+  return guard([&] {
+    c10::NoGradGuard no_grad;
+    *out = new Tensor(total_norm(gradients_of(params), ord));
+  });
+}
+
+// torch.nn.utils.clip_grad_norm_: the factor is computed on the device, so nothing waits for it.
+API int catena_clip_grad_norm(TensorList* params, double max_norm, double ord, Tensor** out) {
+  return guard([&] {
+    c10::NoGradGuard no_grad;
+    auto grads = gradients_of(params);
+    Tensor norm = total_norm(grads, ord);
+    Tensor factor = at::clamp(max_norm / (norm + 1e-6), std::nullopt, 1.0);
+    for (Tensor& g : grads) g.mul_(factor.to(g.device()));
+    *out = new Tensor(std::move(norm));
+  });
+}
+
+// `loss.backward(inputs=…)`: gradients are added for these parameters only; those that need none are passed over.
+API int catena_backward(Tensor* loss, TensorList* params) {
+  return guard([&] {
+    std::vector<Tensor> inputs;
+    for (const Tensor& p : params->tensors)
+      if (p.requires_grad()) inputs.push_back(p);
+    TORCH_CHECK(!inputs.empty(), "none of the parameters requires a gradient");
+    loss->backward({}, /*retain_graph=*/false, /*create_graph=*/false, inputs);
+  });
+}

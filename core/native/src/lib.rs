@@ -1,0 +1,21 @@
+//! What catena needs of libtorch and [`tch`] lacks, as safe functions over a small C++ shim.
+//!
+//! This is the only crate of catena with `unsafe` in it. Every call returns an [`Error`] where
+//! libtorch throws; its text ends before libtorch's stack frames.
+//!
+//! * [`TensorList`]: tensors handed over once, used at every step; its methods work on their gradients
+//! * [`optim`]: one optimizer step in one call, with libtorch's fused kernels where it has them
+//! * [`generator`]: the state of torch's random generators
+//! * [`context`]: deterministic algorithms, the processor's capability, versions
+//! * [`tensor`]: single-tensor calls
+
+pub mod context;
+mod error;
+mod ffi;
+pub mod generator;
+mod list;
+pub mod optim;
+pub mod tensor;
+
+pub use error::{Error, Result};
+pub use list::TensorList;

@@ -1,0 +1,139 @@
+//! Tensors handed over once and used at every step.
+use tch::Tensor;
+
+use crate::error::{Error, Result, check};
+use crate::ffi::{self, CList, CTensor};
+use crate::tensor::{owned, pointer};
+
+/// Tensors in an order that stays: the parameters of an optimizer's group, or one kind of its state.
+///
+/// The list shares its tensors with whoever made them, as [`Tensor::shallow_clone`] does, and keeps them alive.
+/// Methods that speak of gradients pass over tensors that have none, as torch's optimizers do.
+pub struct TensorList {
+    raw: *mut CList,
+    tensors: Vec<Tensor>,
+}
+
+impl std::fmt::Debug for TensorList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.tensors.iter().map(Tensor::size)).finish()
+    }
+}
+
+// SAFETY: the C++ list only holds `at::Tensor` handles, whose reference counts are atomic; `tch::Tensor` is `Send`
+// for the same reason. Nothing here is shared between threads (`TensorList` is not `Sync`).
+unsafe impl Send for TensorList {}
+
+impl Drop for TensorList {
+    fn drop(&mut self) {
+        // SAFETY: made by `catena_list_new`, freed once.
+        unsafe { ffi::catena_list_free(self.raw) }
+    }
+}
+
+impl TensorList {
+    /// A list of these tensors, in this order.
+    pub fn new(tensors: &[Tensor]) -> Result<Self> {
+        let tensors: Vec<Tensor> = tensors.iter().map(Tensor::shallow_clone).collect();
+        if tensors.iter().any(|t| !t.defined()) {
+            return Err(Error::Argument("an undefined tensor can't be in a list".into()));
+        }
+        let pointers: Vec<CTensor> = tensors.iter().map(pointer).collect();
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: `pointers` holds live tensors; the shim copies their handles.
+        check(unsafe { ffi::catena_list_new(pointers.as_ptr(), pointers.len(), &mut raw) })?;
+        Ok(Self { raw, tensors })
+    }
+
+    /// The tensors, in the list's order.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    pub(crate) fn raw(&self) -> *mut CList {
+        self.raw
+    }
+
+    /// Sets every gradient to none: the memory is given back, and an optimizer passes the parameter over.
+    pub fn zero_grad(&self) -> Result<()> {
+        // SAFETY: `raw` is live.
+        check(unsafe { ffi::catena_zero_grad(self.raw) })
+    }
+
+    /// Runs the backward pass of `loss` (a scalar), adding gradients to these tensors and to no others.
+    ///
+    /// Source: `loss.backward(inputs=…)`. Tensors that need no gradient are passed over.
+    pub fn backward(&self, loss: &Tensor) -> Result<()> {
+        // SAFETY: a live tensor and a live list.
+        check(unsafe { ffi::catena_backward(crate::tensor::pointer(loss), self.raw) })
+    }
+
+    /// Divides every gradient by `divisor`, in place.
+    pub fn divide_gradients(&self, divisor: f64) -> Result<()> {
+        // SAFETY: `raw` is live.
+        check(unsafe { ffi::catena_divide_gradients(self.raw, divisor) })
+    }
+
+    /// The `ord`-norm of all gradients together: a scalar tensor on their device; 0 if there are none.
+    pub fn gradient_norm(&self, ord: f64) -> Result<Tensor> {
+        // SAFETY: `raw` is live; the shim fills `out` with a tensor of ours.
+        owned(|out| unsafe { ffi::catena_gradient_norm(self.raw, ord, out) })
+    }
+
+    /// Scales the gradients so that their `ord`-norm is at most `max_norm`, and gives the norm before that.
+    ///
+    /// Source: `torch.nn.utils.clip_grad_norm_`. Nothing waits for the device.
+    pub fn clip_grad_norm(&self, max_norm: f64, ord: f64) -> Result<Tensor> {
+        // SAFETY: `raw` is live; the shim fills `out` with a tensor of ours.
+        owned(|out| unsafe { ffi::catena_clip_grad_norm(self.raw, max_norm, ord, out) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::tensor::set_grad;
+
+    fn with_gradients(grads: &[Option<f64>]) -> TensorList {
+        let tensors: Vec<Tensor> = grads
+            .iter()
+            .map(|grad| {
+                let t = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+                let grad = grad.map(|g| Tensor::full([2], g, (Kind::Float, Device::Cpu)));
+                set_grad(&t, grad.as_ref()).unwrap();
+                t
+            })
+            .collect();
+        TensorList::new(&tensors).unwrap()
+    }
+
+    #[test]
+    fn the_norm_passes_over_tensors_without_a_gradient() {
+        let list = with_gradients(&[Some(3.0), None, Some(4.0)]);
+        let norm = f64::try_from(list.gradient_norm(2.0).unwrap()).unwrap();
+        assert!((norm - 50f64.sqrt()).abs() < 1e-6, "{norm}");
+        assert_eq!(f64::try_from(with_gradients(&[None]).gradient_norm(2.0).unwrap()).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn clipping_scales_down_and_never_up() {
+        let list = with_gradients(&[Some(3.0), None, Some(4.0)]);
+        let norm = list.clip_grad_norm(1.0, 2.0).unwrap();
+        assert!((f64::try_from(norm).unwrap() - 50f64.sqrt()).abs() < 1e-6);
+        assert!((f64::try_from(list.gradient_norm(2.0).unwrap()).unwrap() - 1.0).abs() < 1e-5);
+        let small = with_gradients(&[Some(0.5)]);
+        let _norm = small.clip_grad_norm(10.0, 2.0).unwrap();
+        assert_eq!(small.tensors()[0].grad().double_value(&[0]), 0.5);
+    }
+
+    #[test]
+    fn zero_grad_sets_to_none_and_divide_divides() {
+        let list = with_gradients(&[Some(3.0), None]);
+        list.divide_gradients(2.0).unwrap();
+        assert_eq!(list.tensors()[0].grad().double_value(&[1]), 1.5);
+        list.zero_grad().unwrap();
+        assert!(!list.tensors()[0].grad().defined());
+    }
+}

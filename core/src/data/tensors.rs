@@ -1,0 +1,198 @@
+//! Batches from tensors that are in memory.
+use tch::Tensor;
+
+use super::{Loader, Start, order};
+use crate::batch::{Batch, INPUT, NamedTensors, TARGET};
+use crate::{Error, Result};
+
+/// Batches of rows of tensors that are in memory, in their order or shuffled anew each epoch.
+///
+/// The shuffled order is [`order::shuffled`]: a function of the seed, the stage and the epoch. Batches are on the device of the
+/// tensors, and carry the rows' numbers as [`Batch::ids`].
+///
+/// ```
+/// use catena_tensor::data::{Loader, Start, TensorLoader};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let x = Tensor::arange(10, (Kind::Float, Device::Cpu)).view([10, 1]);
+/// let y = Tensor::arange(10, (Kind::Int64, Device::Cpu));
+/// let mut loader = TensorLoader::new(&x, &y, 4)?.shuffle(true);
+/// assert_eq!(loader.batches(), Some(3));
+/// loader.start(Start { seed: 7, epoch: 1, ..Start::default() })?;
+/// let mut ids = vec![];
+/// while let Some(batch) = loader.next_batch()? {
+///     ids.extend(batch.ids);
+/// }
+/// assert_eq!(ids.len(), 10);
+/// assert_ne!(ids, (0..10).collect::<Vec<_>>());
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TensorLoader {
+    tensors: NamedTensors,
+    rows: u64,
+    batch_size: u64,
+    shuffle: bool,
+    drop_last: bool,
+    order: Option<(Vec<u64>, Tensor)>,
+    next: u64,
+}
+
+impl TensorLoader {
+    /// Batches of `batch_size` rows named `input` and `target`, in order, the last one short. Both need as many rows.
+    pub fn new(input: &Tensor, target: &Tensor, batch_size: u64) -> Result<Self> {
+        Self::from_tensors([(INPUT, input.shallow_clone()), (TARGET, target.shallow_clone())], batch_size)
+    }
+
+    /// As [`TensorLoader::new`], with any tensors under any names.
+    pub fn from_tensors(tensors: impl Into<NamedTensors>, batch_size: u64) -> Result<Self> {
+        let tensors = tensors.into();
+        let setting = |name: &str, got: String, allowed: &str| Error::Setting {
+            of: "TensorLoader".into(),
+            name: name.into(),
+            got,
+            allowed: allowed.into(),
+        };
+        if batch_size == 0 {
+            return Err(setting("batch_size", "0".into(), "at least 1"));
+        }
+        let mut rows = None;
+        for (name, tensor) in tensors.iter() {
+            let size = tensor.size();
+            match (rows, size.first()) {
+                (_, None) => {
+                    let expected = "a loader needs rows, that is, a first dimension".into();
+                    return Err(Error::Shape { what: format!("`{name}`"), got: size, expected });
+                }
+                (Some(rows), Some(own)) if rows != *own => {
+                    let expected = format!("the tensors before it have {rows} rows, and all need as many");
+                    return Err(Error::Shape { what: format!("`{name}`"), got: size, expected });
+                }
+                (_, Some(own)) => rows = Some(*own),
+            }
+        }
+        let Some(rows) = rows else { return Err(setting("tensors", "empty".into(), "at least one tensor")) };
+        let rows = rows.unsigned_abs();
+        Ok(Self { tensors, rows, batch_size, shuffle: false, drop_last: false, order: None, next: 0 })
+    }
+
+    /// Whether each epoch has an order of its own (default false).
+    #[must_use]
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.shuffle = shuffle;
+        self
+    }
+
+    /// Whether a short last batch is left out (default false).
+    #[must_use]
+    pub fn drop_last(mut self, drop_last: bool) -> Self {
+        self.drop_last = drop_last;
+        self
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
+impl Loader for TensorLoader {
+    fn batches(&self) -> Option<u64> {
+        Some(if self.drop_last { self.rows / self.batch_size } else { self.rows.div_ceil(self.batch_size) })
+    }
+
+    fn start(&mut self, start: Start) -> Result<()> {
+        self.next = start.batch;
+        self.order = None;
+        if self.shuffle {
+            let order = order::shuffled(self.rows, start);
+            let signed: Vec<i64> = order.iter().map(|id| id.cast_signed()).collect();
+            let device = self.tensors.iter().next().map_or(tch::Device::Cpu, |(_, t)| t.device());
+            self.order = Some((order, Tensor::f_from_slice(&signed)?.f_to_device(device)?));
+        }
+        Ok(())
+    }
+
+    fn next_batch(&mut self) -> Result<Option<Batch>> {
+        if self.next >= self.batches().unwrap_or(0) {
+            return Ok(None);
+        }
+        let begin = self.next * self.batch_size;
+        let end = (begin + self.batch_size).min(self.rows);
+        self.next += 1;
+        let (at, length) = (begin.cast_signed(), (end - begin).cast_signed());
+        let mut tensors = NamedTensors::new();
+        let ids = match &self.order {
+            None => {
+                for (name, tensor) in &self.tensors.entries {
+                    tensors.insert(name.clone(), tensor.f_narrow(0, at, length)?);
+                }
+                (begin..end).collect()
+            }
+            Some((ids, rows)) => {
+                let rows = rows.f_narrow(0, at, length)?;
+                for (name, tensor) in &self.tensors.entries {
+                    tensors.insert(name.clone(), tensor.f_index_select(0, &rows)?);
+                }
+                ids[begin as usize..end as usize].to_vec()
+            }
+        };
+        Ok(Some(Batch { tensors, ids, weight: length as f64 }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    fn loader(rows: i64, batch_size: u64) -> TensorLoader {
+        let x = Tensor::arange(rows, (Kind::Int64, Device::Cpu));
+        TensorLoader::from_tensors([("input", x)], batch_size).unwrap()
+    }
+
+    fn batches(loader: &mut TensorLoader, start: Start) -> Vec<Vec<i64>> {
+        loader.start(start).unwrap();
+        std::iter::from_fn(|| loader.next_batch().unwrap())
+            .map(|batch| {
+                let rows: Vec<i64> = batch.get("input").unwrap().try_into().unwrap();
+                assert!(rows.iter().map(|&r| r as u64).eq(batch.ids), "ids name the rows");
+                assert_eq!(batch.weight, rows.len() as f64);
+                rows
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_last_batch_is_short_or_left_out() {
+        assert_eq!(batches(&mut loader(5, 2), Start::default()), [vec![0, 1], vec![2, 3], vec![4]]);
+        let mut dropping = loader(5, 2).drop_last(true);
+        assert_eq!(dropping.batches(), Some(2));
+        assert_eq!(batches(&mut dropping, Start::default()), [vec![0, 1], vec![2, 3]]);
+    }
+
+    #[test]
+    fn starting_in_the_middle_gives_the_rest_of_the_same_epoch() {
+        let mut loader = loader(11, 3).shuffle(true);
+        let start = Start { seed: 3, stage: 1, epoch: 2, batch: 0 };
+        let whole = batches(&mut loader, start);
+        assert_eq!(batches(&mut loader, Start { batch: 2, ..start }), whole[2..]);
+    }
+
+    #[test]
+    fn rows_that_do_not_match_are_named() {
+        let (x, y) = (Tensor::zeros([3, 2], (Kind::Float, Device::Cpu)), Tensor::zeros([4], (Kind::Int64, Device::Cpu)));
+        let text = TensorLoader::new(&x, &y, 2).unwrap_err().to_string();
+        assert_eq!(text, "`target` of shape [4] doesn't fit: the tensors before it have 3 rows, and all need as many");
+    }
+
+    #[test]
+    fn a_limited_loader_gives_the_first_batches_and_goes_on_where_it_should() {
+        let mut limited = loader(10, 2).limit(3);
+        assert_eq!(limited.batches(), Some(3));
+        limited.start(Start { batch: 2, ..Start::default() }).unwrap();
+        assert_eq!(limited.next_batch().unwrap().unwrap().ids, [4, 5]);
+        assert!(limited.next_batch().unwrap().is_none());
+    }
+}

@@ -1,0 +1,144 @@
+//! What can go wrong with tensors, in sentences.
+use tch::TchError;
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong with tensors, models, data and optimizers. The texts say what was wrong and what was expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// libtorch threw; the text ends before its stack frames.
+    #[error("libtorch: {0}")]
+    Torch(String),
+    /// The shim over libtorch returned an error.
+    #[error("libtorch: {0}")]
+    Native(#[from] catena_native::Error),
+    /// A batch or a model's outputs lack a tensor.
+    #[error("no tensor is named `{name}`; there are: {}", list(known))]
+    MissingTensor {
+        /// The name asked for.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// A label outside the classes that the model's output has.
+    #[error("label {label} is out of range: the output has {classes} classes, so labels go from 0 to {}", classes - 1)]
+    Label {
+        /// The label found.
+        label: i64,
+        /// How many classes the output has.
+        classes: i64,
+    },
+    /// Shapes that don't fit together.
+    #[error("{what} of shape {got:?} doesn't fit: {expected}")]
+    Shape {
+        /// Which tensor.
+        what: String,
+        /// Its shape.
+        got: Vec<i64>,
+        /// What was expected.
+        expected: String,
+    },
+    /// A setting outside its range.
+    #[error("{of}: `{name}` is {got}, but must be {allowed}")]
+    Setting {
+        /// Whose setting.
+        of: String,
+        /// The setting's name.
+        name: String,
+        /// The value given.
+        got: String,
+        /// The values allowed.
+        allowed: String,
+    },
+    /// A setting that doesn't exist.
+    #[error("{of} has no setting `{name}`; it has: {}", list(known))]
+    UnknownSetting {
+        /// Whose setting.
+        of: String,
+        /// The name given.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// A name pattern that matches no parameter.
+    #[error("the pattern `{pattern}` matches no parameter; the parameters are: {}", list(known))]
+    NoParameter {
+        /// The pattern.
+        pattern: String,
+        /// The parameters' names.
+        known: Vec<String>,
+    },
+    /// A name pattern that can't be read.
+    #[error("`{pattern}` is not a name pattern: {why}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Stored state that doesn't belong to this optimizer.
+    #[error("optimizer state: {0}")]
+    State(String),
+    /// Another run in this process holds torch's generators and thread count.
+    #[error(
+        "another run is going on in this process; torch's random generators and thread count are one a process, so runs \
+         take turns: wait for it to end, or start this one in a process of its own"
+    )]
+    Busy,
+    /// A device that can't be used here.
+    #[error("device `{device}`: {why}")]
+    Device {
+        /// The device asked for.
+        device: String,
+        /// Why it can't be used.
+        why: String,
+    },
+}
+
+impl From<TchError> for Error {
+    fn from(error: TchError) -> Self {
+        Self::Torch(match &error {
+            TchError::Torch(text) => without_frames(text).to_owned(),
+            other => without_frames(&other.to_string()).to_owned(),
+        })
+    }
+}
+
+/// The part of libtorch's message before its C++ stack frames.
+///
+/// ```
+/// let text = "size mismatch\nException raised from check at a.cpp:1\nframe #0: …";
+/// assert_eq!(catena_tensor::without_frames(text), "size mismatch");
+/// ```
+pub fn without_frames(text: &str) -> &str {
+    let end = ["\nException raised from", "\nframe #"].iter().filter_map(|mark| text.find(mark)).min();
+    text[..end.unwrap_or(text.len())].trim_end()
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names if names.len() > 12 => format!("{}, … ({} in all)", names[..12].join(", "), names.len()),
+        names => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_libtorch_error_ends_before_its_stack_frames() {
+        let a = tch::Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu));
+        let text = Error::from(a.f_matmul(&a).unwrap_err()).to_string();
+        assert_eq!(text, "libtorch: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)");
+    }
+
+    #[test]
+    fn long_lists_of_names_are_cut() {
+        let names: Vec<String> = (0..20).map(|i| i.to_string()).collect();
+        assert_eq!(list(&names), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (20 in all)");
+    }
+}

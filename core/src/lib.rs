@@ -1,0 +1,28 @@
+//! The tensor layer of catena: everything about models, data and optimizers that a training loop needs and
+//! [`tch`] lacks. It knows no callback, and serves a loop written by hand as well as it serves catena's runner.
+//!
+//! * [`model`]: what a model is; any tch module becomes one in one call
+//! * [`batch`]: named tensors, batches, outputs
+//! * [`data`]: loaders, and their order as a function of seed, stage and epoch
+//! * [`loss`]: losses with their weight
+//! * [`optim`]: optimizers over libtorch's fused kernels, with groups and state by parameter name
+//! * [`schedule`]: learning rates as pure functions of a counter
+//! * [`rng`]: torch's generators and who may use them
+//! * [`hash`]: SHA-256 over named tensors
+#![forbid(unsafe_code)]
+
+pub mod batch;
+pub mod data;
+pub mod device;
+mod error;
+pub mod hash;
+pub mod loss;
+pub mod model;
+pub mod optim;
+pub mod params;
+pub mod rng;
+pub mod schedule;
+
+pub use catena_native as native;
+pub use error::{Error, Result, without_frames};
+pub use tch;

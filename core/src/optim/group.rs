@@ -1,0 +1,220 @@
+//! Parameters that share their settings, and their state.
+use catena_native::TensorList;
+use tch::{Device, Kind, Tensor};
+
+use super::{Rule, Slot};
+use crate::params::Parameter;
+use crate::{Error, Result};
+
+/// The parameters whose names match a pattern, and how their settings differ.
+///
+/// ```
+/// use catena_tensor::optim::{ParamGroup, Rule, Sgd};
+///
+/// let config = Sgd::new(0.1).weight_decay(1e-4).group(ParamGroup::new("*.bias").lr(0.2).set("weight_decay", 0.0));
+/// assert!(config.check().is_ok());
+/// let wrong = Sgd::new(0.1).group(ParamGroup::new("*.bias").set("betas", 0.9));
+/// assert!(wrong.check().unwrap_err().to_string().starts_with("sgd has no setting `betas`; it has: lr,"));
+/// ```
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParamGroup {
+    pub(super) pattern: String,
+    settings: Vec<(String, f64)>,
+}
+
+impl ParamGroup {
+    /// The parameters whose names match a glob pattern such as `*.bias`.
+    pub fn new(pattern: impl Into<String>) -> Self {
+        Self { pattern: pattern.into(), settings: Vec::new() }
+    }
+
+    /// A learning rate of its own.
+    #[must_use]
+    pub fn lr(self, lr: f64) -> Self {
+        self.set("lr", lr)
+    }
+
+    /// Any other setting of its own, by torch's name.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.settings.push((name.into(), value));
+        self
+    }
+
+    /// The rule with this group's settings.
+    pub(super) fn rule(&self, base: &dyn Rule) -> Result<Box<dyn Rule>> {
+        let mut rule = base.clone_box();
+        for (name, value) in &self.settings {
+            *setting_of(rule.as_mut(), name)? = *value;
+        }
+        Ok(rule)
+    }
+}
+
+fn setting_of<'a>(rule: &'a mut dyn Rule, name: &str) -> Result<&'a mut f64> {
+    let error = Error::UnknownSetting {
+        of: rule.name().to_owned(),
+        name: name.to_owned(),
+        known: rule.settings().iter().map(|s| (*s).to_owned()).collect(),
+    };
+    rule.setting(name).ok_or(error)
+}
+
+/// Parameters that share their settings, and their state.
+#[derive(Debug)]
+pub struct Group {
+    pattern: Option<String>,
+    rule: Box<dyn Rule>,
+    initial_lr: f64,
+    names: Vec<String>,
+    params: TensorList,
+    slots: Vec<Slot>,
+    state: Vec<TensorList>,
+    stepped: Vec<u8>,
+}
+
+impl Group {
+    pub(super) fn new(pattern: Option<String>, mut rule: Box<dyn Rule>, params: &[&Parameter]) -> Result<Self> {
+        rule.check()?;
+        let initial_lr = *setting_of(rule.as_mut(), "lr")?;
+        let slots = rule.slots();
+        let zeros = |slot: &Slot| -> Result<TensorList> {
+            let made: Result<Vec<Tensor>> = params.iter().map(|p| zero(*slot, &p.tensor)).collect();
+            Ok(TensorList::new(&made?)?)
+        };
+        let tensors: Vec<Tensor> = params.iter().map(|p| p.tensor.shallow_clone()).collect();
+        Ok(Self {
+            state: slots.iter().map(zeros).collect::<Result<_>>()?,
+            pattern,
+            rule,
+            initial_lr,
+            names: params.iter().map(|p| p.name.clone()).collect(),
+            params: TensorList::new(&tensors)?,
+            slots,
+            stepped: vec![0; params.len()],
+        })
+    }
+
+    pub(super) fn step(&mut self) -> Result<()> {
+        self.rule.step(&self.params, &self.state, &mut self.stepped)
+    }
+
+    /// A setting by torch's name: `lr`, `weight_decay`, …
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.rule.clone_box().setting(name).map(|value| *value)
+    }
+
+    /// Changes a setting. Whether the value makes sense is up to the caller: schedules call this at every step.
+    pub fn set(&mut self, name: &str, value: f64) -> Result<()> {
+        *setting_of(self.rule.as_mut(), name)? = value;
+        Ok(())
+    }
+
+    /// The learning rate it was made with: what schedules are relative to.
+    pub fn initial_lr(&self) -> f64 {
+        self.initial_lr
+    }
+
+    /// The pattern that chose its parameters; none for the rest.
+    pub fn pattern(&self) -> Option<&str> {
+        self.pattern.as_deref()
+    }
+
+    /// Its parameters' names.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &[Tensor] {
+        self.params.tensors()
+    }
+
+    pub(super) fn state(&self) -> Vec<(String, Tensor)> {
+        let mut all = Vec::new();
+        for (i, name) in self.names.iter().enumerate().filter(|(i, _)| self.stepped[*i] != 0) {
+            for (slot, list) in self.slots.iter().zip(&self.state) {
+                all.push((format!("{name}.{}", slot.name()), list.tensors()[i].shallow_clone()));
+            }
+        }
+        all
+    }
+
+    fn slot_of(&self, key: &str) -> Option<(usize, usize)> {
+        let (param, slot) = key.rsplit_once('.')?;
+        let param = self.names.iter().position(|name| name == param)?;
+        Some((param, self.slots.iter().position(|s| s.name() == slot)?))
+    }
+
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.slot_of(key).is_some()
+    }
+
+    pub(super) fn count_known(&self, state: &[(String, Tensor)]) -> usize {
+        state.iter().filter(|(key, _)| self.knows(key)).count()
+    }
+
+    pub(super) fn check_state(&self, state: &[(String, Tensor)]) -> Result<()> {
+        let mut found = vec![0; self.names.len()];
+        for (key, tensor) in state {
+            let Some((param, slot)) = self.slot_of(key) else { continue };
+            let own = &self.state[slot].tensors()[param];
+            if own.size() != tensor.size() || own.f_kind()? != tensor.f_kind()? {
+                return Err(Error::State(format!(
+                    "`{key}` is {:?} of shape {:?}, but {:?} of shape {:?} is needed",
+                    tensor.f_kind()?,
+                    tensor.size(),
+                    own.f_kind()?,
+                    own.size()
+                )));
+            }
+            found[param] += 1;
+        }
+        let partial = found.iter().position(|&n| n != 0 && n != self.slots.len());
+        match partial {
+            Some(i) => Err(Error::State(format!("the state of `{}` is not complete", self.names[i]))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn load_state(&mut self, state: &[(String, Tensor)]) -> Result<()> {
+        self.stepped.fill(0);
+        for list in &self.state {
+            for tensor in list.tensors() {
+                let _zeroed = tensor.shallow_clone().f_zero_()?;
+            }
+        }
+        for (key, tensor) in state {
+            let Some((param, slot)) = self.slot_of(key) else { continue };
+            catena_native::tensor::copy_(&self.state[slot].tensors()[param], tensor, false)?;
+            self.stepped[param] = 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let mut rule = self.rule.clone_box();
+        let settings: Vec<String> = rule
+            .settings()
+            .iter()
+            .filter_map(|name| Some(format!("{name} {}", rule.setting(name)?)))
+            .collect();
+        let numbers: i64 = self.params.tensors().iter().map(|t| t.numel() as i64).sum();
+        let which = self.pattern.as_ref().map_or(String::new(), |p| format!(" `{p}`"));
+        format!(
+            "{}{which} ({}): {numbers} numbers in {} tensors",
+            rule.name(),
+            settings.join(", "),
+            self.names.len()
+        )
+    }
+}
+
+fn zero(slot: Slot, param: &Tensor) -> Result<Tensor> {
+    Ok(match slot {
+        Slot::Like(_) => param.f_detach()?.f_zeros_like()?,
+        Slot::Step => Tensor::f_zeros([0i64; 0], (Kind::Float, param.device()))?,
+        Slot::StepOnHost => Tensor::f_zeros([0i64; 0], (Kind::Float, Device::Cpu))?,
+    })
+}

@@ -1,0 +1,186 @@
+//! Optimizers: libtorch's fused kernels, groups by name pattern, readable settings, state by parameter name.
+//!
+//! ```
+//! use catena_tensor::optim::{AdamW, Optimizer, ParamGroup, Rule};
+//! use catena_tensor::params::parameters;
+//! use tch::{Device, Kind, Tensor, nn};
+//!
+//! let vs = nn::VarStore::new(Device::Cpu);
+//! let fc = nn::linear(vs.root() / "fc", 4, 2, Default::default());
+//! let config = AdamW::new(1e-3).group(ParamGroup::new("*.bias").set("weight_decay", 0.0));
+//! let mut optimizer = Optimizer::new(config, &parameters(&vs))?;
+//!
+//! let loss = Tensor::ones([8, 4], (Kind::Float, Device::Cpu)).apply(&fc).sum(Kind::Float);
+//! loss.f_backward()?;
+//! optimizer.step()?;
+//! optimizer.zero_grad()?;
+//! assert_eq!(optimizer.steps(), 1);
+//! assert_eq!(optimizer.lr(), 1e-3);
+//! # Ok::<(), catena_tensor::Error>(())
+//! ```
+mod adam;
+mod group;
+mod radam;
+mod rule;
+mod sgd;
+
+pub use adam::{Adam, AdamW};
+pub use group::{Group, ParamGroup};
+pub use radam::RAdam;
+pub use rule::{OptimizerConfig, Rule, Slot};
+pub use sgd::Sgd;
+
+use catena_native::TensorList;
+use tch::Tensor;
+
+use crate::params::{Parameter, matching};
+use crate::{Error, Result};
+
+/// Updates parameters from their gradients.
+///
+/// A parameter without a gradient is passed over: neither its value, nor its state, nor its weight decay moves.
+#[derive(Debug)]
+pub struct Optimizer {
+    groups: Vec<Group>,
+    params: TensorList,
+    names: Vec<String>,
+    steps: u64,
+    last_lr: Option<f64>,
+}
+
+impl Optimizer {
+    /// An optimizer over these parameters. Settings out of range and patterns that match nothing are errors.
+    ///
+    /// A parameter belongs to the first group whose pattern matches its name, else to the last group, which has the settings
+    /// of the rule itself.
+    pub fn new(config: impl Into<OptimizerConfig>, params: &[Parameter]) -> Result<Self> {
+        let config = config.into();
+        config.check()?;
+        let mut free = vec![true; params.len()];
+        let mut groups = Vec::new();
+        for part in &config.groups {
+            let matched = matching(&part.pattern, params.iter().map(|p| p.name.as_str()))?;
+            let own: Vec<&Parameter> =
+                params.iter().enumerate().filter(|(i, _)| matched[*i] && free[*i]).map(|(_, p)| p).collect();
+            free.iter_mut().zip(&matched).for_each(|(free, matched)| *free &= !matched);
+            if !own.is_empty() {
+                groups.push(Group::new(Some(part.pattern.clone()), part.rule(config.rule.as_ref())?, &own)?);
+            }
+        }
+        let rest: Vec<&Parameter> = params.iter().zip(&free).filter(|(_, free)| **free).map(|(p, _)| p).collect();
+        if !rest.is_empty() {
+            groups.push(Group::new(None, config.rule.clone_box(), &rest)?);
+        }
+        if groups.is_empty() {
+            return Err(Error::NoParameter { pattern: "*".into(), known: Vec::new() });
+        }
+        let tensors: Vec<Tensor> = params.iter().map(|p| p.tensor.shallow_clone()).collect();
+        let names = params.iter().map(|p| p.name.clone()).collect();
+        Ok(Self { groups, params: TensorList::new(&tensors)?, names, steps: 0, last_lr: None })
+    }
+
+    /// Updates every parameter that has a gradient.
+    pub fn step(&mut self) -> Result<()> {
+        self.last_lr = Some(self.lr());
+        for group in &mut self.groups {
+            group.step()?;
+        }
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// Sets every gradient to none, so that an unused parameter does not decay.
+    pub fn zero_grad(&self) -> Result<()> {
+        Ok(self.params.zero_grad()?)
+    }
+
+    /// Runs the backward pass of `loss` (a scalar), adding gradients to this optimizer's parameters and to no others.
+    pub fn backward(&self, loss: &Tensor) -> Result<()> {
+        Ok(self.params.backward(loss)?)
+    }
+
+    /// Divides every gradient by `divisor`.
+    pub fn divide_gradients(&self, divisor: f64) -> Result<()> {
+        Ok(self.params.divide_gradients(divisor)?)
+    }
+
+    /// The `ord`-norm of all gradients together, as a scalar tensor; nothing waits for the device.
+    pub fn gradient_norm(&self, ord: f64) -> Result<Tensor> {
+        Ok(self.params.gradient_norm(ord)?)
+    }
+
+    /// Scales the gradients so that their `ord`-norm is at most `max_norm`, and gives the norm before that.
+    ///
+    /// Source: `torch.nn.utils.clip_grad_norm_`; the parameters are visited in order of creation.
+    pub fn clip_grad_norm(&self, max_norm: f64, ord: f64) -> Result<Tensor> {
+        Ok(self.params.clip_grad_norm(max_norm, ord)?)
+    }
+
+    /// How many steps it has made.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The learning rate of the first group: the one the next step uses.
+    pub fn lr(&self) -> f64 {
+        self.groups[0].get("lr").unwrap_or(f64::NAN)
+    }
+
+    /// The learning rate of the first group that the last step used, if there was one.
+    pub fn last_lr(&self) -> Option<f64> {
+        self.last_lr
+    }
+
+    /// The groups: those of patterns first, in their order, then the rest.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The groups, to change their settings.
+    pub fn groups_mut(&mut self) -> &mut [Group] {
+        &mut self.groups
+    }
+
+    /// The parameters' names, in order of creation.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The parameters, in order of creation.
+    pub fn params(&self) -> &[Tensor] {
+        self.params.tensors()
+    }
+
+    /// The state of every parameter that has been stepped: `<parameter>.<name as in torch>` to tensor, shared with the
+    /// optimizer.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.groups.iter().flat_map(Group::state).collect()
+    }
+
+    /// Takes back what [`Optimizer::state`] and [`Optimizer::steps`] gave. Nothing is changed if anything doesn't fit.
+    pub fn load_state(&mut self, state: &[(String, Tensor)], steps: u64) -> Result<()> {
+        let known: usize = self.groups.iter().map(|group| group.count_known(state)).sum();
+        if known != state.len() {
+            let belongs = |name: &String| self.groups.iter().any(|group| group.knows(name));
+            let stranger = state.iter().map(|(name, _)| name).find(|name| !belongs(name));
+            return Err(Error::State(format!(
+                "`{}` belongs to no parameter of this optimizer",
+                stranger.map_or("?", |name| name)
+            )));
+        }
+        for group in &self.groups {
+            group.check_state(state)?;
+        }
+        for group in &mut self.groups {
+            group.load_state(state)?;
+        }
+        self.steps = steps;
+        Ok(())
+    }
+
+    /// One line: the rule, its settings, and how many parameters each group has.
+    pub fn describe(&self) -> String {
+        let groups: Vec<String> = self.groups.iter().map(Group::describe).collect();
+        groups.join("; ")
+    }
+}

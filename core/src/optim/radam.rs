@@ -1,0 +1,119 @@
+//! Rectified Adam.
+use catena_native::TensorList;
+use catena_native::optim::{AdamArguments, radam};
+use serde::{Deserialize, Serialize};
+
+use super::rule::{Rule, Slot, require_betas, require_not_negative};
+use crate::{Error, Result};
+
+/// Rectified Adam (Liu et al. 2020). Source: `torch.optim.RAdam`, in one pass over memory on the CPU.
+///
+/// Defaults are torch's: `lr` 1e-3, `betas` (0.9, 0.999), `eps` 1e-8, `weight_decay` 0 (an L2 penalty, unless decoupled).
+///
+/// ```
+/// use catena_tensor::optim::{RAdam, Rule};
+///
+/// assert!(RAdam::new(1e-3).weight_decay(0.1).decoupled_weight_decay(true).check().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RAdam {
+    lr: f64,
+    betas: (f64, f64),
+    eps: f64,
+    weight_decay: f64,
+    decoupled_weight_decay: bool,
+    maximize: bool,
+}
+
+impl Default for RAdam {
+    fn default() -> Self {
+        let (lr, betas, eps, weight_decay) = (1e-3, (0.9, 0.999), 1e-8, 0.0);
+        Self { lr, betas, eps, weight_decay, decoupled_weight_decay: false, maximize: false }
+    }
+}
+
+impl RAdam {
+    /// With this learning rate.
+    pub fn new(lr: f64) -> Self {
+        Self { lr, ..Self::default() }
+    }
+
+    /// How much of the running means of gradient and squared gradient is kept at each step (default 0.9 and 0.999).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        self.betas = (beta1, beta2);
+        self
+    }
+
+    /// What is added to the denominator (default 1e-8).
+    #[must_use]
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// The factor of the L2 penalty, or of the decoupled decay (default 0).
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// Whether weight decay acts on the parameter as in AdamW, not through the gradient (default false).
+    #[must_use]
+    pub fn decoupled_weight_decay(mut self, decoupled: bool) -> Self {
+        self.decoupled_weight_decay = decoupled;
+        self
+    }
+
+    /// Goes up the gradient, not down (default false).
+    #[must_use]
+    pub fn maximize(mut self, maximize: bool) -> Self {
+        self.maximize = maximize;
+        self
+    }
+}
+
+impl Rule for RAdam {
+    fn name(&self) -> &'static str {
+        "radam"
+    }
+
+    fn check(&self) -> Result<()> {
+        require_not_negative(self, &[("lr", self.lr), ("eps", self.eps), ("weight_decay", self.weight_decay)])?;
+        require_betas(self, self.betas)
+    }
+
+    fn settings(&self) -> &'static [&'static str] {
+        &["lr", "beta1", "beta2", "eps", "weight_decay"]
+    }
+
+    fn setting(&mut self, name: &str) -> Option<&mut f64> {
+        Some(match name {
+            "lr" => &mut self.lr,
+            "beta1" => &mut self.betas.0,
+            "beta2" => &mut self.betas.1,
+            "eps" => &mut self.eps,
+            "weight_decay" => &mut self.weight_decay,
+            _ => return None,
+        })
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        vec![Slot::StepOnHost, Slot::Like("exp_avg"), Slot::Like("exp_avg_sq")]
+    }
+
+    fn step(&self, params: &TensorList, state: &[TensorList], stepped: &mut [u8]) -> Result<()> {
+        let Self { lr, betas, eps, weight_decay, decoupled_weight_decay, maximize } = *self;
+        let [step, exp_avg, exp_avg_sq] = state else {
+            return Err(Error::State("RAdam keeps three tensors a parameter".into()));
+        };
+        let arguments = AdamArguments { lr, betas, eps, weight_decay, decoupled_weight_decay, maximize };
+        Ok(radam(params, exp_avg, exp_avg_sq, step, stepped, arguments)?)
+    }
+
+    fn clone_box(&self) -> Box<dyn Rule> {
+        Box::new(self.clone())
+    }
+}

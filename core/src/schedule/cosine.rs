@@ -1,0 +1,45 @@
+//! Half a cosine down.
+use serde::{Deserialize, Serialize};
+
+use super::{Schedule, require};
+use crate::Result;
+
+/// Half a cosine from `base_lr` to `eta_min` in `t_max` steps; on after that it goes up again, as torch's does.
+/// Source: `torch.optim.lr_scheduler.CosineAnnealingLR` (Loshchilov and Hutter 2017, without restarts).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosineAnnealing {
+    t_max: u64,
+    #[serde(default)]
+    eta_min: f64,
+}
+
+impl CosineAnnealing {
+    /// Down to 0 in `t_max` steps.
+    pub fn new(t_max: u64) -> Self {
+        Self { t_max, eta_min: 0.0 }
+    }
+
+    /// The lowest learning rate (default 0).
+    #[must_use]
+    pub fn eta_min(mut self, eta_min: f64) -> Self {
+        self.eta_min = eta_min;
+        self
+    }
+}
+
+impl Schedule for CosineAnnealing {
+    fn lr(&self, base_lr: f64, counter: u64) -> f64 {
+        let turn = std::f64::consts::PI * counter as f64 / self.t_max as f64;
+        self.eta_min + (base_lr - self.eta_min) * (1.0 + turn.cos()) / 2.0
+    }
+
+    fn check(&self) -> Result<()> {
+        require(self.name(), "t_max", self.t_max, "at least 1", self.t_max > 0)?;
+        require(self.name(), "eta_min", self.eta_min, "a number of at least 0", self.eta_min.is_finite() && self.eta_min >= 0.0)
+    }
+
+    fn name(&self) -> &'static str {
+        "cosine_annealing"
+    }
+}

@@ -1,0 +1,198 @@
+//! Up, down, and far down.
+use serde::{Deserialize, Serialize};
+
+use super::{Schedule, require};
+use crate::Result;
+
+/// How [`OneCycle`] goes from one value to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnnealStrategy {
+    /// Along half a cosine.
+    #[default]
+    Cos,
+    /// Along a line.
+    Linear,
+}
+
+/// Up to `max_lr`, down to where it began and far below, in `total_steps` steps; momentum goes the other way.
+/// Source: `torch.optim.lr_scheduler.OneCycleLR` (Smith and Topin 2018).
+///
+/// It replaces the optimizer's own learning rate. Defaults are torch's: `pct_start` 0.3, `anneal_strategy` cos,
+/// `cycle_momentum` true, `base_momentum` 0.85, `max_momentum` 0.95, `div_factor` 25, `final_div_factor` 1e4, `three_phase`
+/// false. torch refuses steps past `total_steps`; here the last value stays.
+///
+/// ```
+/// use catena_tensor::schedule::{OneCycle, Schedule};
+///
+/// let schedule = OneCycle::new(1.0, 100);
+/// assert!((schedule.lr(0.0, 0) - 1.0 / 25.0).abs() < 1e-12);
+/// assert_eq!(schedule.lr(0.0, 29), 1.0);
+/// assert_eq!(schedule.momentum(29), Some(0.85));
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OneCycle {
+    max_lr: f64,
+    total_steps: u64,
+    #[serde(default = "defaults::pct_start")]
+    pct_start: f64,
+    #[serde(default)]
+    anneal_strategy: AnnealStrategy,
+    #[serde(default = "defaults::cycle_momentum")]
+    cycle_momentum: bool,
+    #[serde(default = "defaults::base_momentum")]
+    base_momentum: f64,
+    #[serde(default = "defaults::max_momentum")]
+    max_momentum: f64,
+    #[serde(default = "defaults::div_factor")]
+    div_factor: f64,
+    #[serde(default = "defaults::final_div_factor")]
+    final_div_factor: f64,
+    #[serde(default)]
+    three_phase: bool,
+}
+
+mod defaults {
+    pub(super) fn pct_start() -> f64 {
+        0.3
+    }
+    pub(super) fn cycle_momentum() -> bool {
+        true
+    }
+    pub(super) fn base_momentum() -> f64 {
+        0.85
+    }
+    pub(super) fn max_momentum() -> f64 {
+        0.95
+    }
+    pub(super) fn div_factor() -> f64 {
+        25.0
+    }
+    pub(super) fn final_div_factor() -> f64 {
+        1e4
+    }
+}
+
+impl OneCycle {
+    /// Up to `max_lr` and down again in `total_steps` steps.
+    pub fn new(max_lr: f64, total_steps: u64) -> Self {
+        Self {
+            max_lr,
+            total_steps,
+            pct_start: defaults::pct_start(),
+            anneal_strategy: AnnealStrategy::Cos,
+            cycle_momentum: defaults::cycle_momentum(),
+            base_momentum: defaults::base_momentum(),
+            max_momentum: defaults::max_momentum(),
+            div_factor: defaults::div_factor(),
+            final_div_factor: defaults::final_div_factor(),
+            three_phase: false,
+        }
+    }
+
+    /// The share of the steps that go up (default 0.3).
+    #[must_use]
+    pub fn pct_start(mut self, pct_start: f64) -> Self {
+        self.pct_start = pct_start;
+        self
+    }
+
+    /// Cosine or line (default cosine).
+    #[must_use]
+    pub fn anneal_strategy(mut self, anneal_strategy: AnnealStrategy) -> Self {
+        self.anneal_strategy = anneal_strategy;
+        self
+    }
+
+    /// Whether momentum goes the other way (default true).
+    #[must_use]
+    pub fn cycle_momentum(mut self, cycle_momentum: bool) -> Self {
+        self.cycle_momentum = cycle_momentum;
+        self
+    }
+
+    /// The momentum at `max_lr` and the one at the beginning and the end (default 0.85 and 0.95).
+    #[must_use]
+    pub fn momentum_range(mut self, base_momentum: f64, max_momentum: f64) -> Self {
+        (self.base_momentum, self.max_momentum) = (base_momentum, max_momentum);
+        self
+    }
+
+    /// The first learning rate is `max_lr / div_factor` (default 25).
+    #[must_use]
+    pub fn div_factor(mut self, div_factor: f64) -> Self {
+        self.div_factor = div_factor;
+        self
+    }
+
+    /// The last learning rate is the first one divided by this (default 1e4).
+    #[must_use]
+    pub fn final_div_factor(mut self, final_div_factor: f64) -> Self {
+        self.final_div_factor = final_div_factor;
+        self
+    }
+
+    /// Whether the way down has two parts: back to the first learning rate, then to the last (default false).
+    #[must_use]
+    pub fn three_phase(mut self, three_phase: bool) -> Self {
+        self.three_phase = three_phase;
+        self
+    }
+
+    /// The value at `counter` of something that goes from `first` to `peak`, `first` again (with three phases) and `last`.
+    fn value(&self, counter: u64, first: f64, peak: f64, last: f64) -> f64 {
+        let total = self.total_steps as f64;
+        let up = self.pct_start * total - 1.0;
+        let phases: &[(f64, f64, f64)] = &if self.three_phase {
+            [(up, first, peak), (2.0 * self.pct_start * total - 2.0, peak, first), (total - 1.0, first, last)]
+        } else {
+            [(up, first, peak), (total - 1.0, peak, last), (total - 1.0, peak, last)]
+        };
+        let counter = (counter as f64).min(total - 1.0);
+        let mut begin = 0.0;
+        for (i, &(end, from, to)) in phases.iter().enumerate() {
+            if counter <= end || i + 1 == phases.len() {
+                return self.between(from, to, (counter - begin) / (end - begin));
+            }
+            begin = end;
+        }
+        last
+    }
+
+    fn between(&self, from: f64, to: f64, share: f64) -> f64 {
+        match self.anneal_strategy {
+            AnnealStrategy::Cos => to + (from - to) / 2.0 * (1.0 + (std::f64::consts::PI * share).cos()),
+            AnnealStrategy::Linear => from + (to - from) * share,
+        }
+    }
+}
+
+impl Schedule for OneCycle {
+    fn lr(&self, _base_lr: f64, counter: u64) -> f64 {
+        let first = self.max_lr / self.div_factor;
+        self.value(counter, first, self.max_lr, first / self.final_div_factor)
+    }
+
+    fn momentum(&self, counter: u64) -> Option<f64> {
+        self.cycle_momentum.then(|| self.value(counter, self.max_momentum, self.base_momentum, self.max_momentum))
+    }
+
+    fn check(&self) -> Result<()> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let of = self.name();
+        require(of, "max_lr", self.max_lr, "a number above 0", positive(self.max_lr))?;
+        require(of, "total_steps", self.total_steps, "at least 1", self.total_steps > 0)?;
+        require(of, "pct_start", self.pct_start, "in [0, 1]", (0.0..=1.0).contains(&self.pct_start))?;
+        require(of, "div_factor", self.div_factor, "a number above 0", positive(self.div_factor))?;
+        require(of, "final_div_factor", self.final_div_factor, "a number above 0", positive(self.final_div_factor))?;
+        for (name, momentum) in [("base_momentum", self.base_momentum), ("max_momentum", self.max_momentum)] {
+            require(of, name, momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> &'static str {
+        "one_cycle"
+    }
+}
