@@ -168,6 +168,12 @@ impl Batch {
         self.tensors.get(name)
     }
 
+    /// How many samples it holds: its ids, or without any the first dimension of its first tensor.
+    pub fn samples(&self) -> u64 {
+        let rows = || self.tensors.entries.first().and_then(|(_, t)| t.size().first().copied()).unwrap_or(0);
+        if self.ids.is_empty() { rows().unsigned_abs() } else { self.ids.len() as u64 }
+    }
+
     /// Moves the tensors that are elsewhere to `device`; from pinned memory without waiting for the copy.
     pub fn to_device(&mut self, device: Device) -> Result<()> {
         for tensor in self.tensors.tensors_mut().filter(|t| t.device() != device) {

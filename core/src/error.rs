@@ -117,6 +117,23 @@ pub fn without_frames(text: &str) -> &str {
     text[..end.unwrap_or(text.len())].trim_end()
 }
 
+/// A panic's message in one line: tch's `unwrap` of a libtorch error is shown as the error.
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text.as_str(),
+        _ => "a panic without a message",
+    };
+    // the Debug form of TchError::Torch, whose line breaks are escaped
+    match text.split_once("value: Torch(\"") {
+        Some((_, inner)) => {
+            let end = inner.find("\\nException raised from").unwrap_or(inner.trim_end_matches("\")").len());
+            format!("libtorch: {}", inner[..end].replace("\\n", " "))
+        }
+        None => without_frames(text).to_owned(),
+    }
+}
+
 fn list(names: &[String]) -> String {
     match names {
         [] => "none".to_owned(),
@@ -134,6 +151,16 @@ mod tests {
         let a = tch::Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu));
         let text = Error::from(a.f_matmul(&a).unwrap_err()).to_string();
         assert_eq!(text, "libtorch: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)");
+    }
+
+    #[test]
+    fn a_panic_of_tch_reads_as_the_error_it_is() {
+        let a = tch::Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu));
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| a.matmul(&a))).unwrap_err();
+        let text = panic_message(panic.as_ref());
+        assert_eq!(text, "libtorch: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)");
+        let panic = std::panic::catch_unwind(|| panic!("plain {}", 1)).unwrap_err();
+        assert_eq!(panic_message(panic.as_ref()), "plain 1");
     }
 
     #[test]

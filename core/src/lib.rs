@@ -24,5 +24,5 @@ pub mod rng;
 pub mod schedule;
 
 pub use catena_native as native;
-pub use error::{Error, Result, without_frames};
+pub use error::{Error, Result, panic_message, without_frames};
 pub use tch;

@@ -1,0 +1,88 @@
+//! A callback under another name or in another phase.
+use crate::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+
+/// A callback under another name. Made by [`Callback::named`].
+#[derive(Debug)]
+pub struct Named<C> {
+    inner: C,
+    name: String,
+}
+
+impl<C> Named<C> {
+    pub(crate) fn new(inner: C, name: String) -> Self {
+        Self { inner, name }
+    }
+}
+
+impl<C: Callback> Callback for Named<C> {
+    fn state(&self) -> State {
+        self.inner.state()
+    }
+    fn load_state(&mut self, state: State) -> Result<()> {
+        self.inner.load_state(state)
+    }
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn phase(&self) -> Phase {
+        self.inner.phase()
+    }
+    fn hears(&self) -> Events {
+        self.inner.hears()
+    }
+    fn logs(&self) -> Option<Vec<String>> {
+        self.inner.logs()
+    }
+    fn syncs(&self) -> bool {
+        self.inner.syncs()
+    }
+    fn note(&self) -> String {
+        self.inner.note()
+    }
+    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
+        self.inner.on_event(event, cx)
+    }
+}
+
+/// A callback in another phase. Made by [`Callback::in_phase`].
+#[derive(Debug)]
+pub struct Phased<C> {
+    inner: C,
+    phase: Phase,
+}
+
+impl<C> Phased<C> {
+    pub(crate) fn new(inner: C, phase: Phase) -> Self {
+        Self { inner, phase }
+    }
+}
+
+impl<C: Callback> Callback for Phased<C> {
+    fn state(&self) -> State {
+        self.inner.state()
+    }
+    fn load_state(&mut self, state: State) -> Result<()> {
+        self.inner.load_state(state)
+    }
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    fn phase(&self) -> Phase {
+        self.phase
+    }
+    fn hears(&self) -> Events {
+        self.inner.hears()
+    }
+    fn logs(&self) -> Option<Vec<String>> {
+        self.inner.logs()
+    }
+    fn syncs(&self) -> bool {
+        self.inner.syncs()
+    }
+    fn note(&self) -> String {
+        self.inner.note()
+    }
+    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
+        self.inner.on_event(event, cx)
+    }
+}

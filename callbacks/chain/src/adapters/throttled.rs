@@ -1,0 +1,91 @@
+//! A callback that hears batches or epochs only so often.
+use super::only::join;
+use crate::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger};
+
+/// A callback that hears batches or epochs only so often. Made by [`Callback::every`].
+///
+/// With batches, steps or seconds it is decided at each Train batch's `batch_start` whether that batch's events are let
+/// through; batches of evaluations are not, and other events always are. With epochs it is decided at `epoch_start` for all
+/// that happens in the epoch; events of stage and run are always let through. With [`Every::Never`] none is.
+#[derive(Debug)]
+pub struct Throttled<C> {
+    inner: C,
+    trigger: Trigger,
+    open: bool,
+}
+
+impl<C> Throttled<C> {
+    pub(crate) fn new(inner: C, every: Every) -> Self {
+        Self { inner, trigger: Trigger::new(every), open: false }
+    }
+
+    fn lets_through(&mut self, event: Event, cx: &Context) -> bool {
+        match self.trigger.every() {
+            Every::Never => false,
+            Every::Epochs(_) => {
+                if event == Event::EpochStart {
+                    self.open = self.trigger.due(cx);
+                }
+                let outside = matches!(
+                    event,
+                    Event::RunStart | Event::StageStart | Event::StageEnd | Event::RunEnd | Event::Exception
+                );
+                outside || self.open
+            }
+            Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) => {
+                if !event.is_of_batch() {
+                    return true;
+                }
+                if event == Event::BatchStart && cx.is_train() {
+                    self.open = self.trigger.due(cx);
+                }
+                self.open && cx.is_train()
+            }
+        }
+    }
+}
+
+impl<C: Callback> Callback for Throttled<C> {
+    fn state(&self) -> State {
+        let Self { inner, trigger, open } = self;
+        let mut state = inner.state();
+        state.json = serde_json::json!({ "inner": state.json, "trigger": trigger.state().json, "open": open });
+        state
+    }
+    fn load_state(&mut self, state: State) -> Result<()> {
+        let State { mut json, tensors } = state;
+        let mut take = |name: &str| State { json: json[name].take(), tensors: Vec::new() };
+        self.trigger.load_state(&take("trigger"))?;
+        self.open = take("open").read()?;
+        self.inner.load_state(State { tensors, ..take("inner") })
+    }
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    fn phase(&self) -> Phase {
+        self.inner.phase()
+    }
+    fn hears(&self) -> Events {
+        self.inner.hears().with(Events::of(&[match self.trigger.every() {
+            Every::Epochs(_) | Every::Never => Event::EpochStart,
+            Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) => Event::BatchStart,
+        }]))
+    }
+    fn logs(&self) -> Option<Vec<String>> {
+        self.inner.logs()
+    }
+    fn syncs(&self) -> bool {
+        self.inner.syncs()
+    }
+    fn note(&self) -> String {
+        join(&format!("every {}", self.trigger.every()), &self.inner.note())
+    }
+
+    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
+        if self.lets_through(event, cx) && self.inner.hears().contains(event) {
+            self.inner.on_event(event, cx)
+        } else {
+            Ok(Flow::GO)
+        }
+    }
+}

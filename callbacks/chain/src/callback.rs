@@ -1,0 +1,213 @@
+//! The one trait that everything in a chain implements.
+use crate::adapters::{Named, Only, OnlyIn, Phased, Throttled};
+use crate::{Context, Event, Events, Every, Flow, Phase, Result, State};
+
+/// Takes part in a run: hears events, works on the [`Context`], answers with a [`Flow`].
+///
+/// Only [`Callback::state`] must be written; write the hooks you need. Each hook's error ends the run, after everybody has
+/// heard `exception`. What is set when, and what the answers mean: [`Event`] and [`Flow`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a callback",
+    note = "a closure becomes one with `on(Event::BatchEnd, |cx| …)`"
+)]
+pub trait Callback {
+    /// What must survive a resume, or [`State::none`].
+    fn state(&self) -> State;
+
+    /// Takes back what [`Callback::state`] gave.
+    fn load_state(&mut self, state: State) -> Result<()> {
+        if state.is_none() {
+            return Ok(());
+        }
+        Err(format!("{} was saved with state, but has no load_state to take it back", self.name()).into())
+    }
+
+    /// The name: the type's own, unless changed by [`Callback::named`]. Unique in a chain, and the key of the state.
+    fn name(&self) -> &str {
+        short_name::<Self>()
+    }
+
+    /// Where in the chain it stands.
+    fn phase(&self) -> Phase {
+        Phase::User
+    }
+
+    /// The events it hears. Others are not sent; debug builds check that no hook is left out.
+    fn hears(&self) -> Events {
+        Events::ALL
+    }
+
+    /// The metrics it logs, without the loader's name, if it knows.
+    fn logs(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Whether it waits for the device at every batch.
+    fn syncs(&self) -> bool {
+        false
+    }
+
+    /// What `plan()` says beside its name, such as a setting; nothing by default.
+    fn note(&self) -> String {
+        String::new()
+    }
+
+    /// The run begins.
+    fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// A stage begins: its optimizers are there, frozen parameters are frozen.
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// An epoch begins.
+    fn on_epoch_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// A loader begins.
+    fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// `cx.batch` is there.
+    fn on_batch_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// `cx.outputs` is set.
+    fn on_forward(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// `cx.loss` is set. Train and Eval.
+    fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// The gradients of this micro-batch are added. Train only.
+    fn on_backward(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// The window closes: the optimizer steps. Train only.
+    fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// The batch is done; `cx.outcome()` tells what became of its step.
+    fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// The loader is done; its metrics can be read.
+    fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// The epoch is done.
+    fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// The stage is done.
+    fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// The run is done.
+    fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+    /// An error is about to end the run: `cx.exception()` has its text. Errors in here are logged and go no further.
+    fn on_exception(&mut self, cx: &mut Context) -> Result<Flow> {
+        cx.default_hook()
+    }
+
+    /// Sends an event to its hook. Wrappers override this alone; who overrides it without wrapping ignores the events that
+    /// [`Callback::hears`] leaves out.
+    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
+        cx.default_dispatch();
+        match event {
+            Event::RunStart => self.on_run_start(cx),
+            Event::StageStart => self.on_stage_start(cx),
+            Event::EpochStart => self.on_epoch_start(cx),
+            Event::LoaderStart => self.on_loader_start(cx),
+            Event::BatchStart => self.on_batch_start(cx),
+            Event::Forward => self.on_forward(cx),
+            Event::Loss => self.on_loss(cx),
+            Event::Backward => self.on_backward(cx),
+            Event::Step => self.on_step(cx),
+            Event::BatchEnd => self.on_batch_end(cx),
+            Event::LoaderEnd => self.on_loader_end(cx),
+            Event::EpochEnd => self.on_epoch_end(cx),
+            Event::StageEnd => self.on_stage_end(cx),
+            Event::RunEnd => self.on_run_end(cx),
+            Event::Exception => self.on_exception(cx),
+        }
+    }
+
+    /// The same callback under another name.
+    fn named(self, name: impl Into<String>) -> Named<Self>
+    where
+        Self: Sized,
+    {
+        Named::new(self, name.into())
+    }
+
+    /// The same callback in another phase.
+    fn in_phase(self, phase: Phase) -> Phased<Self>
+    where
+        Self: Sized,
+    {
+        Phased::new(self, phase)
+    }
+
+    /// The same callback, hearing batches (or epochs) only as often as that.
+    fn every(self, every: Every) -> Throttled<Self>
+    where
+        Self: Sized,
+    {
+        Throttled::new(self, every)
+    }
+
+    /// The same callback, hearing one loader, mode or stage only.
+    fn only(self, only: impl Into<Only>) -> OnlyIn<Self>
+    where
+        Self: Sized,
+    {
+        OnlyIn::new(self, only.into())
+    }
+}
+
+fn _is_object_safe(_: &dyn Callback) {}
+
+impl<C: Callback + ?Sized> Callback for Box<C> {
+    fn state(&self) -> State {
+        (**self).state()
+    }
+    fn load_state(&mut self, state: State) -> Result<()> {
+        (**self).load_state(state)
+    }
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn phase(&self) -> Phase {
+        (**self).phase()
+    }
+    fn hears(&self) -> Events {
+        (**self).hears()
+    }
+    fn logs(&self) -> Option<Vec<String>> {
+        (**self).logs()
+    }
+    fn syncs(&self) -> bool {
+        (**self).syncs()
+    }
+    fn note(&self) -> String {
+        (**self).note()
+    }
+    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
+        (**self).on_event(event, cx)
+    }
+}
+
+/// A type's name without its path and its parameters.
+///
+/// ```
+/// assert_eq!(catena_chain::short_name::<std::collections::BTreeMap<String, f64>>(), "BTreeMap");
+/// ```
+pub fn short_name<T: ?Sized>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let name = name.split_once('<').map_or(name, |(head, _)| head);
+    name.rsplit("::").next().unwrap_or(name)
+}

@@ -1,0 +1,171 @@
+//! The callbacks in their order, and for each event the list of those that hear it.
+use std::fmt;
+
+use crate::context::Probe;
+use crate::{BoxError, Callback, Context, Error, Event, Events, Flow, Phase, Skip, Stop};
+
+/// A callback and where it belongs.
+pub struct Member {
+    callback: Box<dyn Callback>,
+    stage: Option<usize>,
+    acting: bool,
+    name: String,
+    phase: Phase,
+    hears: Events,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.phase)
+    }
+}
+
+impl Member {
+    /// A callback of the whole run.
+    pub fn new(callback: Box<dyn Callback>) -> Self {
+        let (name, phase, hears) = (callback.name().to_owned(), callback.phase(), callback.hears());
+        Self { callback, stage: None, acting: false, name, phase, hears }
+    }
+
+    /// Only in the stage of this number.
+    #[must_use]
+    pub fn in_stage(mut self, stage: usize) -> Self {
+        self.stage = Some(stage);
+        self
+    }
+
+    /// First in its phase.
+    #[must_use]
+    pub fn first_in_phase(mut self) -> Self {
+        self.acting = true;
+        self
+    }
+
+    /// The callback's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The callback's phase.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The callback itself.
+    pub fn callback(&self) -> &dyn Callback {
+        self.callback.as_ref()
+    }
+
+    /// Whether it hears an event in a stage (or, with none, outside of stages).
+    pub fn hears(&self, event: Event, stage: Option<usize>) -> bool {
+        self.hears.contains(event) && (self.stage.is_none() || self.stage == stage)
+    }
+}
+
+/// The callbacks of a run in their order.
+#[derive(Debug)]
+pub struct Chain {
+    members: Vec<Member>,
+    lists: [Vec<usize>; Event::ALL.len()],
+    unchecked: Events,
+    stage: Option<usize>,
+}
+
+/// Who fails, and how.
+pub(crate) struct Failure {
+    pub(crate) member: usize,
+    pub(crate) error: BoxError,
+}
+
+impl Chain {
+    /// Puts callbacks in order. Two of one name in one stage are an error.
+    pub fn new(mut members: Vec<Member>) -> Result<Self, Error> {
+        members.sort_by_key(|member| (member.phase, !member.acting));
+        for (i, a) in members.iter().enumerate() {
+            let meets = |b: &&Member| a.stage.is_none() || b.stage.is_none() || a.stage == b.stage;
+            if members[..i].iter().filter(meets).any(|b| a.name == b.name) {
+                return Err(Error::TwoOfOneName(a.name.clone()));
+            }
+        }
+        let mut chain = Self { members, lists: Default::default(), unchecked: Events::ALL, stage: None };
+        chain.enter(None);
+        Ok(chain)
+    }
+
+    /// The callbacks, in order.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub(crate) fn enter(&mut self, stage: Option<usize>) {
+        self.stage = stage;
+        for event in Event::ALL {
+            let hearing = self.members.iter().enumerate().filter(|(_, member)| member.hears(event, stage));
+            self.lists[event as usize] = hearing.map(|(i, _)| i).collect();
+        }
+    }
+
+    /// Sends an event; `at` is who is hearing it, for whoever catches a panic.
+    pub(crate) fn dispatch(&mut self, event: Event, cx: &mut Context, at: &mut usize) -> Result<(), Failure> {
+        if cfg!(debug_assertions) && self.unchecked.contains(event) {
+            self.check_declarations(event, cx)?;
+        }
+        for &i in &self.lists[event as usize] {
+            *at = i;
+            let member = &mut self.members[i];
+            match member.callback.on_event(event, cx) {
+                Ok(Flow::GO) => {}
+                Ok(flow) => merge(event, cx, &member.name, flow).map_err(|error| Failure { member: i, error })?,
+                Err(error) => return Err(Failure { member: i, error }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends an event once to those that don't hear it, and errs if one of them has a hook for it all the same.
+    fn check_declarations(&mut self, event: Event, cx: &mut Context) -> Result<(), Failure> {
+        self.unchecked = self.unchecked.without(event);
+        for (i, member) in self.members.iter_mut().enumerate().filter(|(_, member)| !member.hears.contains(event)) {
+            cx.probe = Probe::default();
+            let answer = member.callback.on_event(event, cx);
+            if cx.probe.default_dispatch && !cx.probe.default_hook || answer.is_err() {
+                let error = Error::Undeclared { callback: member.name.clone(), event };
+                return Err(Failure { member: i, error: error.into() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells everybody of an error. Errors and panics in here are logged and go no further.
+    pub(crate) fn tell_exception(&mut self, cx: &mut Context) {
+        for &i in &self.lists[Event::Exception as usize] {
+            let member = &mut self.members[i];
+            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                member.callback.on_event(Event::Exception, cx)
+            }));
+            match told {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => log::error!("{} failed at exception: {error}", member.name),
+                Err(_) => log::error!("{} panicked at exception", member.name),
+            }
+        }
+    }
+}
+
+fn merge(event: Event, cx: &mut Context, name: &str, flow: Flow) -> Result<(), BoxError> {
+    let reason = cx.reason.take();
+    if flow.skip > Skip::None && event.is_of_batch() {
+        if !cx.can_still_skip(event) {
+            return Err(Error::TooLate { callback: name.to_owned(), event, place: cx.place() }.into());
+        }
+        if flow.skip > cx.flow.skip {
+            cx.flow.skip = flow.skip;
+            cx.skipped_by = Some(name.to_owned());
+        }
+    }
+    if flow.stop > Stop::None && flow.stop > cx.flow.stop {
+        cx.flow.stop = flow.stop;
+        cx.stopped_by = Some((name.to_owned(), reason));
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! What drives a chain: a runner, or a test. All that changes a [`Context`]'s place and counters is here.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use catena_tensor::batch::{Batch, Outputs};
+use catena_tensor::loss::Loss;
+use catena_tensor::model::{Mode, Model};
+use catena_tensor::panic_message;
+use catena_tensor::tch::Device;
+
+use crate::metrics::LoaderMetrics;
+use crate::{Chain, Context, Error, Event, Flow, Member, Optimizers, Outcome, Result, Skip, Stop, Window};
+
+/// What a run is made with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The one seed.
+    pub seed: u64,
+    /// The device that batches are moved to.
+    pub device: Device,
+    /// The run directory.
+    pub run_dir: Option<PathBuf>,
+}
+
+/// A pass: a forward pass, a loss and a step of one optimizer.
+#[derive(Clone, Debug, Default)]
+pub struct PassScope {
+    /// Its name; `main` unless the stage says otherwise.
+    pub name: String,
+    /// The name of its optimizer.
+    pub optimizer: Option<String>,
+}
+
+/// A stage that is entered.
+#[derive(Clone, Debug, Default)]
+pub struct StageScope {
+    /// Its number, from 0.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// How many epochs it has.
+    pub epochs: u64,
+    /// What happens to each batch.
+    pub passes: Vec<PassScope>,
+}
+
+/// A loader that is entered.
+#[derive(Clone, Debug)]
+pub struct LoaderScope {
+    pub(crate) name: String,
+    pub(crate) mode: Mode,
+    pub(crate) batches: Option<u64>,
+    pub(crate) batch: u64,
+    pub(crate) samples: u64,
+}
+
+impl LoaderScope {
+    /// At its beginning, with as many batches an epoch, if that is known.
+    pub fn new(name: impl Into<String>, mode: Mode, batches: Option<u64>) -> Self {
+        Self { name: name.into(), mode, batches, batch: 0, samples: 0 }
+    }
+}
+
+/// What an evaluation in the middle of a train loader puts aside.
+#[derive(Debug)]
+struct Aside {
+    loader: Option<LoaderScope>,
+    batch: Batch,
+    outputs: Outputs,
+    loss: Option<Loss>,
+    window: Window,
+    outcome: Outcome,
+    flow: Flow,
+    cut_short: bool,
+    pass: usize,
+    steps_before: u64,
+    metrics: LoaderMetrics,
+}
+
+/// Owns the context and the chain, sends events, and keeps the books between them.
+///
+/// ```
+/// use catena_chain::{Event, testing};
+///
+/// let (recorder, record) = testing::Recorder::new();
+/// let mut driver = testing::driver(vec![Box::new(recorder)])?;
+/// driver.fire(Event::Forward)?;
+/// driver.fire(Event::Loss)?;
+/// assert_eq!(record.events(), ["forward", "loss"]);
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Debug)]
+pub struct Driver {
+    cx: Context,
+    chain: Chain,
+    windows: Vec<Window>,
+    skip_of_batch: Skip,
+    aside: Vec<Aside>,
+}
+
+impl Driver {
+    /// A driver outside of any stage.
+    pub fn new(model: Box<dyn Model>, members: Vec<Member>, settings: Settings) -> std::result::Result<Self, Error> {
+        let (cx, chain) = (Context::new(model, settings), Chain::new(members)?);
+        Ok(Self { cx, chain, windows: Vec::new(), skip_of_batch: Skip::None, aside: Vec::new() })
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Context {
+        &self.cx
+    }
+
+    /// The context, to be changed.
+    pub fn context_mut(&mut self) -> &mut Context {
+        &mut self.cx
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Tells everybody who hears the event, and gives the merged answer. An error or a panic stops it at once.
+    pub fn fire(&mut self, event: Event) -> std::result::Result<Flow, Error> {
+        let Self { cx, chain, .. } = self;
+        let mut at = 0;
+        let heard = catch_unwind(AssertUnwindSafe(|| chain.dispatch(event, cx, &mut at)));
+        match heard {
+            Ok(Ok(())) => Ok(cx.flow),
+            Ok(Err(failure)) => Err(match failure.error.downcast::<Error>() {
+                Ok(own) => *own,
+                Err(source) => {
+                    let callback = chain.members()[failure.member].name().to_owned();
+                    Error::Callback { callback, event, place: cx.place(), source }
+                }
+            }),
+            Err(panic) => {
+                let callback = chain.members().get(at).map_or("the chain", Member::name).to_owned();
+                Err(Error::Panic { callback, event, place: cx.place(), message: panic_message(panic.as_ref()) })
+            }
+        }
+    }
+
+    /// Tells everybody of an error that is about to end the run.
+    pub fn fire_exception(&mut self, error: &dyn std::error::Error) {
+        self.cx.exception = Some(error.to_string());
+        self.chain.tell_exception(&mut self.cx);
+    }
+
+    /// Enters a stage with its optimizers; its callbacks join in.
+    pub fn enter_stage(&mut self, stage: StageScope, optimizers: Optimizers) {
+        self.chain.enter(Some(stage.index));
+        self.windows = vec![Window::default(); stage.passes.len().max(1)];
+        self.cx.window = Window::default();
+        self.cx.optimizers = optimizers;
+        self.cx.stage = Some(stage);
+        self.cx.epoch = 0;
+    }
+
+    /// Leaves the stage.
+    pub fn leave_stage(&mut self) {
+        self.chain.enter(None);
+        self.cx.stage = None;
+        self.cx.epoch = 0;
+    }
+
+    /// Counts an epoch.
+    pub fn enter_epoch(&mut self) {
+        self.cx.epoch += 1;
+        self.cx.global_epoch += 1;
+    }
+
+    /// Enters a loader.
+    pub fn enter_loader(&mut self, loader: LoaderScope) {
+        self.cx.loader = Some(loader);
+        self.cx.cut_short = false;
+        self.cx.pass = 0;
+    }
+
+    /// Leaves the loader: its metrics have ended.
+    pub fn leave_loader(&mut self) -> Result<()> {
+        if let Some(loader) = self.cx.loader.take() {
+            self.cx.metrics.end_loader(&loader.name, self.cx.global_epoch)?;
+        }
+        self.cx.batch = Batch::default();
+        self.cx.outputs.clear();
+        self.cx.loss = None;
+        Ok(())
+    }
+
+    /// Puts the loader's view aside for an evaluation in its middle.
+    pub fn put_loader_aside(&mut self) {
+        let cx = &mut self.cx;
+        self.aside.push(Aside {
+            loader: cx.loader.take(),
+            batch: std::mem::take(&mut cx.batch),
+            outputs: std::mem::take(&mut cx.outputs),
+            loss: cx.loss.take(),
+            window: cx.window,
+            outcome: std::mem::take(&mut cx.outcome),
+            flow: std::mem::take(&mut cx.flow),
+            cut_short: std::mem::take(&mut cx.cut_short),
+            pass: cx.pass,
+            steps_before: cx.steps_before,
+            metrics: std::mem::take(&mut cx.metrics.current),
+        });
+    }
+
+    /// Takes it back; a stop of the evaluation beyond its loader is merged in.
+    pub fn take_loader_back(&mut self) {
+        let Some(aside) = self.aside.pop() else { return };
+        let cx = &mut self.cx;
+        let Aside { loader, batch, outputs, loss, window, outcome, flow, cut_short, pass, steps_before, metrics } = aside;
+        (cx.loader, cx.batch, cx.outputs, cx.loss) = (loader, batch, outputs, loss);
+        (cx.window, cx.outcome, cx.cut_short) = (window, outcome, cut_short);
+        (cx.pass, cx.steps_before, cx.metrics.current) = (pass, steps_before, metrics);
+        cx.flow = Flow { skip: flow.skip, stop: flow.stop.max(cx.flow.stop) };
+    }
+
+    /// Takes a batch in, and counts it if it is a Train batch.
+    pub fn enter_batch(&mut self, batch: Batch) {
+        let cx = &mut self.cx;
+        let samples = batch.samples();
+        cx.batch = batch;
+        cx.outputs.clear();
+        cx.loss = None;
+        cx.flow.skip = Skip::None;
+        self.skip_of_batch = Skip::None;
+        cx.skipped_by = None;
+        cx.outcome = Outcome::Accumulating;
+        cx.pass = 0;
+        let Some(loader) = &mut cx.loader else { return };
+        loader.batch += 1;
+        loader.samples += samples;
+        if loader.mode.is_train() {
+            cx.global_batch += 1;
+            cx.global_samples += samples;
+        }
+    }
+
+    /// What `batch_start` said holds for every pass.
+    pub fn end_batch_start(&mut self) {
+        self.skip_of_batch = self.cx.flow.skip;
+    }
+
+    /// Enters a pass: its window is the context's.
+    pub fn enter_pass(&mut self, pass: usize) {
+        let cx = &mut self.cx;
+        cx.pass = pass;
+        cx.flow.skip = self.skip_of_batch;
+        cx.outcome = Outcome::Accumulating;
+        if self.aside.is_empty() {
+            cx.window = self.windows.get(pass).copied().unwrap_or_default();
+            cx.window.release();
+        }
+        cx.steps_before = cx.optimizer().map_or(0, |optimizer| optimizer.steps());
+    }
+
+    /// Leaves the pass: its window stays open.
+    pub fn leave_pass(&mut self) {
+        if let Some(window) = self.windows.get_mut(self.cx.pass) {
+            *window = self.cx.window;
+        }
+    }
+
+    /// Leaves the pass after its step: the window is new, and the step counts if it was made.
+    pub fn close_window(&mut self) {
+        let cx = &mut self.cx;
+        cx.outcome = cx.outcome().clone();
+        if cx.outcome == Outcome::Stepped && cx.pass == 0 {
+            cx.global_step += 1;
+        }
+        cx.window = Window::default();
+        self.leave_pass();
+    }
+
+    /// Leaves the pass because its step was skipped: the window's gradients are gone, and it is new.
+    pub fn drop_window(&mut self) -> Result<()> {
+        if let Some(optimizer) = self.cx.optimizer() {
+            optimizer.zero_grad()?;
+        }
+        let name = self.cx.skipped_by.clone().unwrap_or_default();
+        self.cx.outcome = Outcome::SkippedBy(name);
+        self.cx.window = Window::default();
+        self.leave_pass();
+        Ok(())
+    }
+
+    /// The passes whose windows are open.
+    pub fn open_windows(&self) -> impl Iterator<Item = usize> + use<> {
+        let open: Vec<usize> = (0..self.windows.len()).filter(|&i| self.windows[i].micro_batches() > 0).collect();
+        open.into_iter()
+    }
+
+    /// Clears what was skipped, before an event that belongs to no batch.
+    pub fn end_batch(&mut self) {
+        self.cx.flow.skip = Skip::None;
+        self.skip_of_batch = Skip::None;
+    }
+
+    /// The stop that has been asked for.
+    pub fn stop(&self) -> Stop {
+        self.cx.flow.stop
+    }
+
+    /// Something has ended: says for its end event whether it was cut short.
+    pub fn set_cut_short(&mut self, cut_short: bool) {
+        self.cx.cut_short = cut_short;
+    }
+
+    /// Something has ended: a stop that named no more than that is done with.
+    pub fn clear_stop(&mut self, ended: Stop) {
+        if self.cx.flow.stop <= ended {
+            self.cx.flow.stop = Stop::None;
+        }
+    }
+
+    /// Who asked for the last stop, and why.
+    pub fn stopped_by(&self) -> Option<(&str, Option<&str>)> {
+        self.cx.stopped_by.as_ref().map(|(name, why)| (name.as_str(), why.as_deref()))
+    }
+
+    /// The evaluations that were asked for since the last cut.
+    pub fn take_evaluations(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.cx.evaluations)
+    }
+}

@@ -1,0 +1,62 @@
+//! What can go wrong in a chain, and where it happened.
+use crate::{Event, Place};
+
+/// Any error: what a callback may return.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What hooks return: any error can be given with `?`, and a text with `Err("…".into())`.
+pub type Result<T> = std::result::Result<T, BoxError>;
+
+/// What ends a run early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A callback returned an error.
+    #[error("{callback} failed at {event} ({place}): {source}")]
+    Callback {
+        /// The callback's name.
+        callback: String,
+        /// What it was told.
+        event: Event,
+        /// Where the run was.
+        place: Place,
+        /// What it returned.
+        source: BoxError,
+    },
+    /// A callback, the model or libtorch panicked.
+    #[error("{callback} panicked at {event} ({place}): {message}")]
+    Panic {
+        /// The callback's name.
+        callback: String,
+        /// What it was told.
+        event: Event,
+        /// Where the run was.
+        place: Place,
+        /// The panic's message, without libtorch's stack frames.
+        message: String,
+    },
+    /// A callback skipped a step that was done.
+    #[error(
+        "{callback} skipped the step at {event} ({place}), but the optimizer had stepped already; to skip a step, hear it in \
+         phase clip or before"
+    )]
+    TooLate {
+        /// The callback's name.
+        callback: String,
+        /// What it was told.
+        event: Event,
+        /// Where the run was.
+        place: Place,
+    },
+    /// A callback has a hook for an event that it says it doesn't hear.
+    #[error("{callback} has a hook for {event}, but hears() leaves it out; add it there, or it is never called")]
+    Undeclared {
+        /// The callback's name.
+        callback: String,
+        /// The event.
+        event: Event,
+    },
+    /// Two callbacks of one name.
+    #[error("two callbacks are named `{0}`; a name is the key of a callback's state, so give one another with `.named(\"…\")`")]
+    TwoOfOneName(String),
+}

@@ -1,0 +1,168 @@
+//! How often.
+use std::fmt;
+use std::str::FromStr;
+use std::time::Instant;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Context, Result, State};
+
+/// How often: a count of Train batches, of steps or of epochs, or a time.
+///
+/// It is due when the counter has passed a multiple of its number since it was last asked. A time may choose when something is
+/// logged or saved, never what is computed.
+///
+/// ```
+/// use catena_chain::Every;
+///
+/// assert_eq!("100 steps".parse::<Every>()?, Every::Steps(100));
+/// assert_eq!("1 epoch".parse::<Every>()?, Every::Epochs(1));
+/// assert_eq!(Every::Seconds(30.0).to_string(), "30 seconds");
+/// assert!("0 batches".parse::<Every>().is_err());
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Every {
+    /// Train batches of the run.
+    Batches(u64),
+    /// Steps of the run (the first pass's).
+    Steps(u64),
+    /// Epochs of the run.
+    Epochs(u64),
+    /// Seconds since it was first asked.
+    Seconds(f64),
+    /// Never.
+    Never,
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (n, unit, units) = match *self {
+            Self::Batches(n) => (n as f64, "batch", "batches"),
+            Self::Steps(n) => (n as f64, "step", "steps"),
+            Self::Epochs(n) => (n as f64, "epoch", "epochs"),
+            Self::Seconds(s) => (s, "second", "seconds"),
+            Self::Never => return f.write_str("never"),
+        };
+        write!(f, "{n} {}", if n == 1.0 { unit } else { units })
+    }
+}
+
+impl FromStr for Every {
+    type Err = crate::BoxError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let error = || format!("`{text}` is not a frequency; give for example \"100 steps\", \"1 epoch\", \"7 batches\", \"30 seconds\" or \"never\", with a number above 0");
+        if text.trim() == "never" {
+            return Ok(Self::Never);
+        }
+        let (number, unit) = text.trim().split_once(' ').ok_or_else(error)?;
+        let count = || number.parse::<u64>().ok().filter(|&n| n > 0).ok_or_else(error);
+        Ok(match unit.trim() {
+            "batch" | "batches" => Self::Batches(count()?),
+            "step" | "steps" => Self::Steps(count()?),
+            "epoch" | "epochs" => Self::Epochs(count()?),
+            "second" | "seconds" => {
+                Self::Seconds(number.parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0).ok_or_else(error)?)
+            }
+            _ => return Err(error().into()),
+        })
+    }
+}
+
+impl Serialize for Every {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Every {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An [`Every`] that remembers when it was last asked.
+#[derive(Debug)]
+pub struct Trigger {
+    every: Every,
+    seen: u64,
+    since: Option<Instant>,
+}
+
+impl Trigger {
+    /// Not asked yet.
+    pub fn new(every: Every) -> Self {
+        Self { every, seen: 0, since: None }
+    }
+
+    /// How often.
+    pub fn every(&self) -> Every {
+        self.every
+    }
+
+    /// Whether it is due: the counter has passed a multiple since the last call.
+    pub fn due(&mut self, cx: &Context) -> bool {
+        let passed = match self.every {
+            Every::Batches(n) => cx.global_batch().checked_div(n),
+            Every::Steps(n) => cx.global_step().checked_div(n),
+            Every::Epochs(n) => cx.global_epoch().checked_div(n),
+            Every::Seconds(s) => {
+                let since = *self.since.get_or_insert_with(Instant::now);
+                Some((since.elapsed().as_secs_f64() / s) as u64)
+            }
+            Every::Never => None,
+        };
+        let due = passed.is_some_and(|passed| passed > self.seen);
+        self.seen = passed.unwrap_or(self.seen);
+        due
+    }
+
+    /// What must survive a resume. A clock begins anew.
+    pub fn state(&self) -> State {
+        let Self { every, seen, since: _ } = self;
+        let seen = if matches!(every, Every::Seconds(_)) { 0 } else { *seen };
+        State { json: seen.into(), tensors: Vec::new() }
+    }
+
+    /// Takes it back.
+    pub fn load_state(&mut self, state: &State) -> Result<()> {
+        self.seen = state.read()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn text_and_value_are_the_same_in_both_directions() {
+        for every in [Every::Batches(7), Every::Steps(1), Every::Epochs(2), Every::Seconds(0.5), Every::Never] {
+            assert_eq!(every.to_string().parse::<Every>().unwrap(), every);
+            let json = serde_json::to_string(&every).unwrap();
+            assert_eq!(serde_json::from_str::<Every>(&json).unwrap(), every);
+        }
+        for wrong in ["", "7", "batches", "-1 steps", "1.5 epochs", "nan seconds", "3 fortnights"] {
+            let text = wrong.parse::<Every>().unwrap_err().to_string();
+            assert!(text.contains("is not a frequency"), "{wrong}: {text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_due_once_for_each_multiple_that_is_passed(n in 1u64..9, jumps in prop::collection::vec(0u64..20, 1..30)) {
+            let mut driver = testing::driver(vec![]).unwrap();
+            let (mut trigger, mut counter) = (Trigger::new(Every::Batches(n)), 0);
+            for jump in jumps {
+                let before = counter;
+                counter += jump;
+                driver.context_mut().global_batch = counter;
+                prop_assert_eq!(trigger.due(driver.context()), counter / n > before / n);
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The contract of catena: what happens when, and how a callback takes part.
+//!
+//! A custom callback needs this crate alone (or `catena`, which re-exports it):
+//!
+//! ```
+//! use catena_chain::{Callback, Context, Flow, Result, State};
+//!
+//! /// Stops the run when the training loss of an epoch is low enough.
+//! struct GoodEnough(f64);
+//!
+//! impl Callback for GoodEnough {
+//!     fn state(&self) -> State {
+//!         State::none()
+//!     }
+//!
+//!     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+//!         let done = cx.metrics.get("train/loss").is_some_and(|loss| loss < self.0);
+//!         Ok(if done { Flow::STOP_RUN } else { Flow::GO })
+//!     }
+//! }
+//! ```
+//!
+//! * [`Event`]: the loop as an outline; [`Callback`]: one hook an event
+//! * [`Phase`]: in which order callbacks hear an event
+//! * [`Flow`]: how a callback skips a step or a batch, or stops a loader, an epoch, a stage, the run
+//! * [`Context`]: what callbacks work on
+//! * [`State`]: what a callback keeps over a resume
+//! * [`Every`]: how often; adapters: [`on`], [`Callback::every`], [`Callback::only`], [`Callback::named`]
+//! * [`Driver`]: what a runner and a test drive the chain with; [`testing`]: a recorder, a tiny model and loader
+#![forbid(unsafe_code)]
+
+mod adapters;
+mod callback;
+mod chain;
+mod context;
+mod driver;
+mod error;
+mod event;
+mod every;
+mod extensions;
+mod flow;
+mod metrics;
+mod optimizers;
+mod phase;
+mod place;
+mod state;
+pub mod testing;
+mod window;
+
+pub use adapters::{Named, On, Only, OnlyIn, Phased, Throttled, on};
+pub use callback::{Callback, short_name};
+pub use chain::{Chain, Member};
+pub use context::Context;
+pub use driver::{Driver, LoaderScope, PassScope, Settings, StageScope};
+pub use error::{BoxError, Error, Result};
+pub use event::{Event, Events};
+pub use every::{Every, Trigger};
+pub use extensions::Extensions;
+pub use flow::{Flow, Outcome, Skip, Stop};
+pub use metrics::{Best, Metrics, Reduce, Value};
+pub use optimizers::Optimizers;
+pub use phase::Phase;
+pub use place::Place;
+pub use state::State;
+pub use window::Window;
+
+pub use catena_tensor as tensor;

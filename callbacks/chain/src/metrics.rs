@@ -1,0 +1,326 @@
+//! Metrics: logged without waiting for the device, folded on the host in order.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use catena_tensor::tch::{Device, Kind, Tensor};
+
+use crate::Result;
+
+/// How the values that a loader's batches log become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Reduce {
+    /// The mean, each value counting by its batch's weight.
+    #[default]
+    Mean,
+    /// The mean, this value counting by a weight of its own.
+    MeanBy(f64),
+    /// The sum.
+    Sum,
+    /// The last value.
+    Last,
+    /// The smallest value.
+    Min,
+    /// The largest value.
+    Max,
+}
+
+/// A value to log: a number, or a tensor of one element that is read later.
+///
+/// A tensor is kept as it is, without a copy: do not change it in place after logging it.
+#[derive(Debug)]
+pub enum Value {
+    /// A number.
+    Number(f64),
+    /// A tensor of one element, on any device.
+    Tensor(Tensor),
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Tensor> for Value {
+    fn from(tensor: Tensor) -> Self {
+        Self::Tensor(tensor)
+    }
+}
+
+impl From<&Tensor> for Value {
+    fn from(tensor: &Tensor) -> Self {
+        Self::Tensor(tensor.shallow_clone())
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    reduce: Reduce,
+    folded: f64,
+    weight: f64,
+    last: f64,
+    count: u64,
+}
+
+impl Slot {
+    fn fold(&mut self, value: f64, weight: f64) {
+        self.last = value;
+        self.count += 1;
+        match self.reduce {
+            Reduce::Mean | Reduce::MeanBy(_) => {
+                // a value that counts nothing may be anything, NaN included
+                if weight != 0.0 {
+                    self.folded += weight * value;
+                }
+                self.weight += weight;
+            }
+            Reduce::Sum => self.folded += value,
+            Reduce::Last => self.folded = value,
+            Reduce::Min if self.count == 1 || value < self.folded || value.is_nan() => self.folded = value,
+            Reduce::Max if self.count == 1 || value > self.folded || value.is_nan() => self.folded = value,
+            Reduce::Min | Reduce::Max => {}
+        }
+    }
+
+    fn value(&self) -> f64 {
+        match self.reduce {
+            Reduce::Mean | Reduce::MeanBy(_) => self.folded / self.weight,
+            _ => self.folded,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Queued {
+    slot: usize,
+    value: Value,
+    weight: f64,
+}
+
+/// What the running loader has logged.
+#[derive(Debug, Default)]
+pub(crate) struct LoaderMetrics {
+    slots: Vec<Slot>,
+    queue: Vec<Queued>,
+    read: Vec<f64>,
+}
+
+/// How many values wait in the queue before they are read.
+const QUEUE: usize = 256;
+
+impl LoaderMetrics {
+    fn log(&mut self, name: &str, value: Value, reduce: Reduce, weight: f64) -> Result<()> {
+        let slot = match self.slots.iter().position(|slot| slot.name == name) {
+            Some(slot) => slot,
+            None => {
+                let name = name.to_owned();
+                self.slots.push(Slot { name, reduce, folded: 0.0, weight: 0.0, last: f64::NAN, count: 0 });
+                self.slots.len() - 1
+            }
+        };
+        if std::mem::discriminant(&self.slots[slot].reduce) != std::mem::discriminant(&reduce) {
+            let first = self.slots[slot].reduce;
+            return Err(format!("metric `{name}` was logged with {first:?} first, and with {reduce:?} now").into());
+        }
+        let value = match value {
+            Value::Number(number) => Value::Number(number),
+            Value::Tensor(tensor) => {
+                if tensor.numel() != 1 {
+                    return Err(format!("metric `{name}` must be one number, but has shape {:?}", tensor.size()).into());
+                }
+                Value::Tensor(tensor.f_detach()?)
+            }
+        };
+        if self.queue.capacity() == 0 {
+            self.queue.reserve_exact(QUEUE);
+            self.read.reserve_exact(QUEUE);
+        }
+        self.queue.push(Queued { slot, value, weight });
+        if self.queue.len() >= QUEUE { self.drain() } else { Ok(()) }
+    }
+
+    /// Reads what waits (one copy a device and dtype) and folds it, in the order in which it was logged.
+    fn drain(&mut self) -> Result<()> {
+        self.read.clear();
+        self.read.resize(self.queue.len(), 0.0);
+        let mut elsewhere: Vec<(Device, Kind, Vec<usize>)> = Vec::new();
+        for (i, queued) in self.queue.iter().enumerate() {
+            match &queued.value {
+                Value::Number(number) => self.read[i] = *number,
+                Value::Tensor(tensor) if tensor.device() == Device::Cpu => self.read[i] = tensor.f_double_value(&[])?,
+                Value::Tensor(tensor) => {
+                    let (device, kind) = (tensor.device(), tensor.f_kind()?);
+                    match elsewhere.iter_mut().find(|(d, k, _)| *d == device && *k == kind) {
+                        Some((_, _, at)) => at.push(i),
+                        None => elsewhere.push((device, kind, vec![i])),
+                    }
+                }
+            }
+        }
+        for (_, _, at) in elsewhere {
+            let tensors = at.iter().filter_map(|&i| match &self.queue[i].value {
+                Value::Tensor(tensor) => Some(tensor.f_reshape([0i64; 0])),
+                Value::Number(_) => None,
+            });
+            let stacked = Tensor::f_stack(&tensors.collect::<std::result::Result<Vec<_>, _>>()?, 0)?;
+            let values: Vec<f64> = stacked.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.try_into()?;
+            for (&i, value) in at.iter().zip(values) {
+                self.read[i] = value;
+            }
+        }
+        for (queued, &value) in self.queue.drain(..).zip(&self.read) {
+            self.slots[queued.slot].fold(value, queued.weight);
+        }
+        Ok(())
+    }
+}
+
+/// The smallest and the largest value that a metric had at a loader's end, and the global epochs they were seen in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "said above")]
+pub struct Best {
+    pub min: f64,
+    pub min_epoch: u64,
+    pub max: f64,
+    pub max_epoch: u64,
+}
+
+/// What was measured: the running loader's values, and those of loaders that have ended.
+///
+/// Names of values that have ended carry their loader's: `train/loss`, `valid/accuracy@1`.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    pub(crate) current: LoaderMetrics,
+    ended: BTreeMap<String, f64>,
+    best: BTreeMap<String, Best>,
+}
+
+impl Metrics {
+    pub(crate) fn log(&mut self, name: &str, value: Value, reduce: Reduce, weight: f64) -> Result<()> {
+        self.current.log(name, value, reduce, weight)
+    }
+
+    /// The value that a metric had when its loader last ended: `get("valid/loss")`.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.ended.get(name).copied()
+    }
+
+    /// Everything that has ended, by name.
+    pub fn ended(&self) -> &BTreeMap<String, f64> {
+        &self.ended
+    }
+
+    /// The smallest and largest values so far, by name.
+    pub fn best(&self) -> &BTreeMap<String, Best> {
+        &self.best
+    }
+
+    /// A metric of the running loader, over its batches so far. Waits for the device.
+    pub fn so_far(&mut self, name: &str) -> Result<Option<f64>> {
+        self.current.drain()?;
+        Ok(self.current.slots.iter().find(|slot| slot.name == name).map(Slot::value))
+    }
+
+    /// The value that the running loader logged last. Waits for the device.
+    pub fn last(&mut self, name: &str) -> Result<Option<f64>> {
+        self.current.drain()?;
+        Ok(self.current.slots.iter().find(|slot| slot.name == name).map(|slot| slot.last))
+    }
+
+    /// Every metric of the running loader over its batches so far, in the order of their first logging. Waits for the device.
+    pub fn all_so_far(&mut self) -> Result<impl Iterator<Item = (&str, f64)>> {
+        self.current.drain()?;
+        Ok(self.current.slots.iter().map(|slot| (slot.name.as_str(), slot.value())))
+    }
+
+    /// Sets a value that belongs to no loader.
+    pub(crate) fn set(&mut self, name: &str, value: Value, epoch: u64) -> Result<()> {
+        let value = match value {
+            Value::Number(number) => number,
+            Value::Tensor(tensor) => tensor.f_double_value(&[])?,
+        };
+        self.end(Cow::Borrowed(name), value, epoch);
+        Ok(())
+    }
+
+    pub(crate) fn end_loader(&mut self, loader: &str, epoch: u64) -> Result<()> {
+        self.current.drain()?;
+        for slot in std::mem::take(&mut self.current.slots) {
+            self.end(format!("{loader}/{}", slot.name).into(), slot.value(), epoch);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, name: Cow<'_, str>, value: f64, epoch: u64) {
+        let name = name.into_owned();
+        if !value.is_nan() {
+            let first = Best { min: value, min_epoch: epoch, max: value, max_epoch: epoch };
+            let best = self.best.entry(name.clone()).or_insert(first);
+            if value < best.min {
+                (best.min, best.min_epoch) = (value, epoch);
+            }
+            if value > best.max {
+                (best.max, best.max_epoch) = (value, epoch);
+            }
+        }
+        self.ended.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fold(reduce: Reduce, values: &[(f64, f64)]) -> f64 {
+        let mut metrics = Metrics::default();
+        for &(value, weight) in values {
+            metrics.log("m", value.into(), reduce, weight).unwrap();
+        }
+        metrics.so_far("m").unwrap().unwrap()
+    }
+
+    #[test]
+    fn each_reduction_is_what_its_name_says() {
+        let values = [(1.0, 2.0), (4.0, 1.0), (3.0, 3.0)];
+        for (reduce, expected) in [
+            (Reduce::Mean, (1.0 * 2.0 + 4.0 + 3.0 * 3.0) / 6.0),
+            (Reduce::Sum, 8.0),
+            (Reduce::Last, 3.0),
+            (Reduce::Min, 1.0),
+            (Reduce::Max, 4.0),
+        ] {
+            assert_eq!(fold(reduce, &values), expected, "{reduce:?}");
+        }
+        assert_eq!(fold(Reduce::Mean, &[(f64::NAN, 0.0), (2.0, 1.0)]), 2.0, "what counts nothing may be NaN");
+        assert!(fold(Reduce::Min, &[(1.0, 1.0), (f64::NAN, 1.0)]).is_nan(), "a NaN is not hidden");
+    }
+
+    #[test]
+    fn when_the_queue_is_read_does_not_change_a_bit() {
+        let values: Vec<f64> = (1..1000).map(|i| (f64::from(i) * 0.7).sin() / 3.0).collect();
+        let run = |read_at: usize| {
+            let mut metrics = Metrics::default();
+            for (i, &value) in values.iter().enumerate() {
+                let tensor = Tensor::from(value);
+                metrics.log("m", if i % 2 == 0 { value.into() } else { tensor.into() }, Reduce::Mean, 0.1 * i as f64).unwrap();
+                if i % read_at == 0 {
+                    metrics.last("m").unwrap();
+                }
+            }
+            metrics.so_far("m").unwrap().unwrap().to_bits()
+        };
+        assert_eq!(run(1), run(7));
+        assert_eq!(run(1), run(10_000));
+    }
+
+    #[test]
+    fn what_is_no_number_or_changes_its_reduction_is_refused() {
+        let mut metrics = Metrics::default();
+        let vector = Tensor::from_slice(&[1.0, 2.0]);
+        let text = metrics.log("m", vector.into(), Reduce::Mean, 1.0).unwrap_err().to_string();
+        assert_eq!(text, "metric `m` must be one number, but has shape [2]");
+        metrics.log("m", 1.0.into(), Reduce::Mean, 1.0).unwrap();
+        assert!(metrics.log("m", 1.0.into(), Reduce::Sum, 1.0).is_err());
+    }
+}

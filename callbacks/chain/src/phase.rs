@@ -1,0 +1,60 @@
+//! The order in which callbacks hear an event.
+use std::fmt;
+
+/// Where a callback stands in the chain: every event is heard in this order, then in the order of insertion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Transfer to the device, augmentation of a batch.
+    Input,
+    /// The model's forward pass.
+    Forward,
+    /// The criterion, aggregation of losses, accumulation's weight.
+    Loss,
+    /// The backward pass.
+    Backward,
+    /// Reduction over processes.
+    Reduce,
+    /// Undoing the loss scale.
+    Unscale,
+    /// Gradient clipping and noise.
+    Clip,
+    /// The optimizer's step.
+    Optimize,
+    /// Clearing gradients.
+    ZeroGrad,
+    /// Averages of the weights.
+    Average,
+    /// Schedules.
+    Schedule,
+    /// Metrics.
+    Measure,
+    /// A callback that names no phase.
+    #[default]
+    User,
+    /// Early stopping, guards, limits: what changes the flow.
+    Decide,
+    /// Loggers and progress.
+    Report,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Input => "input",
+            Self::Forward => "forward",
+            Self::Loss => "loss",
+            Self::Backward => "backward",
+            Self::Reduce => "reduce",
+            Self::Unscale => "unscale",
+            Self::Clip => "clip",
+            Self::Optimize => "optimize",
+            Self::ZeroGrad => "zero_grad",
+            Self::Average => "average",
+            Self::Schedule => "schedule",
+            Self::Measure => "measure",
+            Self::User => "user",
+            Self::Decide => "decide",
+            Self::Report => "report",
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! What a callback keeps over a resume.
+use catena_tensor::tch::Tensor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::Result;
+
+/// A callback's state as data: JSON, and tensors by name.
+///
+/// ```
+/// use catena_chain::State;
+///
+/// let state = State::of(&(3u64, 0.5))?;
+/// assert_eq!(state.read::<(u64, f64)>()?, (3, 0.5));
+/// assert!(State::none().is_none());
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct State {
+    /// The part that is JSON; null for none.
+    pub json: Value,
+    /// The part that is tensors.
+    pub tensors: Vec<(String, Tensor)>,
+}
+
+impl State {
+    /// Nothing has to be kept.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// State that is JSON. Destructure `self` exhaustively where you make it, so that a new field does not compile until it
+    /// is kept (or left out on purpose).
+    pub fn of(value: &impl Serialize) -> Result<Self> {
+        Ok(Self { json: serde_json::to_value(value)?, tensors: Vec::new() })
+    }
+
+    /// Adds a tensor.
+    #[must_use]
+    pub fn tensor(mut self, name: impl Into<String>, tensor: Tensor) -> Self {
+        self.tensors.push((name.into(), tensor));
+        self
+    }
+
+    /// The JSON part as a value.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        Ok(T::deserialize(&self.json)?)
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_none(&self) -> bool {
+        self.json.is_null() && self.tensors.is_empty()
+    }
+}
