@@ -1,1 +1,51 @@
-//! x
+//! The callbacks that come with catena. Each is written against the same contract as a callback of yours.
+//!
+//! | callback | phase | hears | logs |
+//! |---|---|---|---|
+//! | [`ToDevice`] | input | `batch_start` | |
+//! | [`Forward`] | forward | `forward` | |
+//! | [`Criterion`] | loss | `loss` | `loss` |
+//! | [`Accumulate`] | loss | `loss`, `backward`, `step` | |
+//! | [`Backward`] | backward | `backward` | |
+//! | [`ClipGradNorm`] | clip | `step` | `grad_norm` |
+//! | [`Optimize`] | optimize | `step` | |
+//! | [`ZeroGrad`] | zero_grad | `step` | |
+//! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
+//! | [`Accuracy`] | measure | `forward` | `accuracy@1`, … |
+//! | [`NanGuard`] | decide | `loss` | |
+//! | [`MaxSteps`] | decide | `batch_end`, `loader_end` | |
+//! | [`Progress`] | report | starts and ends of batches and loaders | |
+//! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
+//!
+//! The runner puts [`ToDevice`], [`Forward`], [`Criterion`], [`Backward`], [`Optimize`] and [`ZeroGrad`] in by itself.
+#![forbid(unsafe_code)]
+
+mod accumulate;
+mod accuracy;
+mod backward;
+mod clip_grad_norm;
+mod console;
+mod criterion;
+mod forward;
+mod lr_schedule;
+mod max_steps;
+mod nan_guard;
+mod optimize;
+mod progress;
+mod to_device;
+mod zero_grad;
+
+pub use accumulate::{Accumulate, Tail};
+pub use accuracy::Accuracy;
+pub use backward::Backward;
+pub use clip_grad_norm::ClipGradNorm;
+pub use console::Console;
+pub use criterion::Criterion;
+pub use forward::Forward;
+pub use lr_schedule::LrSchedule;
+pub use max_steps::MaxSteps;
+pub use nan_guard::{NanGuard, OnNan};
+pub use optimize::Optimize;
+pub use progress::Progress;
+pub use to_device::ToDevice;
+pub use zero_grad::ZeroGrad;

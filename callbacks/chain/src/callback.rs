@@ -47,6 +47,11 @@ pub trait Callback {
         false
     }
 
+    /// Whether its settings make sense; asked at `build()`.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// What `plan()` says beside its name, such as a setting; nothing by default.
     fn note(&self) -> String {
         String::new()
@@ -195,6 +200,9 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     }
     fn note(&self) -> String {
         (**self).note()
+    }
+    fn check(&self) -> Result<()> {
+        (**self).check()
     }
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         (**self).on_event(event, cx)

@@ -288,7 +288,7 @@ impl Driver {
 
     /// The passes whose windows are open.
     pub fn open_windows(&self) -> impl Iterator<Item = usize> + use<> {
-        let open: Vec<usize> = (0..self.windows.len()).filter(|&i| self.windows[i].micro_batches() > 0).collect();
+        let open: Vec<usize> = (0..self.windows.len()).filter(|&i| self.windows[i].is_open()).collect();
         open.into_iter()
     }
 

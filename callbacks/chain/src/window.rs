@@ -52,6 +52,11 @@ impl Window {
         self.held
     }
 
+    /// Whether gradients wait in it for a step.
+    pub fn is_open(&self) -> bool {
+        self.held || self.micro_batches > 0
+    }
+
     pub(crate) fn release(&mut self) {
         self.held = false;
     }

@@ -36,6 +36,9 @@ impl<C: Callback> Callback for Named<C> {
     fn syncs(&self) -> bool {
         self.inner.syncs()
     }
+    fn check(&self) -> Result<()> {
+        self.inner.check()
+    }
     fn note(&self) -> String {
         self.inner.note()
     }
@@ -78,6 +81,9 @@ impl<C: Callback> Callback for Phased<C> {
     }
     fn syncs(&self) -> bool {
         self.inner.syncs()
+    }
+    fn check(&self) -> Result<()> {
+        self.inner.check()
     }
     fn note(&self) -> String {
         self.inner.note()

@@ -76,6 +76,9 @@ impl<C: Callback> Callback for OnlyIn<C> {
     fn syncs(&self) -> bool {
         self.inner.syncs()
     }
+    fn check(&self) -> Result<()> {
+        self.inner.check()
+    }
     fn note(&self) -> String {
         join(&self.only.to_string(), &self.inner.note())
     }

@@ -77,6 +77,9 @@ impl<C: Callback> Callback for Throttled<C> {
     fn syncs(&self) -> bool {
         self.inner.syncs()
     }
+    fn check(&self) -> Result<()> {
+        self.inner.check()
+    }
     fn note(&self) -> String {
         join(&format!("every {}", self.trigger.every()), &self.inner.note())
     }

@@ -1,0 +1,139 @@
+//! Gradient accumulation: several micro-batches, one step.
+use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use serde::{Deserialize, Serialize};
+
+/// What becomes of a window that a loader's end leaves short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tail {
+    /// It steps: no sample is lost.
+    #[default]
+    Step,
+    /// It is dropped: every step has a whole window.
+    Drop,
+}
+
+/// Adds the gradients of `n` micro-batches before each step, as if they were one batch.
+///
+/// Each micro-batch counts by its loss's weight (its samples, unless the loss says otherwise): its loss is multiplied by its
+/// weight relative to the window's first, and the sum of the gradients is divided once by the sum of these ratios. Factors of 1
+/// are not applied, so with equal weights and `n` a power of two this is, to the bit, the plain loop that divides the loss by
+/// `n`; and it is the exact mean for a short last window and unequal micro-batches. A window whose weights are all 0 is
+/// skipped.
+///
+/// On resume: the window belongs to the run's own state, so there is nothing to keep here.
+///
+/// ```
+/// use catena_callbacks::Accumulate;
+/// use catena_chain::{Event, testing};
+/// use catena_tensor::{loss::Loss, tch::Tensor};
+///
+/// let mut driver = testing::driver(vec![Box::new(Accumulate::new(2))])?;
+/// for (weight, scale, held) in [(4.0, 1.0, true), (2.0, 0.5, false)] {
+///     driver.enter_pass(0);
+///     driver.context_mut().loss = Some(Loss::new(Tensor::from(1.0), weight));
+///     driver.fire(Event::Loss)?;
+///     driver.fire(Event::Backward)?;
+///     assert_eq!(driver.context().loss.as_ref().unwrap().scale, scale);
+///     assert_eq!(driver.context().window.is_held(), held);
+///     driver.leave_pass();
+/// }
+/// assert_eq!(driver.context().window.ratios(), 1.5);
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accumulate {
+    n: u64,
+    #[serde(default)]
+    tail: Tail,
+    #[serde(default)]
+    sum: bool,
+}
+
+impl Accumulate {
+    /// The mean over `n` micro-batches.
+    pub fn new(n: u64) -> Self {
+        Self { n, tail: Tail::Step, sum: false }
+    }
+
+    /// The plain sum of `n` micro-batches' gradients: the loop that does not divide its loss.
+    pub fn sum(n: u64) -> Self {
+        Self { sum: true, ..Self::new(n) }
+    }
+
+    /// What becomes of a short last window (default [`Tail::Step`]).
+    #[must_use]
+    pub fn tail(mut self, tail: Tail) -> Self {
+        self.tail = tail;
+        self
+    }
+
+    fn weight(&self, cx: &Context) -> Result<f64> {
+        let loss = cx.loss.as_ref().ok_or("no loss is set: a callback in phase loss before Accumulate must set cx.loss")?;
+        let weight = loss.weight;
+        if weight.is_finite() && weight >= 0.0 {
+            return Ok(weight);
+        }
+        Err(format!("the loss's weight is {weight}, but must be a number of at least 0").into())
+    }
+}
+
+impl Callback for Accumulate {
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Loss
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::Loss, Event::Backward, Event::Step])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.n > 0 { Ok(()) } else { Err("the window must hold at least 1 micro-batch".into()) }
+    }
+
+    fn note(&self) -> String {
+        let Self { n, tail, sum } = self;
+        let how = if *sum { "sum" } else { "mean" };
+        format!("{how} of {n}{}", if *tail == Tail::Drop { ", drops a short tail" } else { "" })
+    }
+
+    fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.is_train() && !self.sum {
+            let ratio = cx.window.ratio(self.weight(cx)?);
+            if let Some(loss) = &mut cx.loss {
+                loss.scale *= ratio;
+            }
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_backward(&mut self, cx: &mut Context) -> Result<Flow> {
+        let weight = self.weight(cx)?;
+        cx.window.add(weight);
+        if cx.window.micro_batches() < self.n && !cx.is_last_batch() {
+            cx.window.hold();
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
+        let short = cx.window.micro_batches() < self.n;
+        let ratios = cx.window.ratios();
+        if (short && self.tail == Tail::Drop) || ratios == 0.0 {
+            return Ok(Flow::SKIP_STEP);
+        }
+        if !self.sum && ratios != 1.0 {
+            cx.optimizer_mut()?.divide_gradients(ratios)?;
+        }
+        Ok(Flow::GO)
+    }
+}

@@ -1,0 +1,115 @@
+//! The share of samples whose label is among the k highest outputs.
+use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_tensor::Error;
+use catena_tensor::batch::{OUTPUT, TARGET};
+use catena_tensor::model::Mode;
+use catena_tensor::tch::{self, Kind};
+
+/// Logs the share of samples whose label is among the `k` highest of the `[n, classes]` outputs, as `accuracy@k`, in Train and
+/// Eval loaders. It is computed on the device, without waiting for it. On resume: the loader's values are the run's own state.
+///
+/// ```
+/// use catena_callbacks::{Accuracy, Forward};
+/// use catena_chain::{Event, testing};
+///
+/// let mut driver = testing::driver(vec![Box::new(Forward), Box::new(Accuracy::new().top_k([1, 3]))])?;
+/// driver.fire(Event::Forward)?;
+/// assert_eq!(driver.context_mut().metrics.last("accuracy@3")?, Some(1.0)); // of three classes
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Accuracy {
+    output: String,
+    target: String,
+    metrics: Vec<(i64, String)>,
+}
+
+impl Default for Accuracy {
+    fn default() -> Self {
+        Self { output: OUTPUT.into(), target: TARGET.into(), metrics: Vec::new() }.top_k([1])
+    }
+}
+
+impl Accuracy {
+    /// Of `output` and `target`, with k = 1.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which k to log (default 1).
+    #[must_use]
+    pub fn top_k(mut self, top_k: impl IntoIterator<Item = i64>) -> Self {
+        self.metrics = top_k.into_iter().map(|k| (k, format!("accuracy@{k}"))).collect();
+        self
+    }
+
+    /// Takes the scores from another output (default `output`).
+    #[must_use]
+    pub fn output(mut self, name: impl Into<String>) -> Self {
+        self.output = name.into();
+        self
+    }
+
+    /// Takes the labels from another tensor of the batch (default `target`).
+    #[must_use]
+    pub fn target(mut self, name: impl Into<String>) -> Self {
+        self.target = name.into();
+        self
+    }
+}
+
+impl Callback for Accuracy {
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Measure
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::Forward])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(self.metrics.iter().map(|(_, name)| name.clone()).collect())
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.metrics.iter().find(|(k, _)| *k < 1) {
+            Some((k, _)) => Err(format!("`top_k` has {k}, but each must be at least 1").into()),
+            None => Ok(()),
+        }
+    }
+
+    fn on_forward(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.mode() == Mode::Infer {
+            return Ok(Flow::GO);
+        }
+        let _no_grad = tch::no_grad_guard();
+        let (scores, labels) = (cx.outputs.get(&self.output)?, cx.batch.get(&self.target)?);
+        let (scores_size, labels_size) = (scores.size(), labels.size());
+        let [n, classes] = scores_size[..] else {
+            let expected = "accuracy needs scores [n, classes]".into();
+            return Err(Error::Shape { what: format!("`{}`", self.output), got: scores_size, expected }.into());
+        };
+        if labels_size != [n] {
+            let expected = format!("`{}` has shape {scores_size:?}, so labels need [{n}]", self.output);
+            return Err(Error::Shape { what: format!("`{}`", self.target), got: labels_size, expected }.into());
+        }
+        let mut values = Vec::with_capacity(self.metrics.len());
+        for (k, _) in &self.metrics {
+            let hits = if *k == 1 {
+                scores.f_argmax(1, false)?.f_eq_tensor(labels)?
+            } else {
+                let (_, best) = scores.f_topk((*k).min(classes), 1, true, false)?;
+                best.f_eq_tensor(&labels.f_unsqueeze(1)?)?.f_any_dim(1, false)?
+            };
+            values.push(hits.f_mean(Kind::Double)?);
+        }
+        for ((_, name), value) in self.metrics.iter().zip(values) {
+            cx.log(name, value, Reduce::MeanBy(n as f64))?;
+        }
+        Ok(Flow::GO)
+    }
+}

@@ -1,0 +1,62 @@
+//! Stops the run after so many steps.
+use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+
+/// Stops the run when its global step has reached a number. On resume: the run keeps its steps, so nothing to keep here.
+///
+/// ```
+/// use catena_callbacks::MaxSteps;
+/// use catena_chain::{Event, Stop, testing};
+///
+/// let mut driver = testing::driver(vec![Box::new(MaxSteps(1))])?;
+/// assert_eq!(driver.fire(Event::BatchEnd)?.stop, Stop::None);
+/// driver.context_mut().mark_stepped();
+/// driver.close_window();
+/// assert_eq!(driver.fire(Event::BatchEnd)?.stop, Stop::Run);
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct MaxSteps(pub u64);
+
+impl Callback for MaxSteps {
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Decide
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::BatchEnd, Event::LoaderEnd])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.0 > 0 { Ok(()) } else { Err("the number of steps must be at least 1".into()) }
+    }
+
+    fn note(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.decide(cx)
+    }
+
+    fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.decide(cx)
+    }
+}
+
+impl MaxSteps {
+    fn decide(&self, cx: &mut Context) -> Result<Flow> {
+        if cx.global_step() < self.0 {
+            return Ok(Flow::GO);
+        }
+        cx.because(format!("{} steps were made", cx.global_step()));
+        Ok(Flow::STOP_RUN)
+    }
+}

@@ -1,0 +1,103 @@
+//! Acts on a loss that is not finite.
+use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use serde::{Deserialize, Serialize};
+
+/// What [`NanGuard`] does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNan {
+    /// Ends the run with an error.
+    #[default]
+    Error,
+    /// Skips the step, with a warning in the log: the window's gradients are dropped.
+    SkipStep,
+    /// Stops the run in order.
+    StopRun,
+}
+
+/// Reads each Train batch's loss at `loss`, and acts if it is NaN or infinite. It waits for the device at every batch. On
+/// resume: nothing to keep.
+///
+/// ```
+/// use catena_callbacks::NanGuard;
+/// use catena_chain::{Event, testing};
+/// use catena_tensor::{loss::Loss, tch::Tensor};
+///
+/// let mut driver = testing::driver(vec![Box::new(NanGuard::new())])?;
+/// driver.context_mut().loss = Some(Loss::new(Tensor::from(f64::NAN), 6.0));
+/// let text = driver.fire(Event::Loss).unwrap_err().to_string();
+/// assert!(text.starts_with("NanGuard failed at loss (stage `stage`, epoch 1, loader `train`, batch 1): the loss is NaN"));
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NanGuard {
+    on_nan: OnNan,
+}
+
+impl NanGuard {
+    /// Ends the run with an error.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Does something else.
+    #[must_use]
+    pub fn on_nan(mut self, on_nan: OnNan) -> Self {
+        self.on_nan = on_nan;
+        self
+    }
+}
+
+impl Callback for NanGuard {
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Decide
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::Loss])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn syncs(&self) -> bool {
+        true
+    }
+
+    fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
+        let Some(loss) = cx.loss.as_ref().filter(|_| cx.is_train()) else { return Ok(Flow::GO) };
+        let value = loss.value.f_double_value(&[]).map_err(catena_tensor::Error::from)?;
+        if value.is_finite() {
+            return Ok(Flow::GO);
+        }
+        match self.on_nan {
+            OnNan::Error => Err(format!(
+                "the loss is {value}; lower the learning rate, clip the gradients, or look for bad values in the batch (samples {})",
+                samples(&cx.batch.ids)
+            )
+            .into()),
+            OnNan::SkipStep => {
+                log::warn!("{}: the loss is {value}, the step is skipped", cx.place());
+                Ok(Flow::SKIP_STEP)
+            }
+            OnNan::StopRun => {
+                cx.because(format!("the loss is {value}"));
+                Ok(Flow { stop: Flow::STOP_RUN.stop, ..Flow::SKIP_STEP })
+            }
+        }
+    }
+}
+
+fn samples(ids: &[u64]) -> String {
+    match ids {
+        [] => "unknown".into(),
+        ids if ids.len() <= 8 => ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+        ids => format!("{}, …", ids[..8].iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}

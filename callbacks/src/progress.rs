@@ -1,0 +1,111 @@
+//! A bar that moves while a loader runs.
+use std::time::{Duration, Instant};
+
+use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A progress bar for each running loader, on standard error; off a terminal nothing is drawn. It shows the running mean of
+/// the loss a few times a second, for which it waits for the device then. On resume: nothing to keep.
+///
+/// ```
+/// use catena_callbacks::Progress;
+/// use catena_chain::{Event, testing};
+///
+/// let mut driver = testing::driver(vec![Box::new(Progress::new())])?;
+/// for event in [Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd] {
+///     driver.fire(event)?;
+/// }
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Debug)]
+pub struct Progress {
+    bars: MultiProgress,
+    running: Vec<ProgressBar>,
+    told: Instant,
+}
+
+/// The bars on the screen, for who writes lines between them.
+pub(crate) struct Bars(pub(crate) MultiProgress);
+
+const TELL: Duration = Duration::from_millis(250);
+
+impl Default for Progress {
+    fn default() -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        Self { bars, running: Vec::new(), told: Instant::now() }
+    }
+}
+
+impl Progress {
+    /// On standard error.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+fn style(known: bool) -> Result<ProgressStyle> {
+    Ok(ProgressStyle::with_template(if known {
+        "{prefix} {bar:30} {pos}/{len} {per_sec} {eta} {msg}"
+    } else {
+        "{prefix} {spinner} {pos} {per_sec} {msg}"
+    })?)
+}
+
+impl Callback for Progress {
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Report
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.ext.get::<Bars>().is_none() {
+            cx.ext.insert(Bars(self.bars.clone()));
+        }
+        let bar = match cx.loader_batches() {
+            Some(n) => ProgressBar::new(n),
+            None => ProgressBar::no_length(),
+        };
+        let bar = self.bars.add(bar.with_style(style(cx.loader_batches().is_some())?));
+        bar.set_prefix(format!("{}/{} {}", cx.epoch(), cx.epochs(), cx.loader()));
+        self.running.push(bar);
+        Ok(Flow::GO)
+    }
+
+    fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        let Some(bar) = self.running.last().filter(|bar| !bar.is_hidden()) else { return Ok(Flow::GO) };
+        bar.set_position(cx.loader_batch());
+        if self.told.elapsed() >= TELL {
+            self.told = Instant::now();
+            if let Some(loss) = cx.metrics.so_far("loss")? {
+                bar.set_message(format!("loss {loss:.4}"));
+            }
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_loader_end(&mut self, _: &mut Context) -> Result<Flow> {
+        if let Some(bar) = self.running.pop() {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_exception(&mut self, _: &mut Context) -> Result<Flow> {
+        for bar in self.running.drain(..) {
+            bar.abandon();
+        }
+        Ok(Flow::GO)
+    }
+}
