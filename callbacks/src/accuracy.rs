@@ -2,11 +2,10 @@
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
 use catena_tensor::Error;
 use catena_tensor::batch::{OUTPUT, TARGET};
-use catena_tensor::model::Mode;
 use catena_tensor::tch::{self, Kind};
 
 /// Logs the share of samples whose label is among the `k` highest of the `[n, classes]` outputs, as `accuracy@k`, in Train and
-/// Eval loaders. It is computed on the device, without waiting for it. On resume: the loader's values are the run's own state.
+/// Eval loaders, at `loss`. It is computed on the device, without waiting for it. On resume: the loader's values are the run's own state.
 ///
 /// ```
 /// use catena_callbacks::{Accuracy, Forward};
@@ -14,6 +13,7 @@ use catena_tensor::tch::{self, Kind};
 ///
 /// let mut driver = testing::driver(vec![Box::new(Forward), Box::new(Accuracy::new().top_k([1, 3]))])?;
 /// driver.fire(Event::Forward)?;
+/// driver.fire(Event::Loss)?;
 /// assert_eq!(driver.context_mut().metrics.last("accuracy@3")?, Some(1.0)); // of three classes
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
@@ -68,7 +68,7 @@ impl Callback for Accuracy {
     }
 
     fn hears(&self) -> Events {
-        Events::of(&[Event::Forward])
+        Events::of(&[Event::Loss])
     }
 
     fn logs(&self) -> Option<Vec<String>> {
@@ -82,10 +82,7 @@ impl Callback for Accuracy {
         }
     }
 
-    fn on_forward(&mut self, cx: &mut Context) -> Result<Flow> {
-        if cx.mode() == Mode::Infer {
-            return Ok(Flow::GO);
-        }
+    fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
         let _no_grad = tch::no_grad_guard();
         let (scores, labels) = (cx.outputs.get(&self.output)?, cx.batch.get(&self.target)?);
         let (scores_size, labels_size) = (scores.size(), labels.size());

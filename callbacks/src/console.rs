@@ -169,7 +169,7 @@ mod tests {
         let mut driver = testing::driver(vec![Box::new(Console::to(Broken))]).unwrap();
         driver.context_mut().log("loss", 1.0, Reduce::Mean).unwrap();
         for event in [Event::LoaderStart, Event::LoaderEnd, Event::LoaderStart, Event::LoaderEnd] {
-            let _flow = driver.fire(event).unwrap();
+            driver.fire(event).unwrap();
         }
     }
 }

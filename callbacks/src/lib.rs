@@ -11,13 +11,14 @@
 //! | [`Optimize`] | optimize | `step` | |
 //! | [`ZeroGrad`] | zero_grad | `step` | |
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
-//! | [`Accuracy`] | measure | `forward` | `accuracy@1`, … |
+//! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
 //! | [`NanGuard`] | decide | `loss` | |
 //! | [`MaxSteps`] | decide | `batch_end`, `loader_end` | |
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
 //!
 //! The runner puts [`ToDevice`], [`Forward`], [`Criterion`], [`Backward`], [`Optimize`] and [`ZeroGrad`] in by itself.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
 mod accumulate;

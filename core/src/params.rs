@@ -46,6 +46,16 @@ pub fn parameters(vs: &VarStore) -> Vec<Parameter> {
 }
 
 /// Parameters and buffers (a batch norm's running mean, …) by name, sorted by name.
+///
+/// ```
+/// use catena_tensor::params::state_dict;
+/// use tch::{Device, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let _ = nn::batch_norm1d(vs.root() / "bn", 4, Default::default());
+/// let names: Vec<String> = state_dict(&vs).into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["bn.bias", "bn.running_mean", "bn.running_var", "bn.weight"]);
+/// ```
 pub fn state_dict(vs: &VarStore) -> Vec<(String, Tensor)> {
     let mut all: Vec<(String, Tensor)> = vs.variables().into_iter().collect();
     all.sort_by(|(a, _), (b, _)| a.cmp(b));

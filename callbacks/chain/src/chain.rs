@@ -56,6 +56,11 @@ impl Member {
         self.callback.as_ref()
     }
 
+    /// Whether it takes part in the stage of this number.
+    pub fn hears_in(&self, stage: usize) -> bool {
+        self.stage.is_none_or(|own| own == stage)
+    }
+
     /// Whether it hears an event in a stage (or, with none, outside of stages).
     pub fn hears(&self, event: Event, stage: Option<usize>) -> bool {
         self.hears.contains(event) && (self.stage.is_none() || self.stage == stage)

@@ -57,7 +57,6 @@ pub enum Stop {
 /// assert_eq!(merged, Flow { stop: Stop::Epoch, ..Flow::SKIP_STEP });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use]
 pub struct Flow {
     /// What is left out of the current batch.
     pub skip: Skip,

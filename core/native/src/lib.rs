@@ -8,6 +8,7 @@
 //! * [`generator`]: the state of torch's random generators
 //! * [`context`]: deterministic algorithms, the processor's capability, versions
 //! * [`tensor`]: single-tensor calls
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod context;
 mod error;

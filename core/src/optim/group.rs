@@ -42,6 +42,12 @@ impl ParamGroup {
         self
     }
 
+    /// The pattern and what differs: `` `*.bias`: weight_decay 0 ``.
+    pub(super) fn describe(&self) -> String {
+        let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        format!("`{}`: {}", self.pattern, settings.join(", "))
+    }
+
     /// The rule with this group's settings.
     pub(super) fn rule(&self, base: &dyn Rule) -> Result<Box<dyn Rule>> {
         let mut rule = base.clone_box();
@@ -191,23 +197,6 @@ impl Group {
             self.stepped[param] = 1;
         }
         Ok(())
-    }
-
-    pub(super) fn describe(&self) -> String {
-        let mut rule = self.rule.clone_box();
-        let settings: Vec<String> = rule
-            .settings()
-            .iter()
-            .filter_map(|name| Some(format!("{name} {}", rule.setting(name)?)))
-            .collect();
-        let numbers: i64 = self.params.tensors().iter().map(|t| t.numel() as i64).sum();
-        let which = self.pattern.as_ref().map_or(String::new(), |p| format!(" `{p}`"));
-        format!(
-            "{}{which} ({}): {numbers} numbers in {} tensors",
-            rule.name(),
-            settings.join(", "),
-            self.names.len()
-        )
     }
 }
 

@@ -55,7 +55,7 @@ impl Optimizer {
     /// of the rule itself.
     pub fn new(config: impl Into<OptimizerConfig>, params: &[Parameter]) -> Result<Self> {
         let config = config.into();
-        config.check()?;
+        config.check_for(params)?;
         let mut free = vec![true; params.len()];
         let mut groups = Vec::new();
         for part in &config.groups {
@@ -70,9 +70,6 @@ impl Optimizer {
         let rest: Vec<&Parameter> = params.iter().zip(&free).filter(|(_, free)| **free).map(|(p, _)| p).collect();
         if !rest.is_empty() {
             groups.push(Group::new(None, config.rule.clone_box(), &rest)?);
-        }
-        if groups.is_empty() {
-            return Err(Error::NoParameter { pattern: "*".into(), known: Vec::new() });
         }
         let tensors: Vec<Tensor> = params.iter().map(|p| p.tensor.shallow_clone()).collect();
         let names = params.iter().map(|p| p.name.clone()).collect();
@@ -176,11 +173,5 @@ impl Optimizer {
         }
         self.steps = steps;
         Ok(())
-    }
-
-    /// One line: the rule, its settings, and how many parameters each group has.
-    pub fn describe(&self) -> String {
-        let groups: Vec<String> = self.groups.iter().map(Group::describe).collect();
-        groups.join("; ")
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use catena_native::TensorList;
 
 use super::ParamGroup;
+use crate::params::{Parameter, matching};
 use crate::{Error, Result};
 
 /// A tensor of state that each parameter has.
@@ -96,10 +97,39 @@ impl OptimizerConfig {
         self.groups.iter().try_for_each(|group| group.rule(self.rule.as_ref())?.check())
     }
 
+    /// As [`OptimizerConfig::check`], and whether every pattern matches one of these parameters.
+    pub fn check_for(&self, params: &[Parameter]) -> Result<()> {
+        self.check()?;
+        for group in &self.groups {
+            matching(&group.pattern, params.iter().map(|p| p.name.as_str()))?;
+        }
+        if params.is_empty() {
+            return Err(Error::NoParameter { pattern: "*".into(), known: Vec::new() });
+        }
+        Ok(())
+    }
+
+    /// One line: the rule and its settings, and where groups differ.
+    pub fn describe(&self) -> String {
+        let mut text = describe(self.rule.as_ref());
+        for group in &self.groups {
+            text += &format!("; {}", group.describe());
+        }
+        text
+    }
+
     /// The rule, whose settings hold where no group says otherwise.
     pub fn rule(&self) -> &dyn Rule {
         self.rule.as_ref()
     }
+}
+
+/// A rule's name and settings: `sgd (lr 0.1, momentum 0.9)`.
+pub(super) fn describe(rule: &dyn Rule) -> String {
+    let mut rule = rule.clone_box();
+    let settings = rule.settings().iter().filter_map(|name| Some(format!("{name} {}", rule.setting(name)?)));
+    let settings: Vec<String> = settings.collect();
+    format!("{} ({})", rule.name(), settings.join(", "))
 }
 
 /// Checks one setting of a rule.

@@ -1,0 +1,75 @@
+//! Trains a small network on handwritten digits, with catena's runner or with a loop written by hand.
+//!
+//! `cargo run --example digits -- --help` lists the flags. The last line of standard output is a JSON object; everything else
+//! goes to standard error. Exit status 0 means that the run is complete, 9 that `--stop-after-batches` ended it.
+mod chain;
+mod data;
+mod explicit;
+mod settings;
+
+use catena::tch;
+use catena::tensor::hash::sha256;
+use catena::tensor::rng::manual_seed;
+use catena::tensor::{device, params};
+use clap::Parser;
+
+use crate::settings::{Loop, Settings, model};
+
+/// What a training came to.
+pub(crate) struct Outcome {
+    optimizer: Vec<(String, tch::Tensor)>,
+    batches: u64,
+    batches_run: u64,
+    steps: u64,
+    train_loss: f64,
+    valid_loss: f64,
+    valid_accuracy: f64,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    if let Err(error) = run(&Settings::parse()) {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run(settings: &Settings) -> Result<(), BoxError> {
+    settings.check()?;
+    if let Some(threads) = settings.threads {
+        tch::set_num_threads(threads);
+    }
+    let device = match &settings.device {
+        Some(name) => device::parse(name)?,
+        None => device::best(),
+    };
+    let data = match &settings.data {
+        Some(dir) => data::mnist(dir)?,
+        None => data::digits()?,
+    };
+    let vs = tch::nn::VarStore::new(device);
+    manual_seed(settings.seed);
+    let net = model(&vs, data.inputs(), data.classes(), 0.2);
+    let parameters = params::state_dict(&vs);
+    let outcome = match settings.r#loop {
+        Loop::Chain => chain::train(vs, net, &data.to(device)?, settings)?,
+        Loop::Explicit => explicit::train(&vs, &net, &data.to(device)?, settings)?,
+    };
+    println!(
+        "{}",
+        serde_json::json!({
+            "params_sha256": sha256(&parameters)?,
+            "optimizer_sha256": sha256(&outcome.optimizer)?,
+            "batches": outcome.batches,
+            "batches_run": outcome.batches_run,
+            "steps": outcome.steps,
+            "train_loss": outcome.train_loss,
+            "valid_loss": outcome.valid_loss,
+            "valid_accuracy": outcome.valid_accuracy,
+            "resumed_from": null,
+        })
+    );
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The flags, the model, and what both loops are made from.
+use std::path::PathBuf;
+
+use catena::tch::nn;
+use catena::tensor::optim::{Adam, AdamW, OptimizerConfig, RAdam, Sgd};
+use catena::tensor::schedule::{CosineAnnealing, OneCycle, Schedule};
+use clap::{Parser, ValueEnum};
+
+/// Who runs the training.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Loop {
+    /// catena's runner.
+    Chain,
+    /// A loop written by hand.
+    Explicit,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum OptimizerName {
+    Sgd,
+    Adam,
+    Adamw,
+    Radam,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ScheduleName {
+    None,
+    Cosine,
+    Onecycle,
+}
+
+/// Trains 64-128-10 with ReLU and dropout 0.2 on handwritten digits.
+#[derive(Clone, Parser)]
+pub(crate) struct Settings {
+    /// The runner, or the same training written out by hand
+    #[arg(long, value_enum, default_value = "chain")]
+    pub(crate) r#loop: Loop,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) epochs: u64,
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) batch: u64,
+    /// Micro-batches a step
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) accumulate: u64,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[arg(long, value_enum, default_value = "adamw")]
+    pub(crate) optimizer: OptimizerName,
+    #[arg(long, default_value_t = 1e-2)]
+    pub(crate) lr: f64,
+    #[arg(long, value_enum, default_value = "cosine")]
+    pub(crate) schedule: ScheduleName,
+    /// Run directory (comes with checkpoints)
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// How often to save a checkpoint, such as "1 epoch" (comes with checkpoints)
+    #[arg(long)]
+    pub(crate) checkpoint_every: Option<String>,
+    /// Go on from the newest checkpoint in the run directory (comes with checkpoints)
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Leave at once, as a killed process would, after so many train batches; exit status 9
+    #[arg(long, value_name = "N")]
+    pub(crate) stop_after_batches: Option<u64>,
+    /// A folder of MNIST IDX files (plain or .gz) in place of the digits
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// cpu, cuda or cuda:N; by default cuda if there is one, else cpu
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// torch's threads
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) threads: Option<i32>,
+}
+
+impl Settings {
+    /// What can't be had is refused in words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let snapshots = [
+            ("--dir", self.dir.is_some()),
+            ("--checkpoint-every", self.checkpoint_every.is_some()),
+            ("--resume", self.resume),
+        ];
+        match snapshots.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) if matches!(self.r#loop, Loop::Explicit) => {
+                Err(format!("{flag} needs the runner: the explicit loop writes nothing; leave out `--loop explicit`"))
+            }
+            Some((flag, _)) => Err(format!("{flag} needs snapshots, which this version does not have yet; leave it out")),
+            None => Ok(()),
+        }
+    }
+
+    /// The optimizer by its name.
+    pub(crate) fn optimizer(&self) -> OptimizerConfig {
+        match self.optimizer {
+            OptimizerName::Sgd => Sgd::new(self.lr).momentum(0.9).into(),
+            OptimizerName::Adam => Adam::new(self.lr).into(),
+            OptimizerName::Adamw => AdamW::new(self.lr).into(),
+            OptimizerName::Radam => RAdam::new(self.lr).into(),
+        }
+    }
+
+    /// The schedule by its name, over all steps of the run.
+    pub(crate) fn schedule(&self, batches: u64) -> Option<Box<dyn Schedule>> {
+        let steps = self.epochs * batches.div_ceil(self.accumulate);
+        match self.schedule {
+            ScheduleName::None => None,
+            ScheduleName::Cosine => Some(Box::new(CosineAnnealing::new(steps))),
+            ScheduleName::Onecycle => Some(Box::new(OneCycle::new(self.lr, steps))),
+        }
+    }
+}
+
+/// `inputs`-128-`classes` with ReLU and dropout.
+pub(crate) fn model(vs: &nn::VarStore, inputs: i64, classes: i64, dropout: f64) -> nn::SequentialT {
+    let root = vs.root();
+    nn::seq_t()
+        .add(nn::linear(&root / "fc1", inputs, 128, nn::LinearConfig::default()))
+        .add_fn(|x| x.relu())
+        .add_fn_t(move |x, train| x.dropout(dropout, train))
+        .add(nn::linear(&root / "fc2", 128, classes, nn::LinearConfig::default()))
+}

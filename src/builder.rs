@@ -1,0 +1,203 @@
+//! From a description to a runner: everything that can be found wrong before anything runs is found here.
+use std::fmt;
+
+use catena_callbacks::{Backward, Criterion, Forward, LrSchedule, Optimize, ToDevice, ZeroGrad};
+use catena_chain::{Callback, Driver, Event, Member, Settings};
+use catena_tensor::data::Loader;
+use catena_tensor::model::{Mode, Model};
+use catena_tensor::params::{matching, parameters};
+
+use crate::{Error, Result, Runner, Stage};
+
+/// What a [`Runner`] is made from. Made by [`Runner::builder`].
+pub struct RunnerBuilder {
+    model: Box<dyn Model>,
+    stages: Vec<Stage>,
+    callbacks: Vec<Box<dyn Callback>>,
+    seed: u64,
+    dry_run: Option<u64>,
+}
+
+impl fmt::Debug for RunnerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunnerBuilder").field("stages", &self.stages).field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+impl RunnerBuilder {
+    pub(crate) fn new(model: Box<dyn Model>) -> Self {
+        Self { model, stages: Vec::new(), callbacks: Vec::new(), seed: 0, dry_run: None }
+    }
+
+    /// Adds a stage; they run in this order.
+    #[must_use]
+    pub fn stage(mut self, stage: Stage) -> Self {
+        self.stages.push(stage);
+        self
+    }
+
+    /// Adds a callback that takes part in every stage.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// The run's seed (default 0): of the data order, and of torch's generators, which [`Runner::run`] seeds with it. Weights
+    /// are drawn before that, when the model is made: seed them yourself, with `catena::tensor::rng::manual_seed`.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Runs one epoch a stage, and the first `batches` batches of each loader: does everything work?
+    #[must_use]
+    pub fn dry_run(mut self, batches: u64) -> Self {
+        self.dry_run = Some(batches);
+        self
+    }
+
+    /// The runner, or what is wrong with its description.
+    pub fn build(self) -> Result<Runner> {
+        let Self { model, mut stages, callbacks, seed, dry_run } = self;
+        if stages.is_empty() {
+            return Err(Error::Build("the runner has no stage; add one with `.stage(Stage::new(…))`".into()));
+        }
+        if let Some(batches) = dry_run {
+            stages.iter_mut().for_each(|stage| limit(stage, batches));
+        }
+        let mut members: Vec<Member> = callbacks.into_iter().map(Member::new).collect();
+        for (i, stage) in stages.iter_mut().enumerate() {
+            let wrong = |source| Error::Stage { stage: stage.name.clone(), source };
+            check(stage).map_err(|text| wrong(text.into()))?;
+            check_params(stage, model.as_ref()).map_err(|error| wrong(error.into()))?;
+            let acts = stage.acts();
+            for callback in stage.callbacks.drain(..) {
+                members.push(Member::new(callback).in_stage(i));
+            }
+            if let Some(schedule) = stage.schedule.take() {
+                members.push(Member::new(Box::new(LrSchedule::boxed(schedule))).in_stage(i));
+            }
+            if acts {
+                put_in_acting(&mut members, stage, i);
+            }
+            check_steps(&members, stage, i)?;
+        }
+        for (i, stage) in stages.iter().enumerate() {
+            if stages[..i].iter().any(|other| other.name == stage.name) {
+                return Err(Error::Build(format!("two stages are named `{}`; give one another name", stage.name)));
+            }
+        }
+        for member in &members {
+            let settings = |source| Error::Settings { callback: member.name().to_owned(), source };
+            member.callback().check().map_err(settings)?;
+        }
+        let settings = Settings { seed, device: model.var_store().device(), run_dir: None };
+        let driver = Driver::new(model, members, settings)?;
+        Ok(Runner::new(driver, stages))
+    }
+}
+
+/// Puts in what acts on a batch, first in its phase, unless the user has put in a callback of that name.
+fn put_in_acting(members: &mut Vec<Member>, stage: &mut Stage, index: usize) {
+    let mut acting: Vec<Box<dyn Callback>> = vec![Box::new(ToDevice), Box::new(Forward)];
+    let losses = stage.passes.iter_mut().filter_map(|pass| Some((pass.name.clone(), pass.loss.take()?)));
+    let losses: Vec<_> = losses.collect();
+    if !losses.is_empty() {
+        acting.push(Box::new(Criterion::for_passes(losses)));
+    }
+    if stage.trains() {
+        acting.push(Box::new(Backward));
+        acting.push(Box::new(Optimize));
+        acting.push(Box::new(ZeroGrad));
+    }
+    for callback in acting {
+        let member = Member::new(callback).in_stage(index).first_in_phase();
+        let replaced = members.iter().any(|m| m.name() == member.name() && m.hears_in(index));
+        if !replaced {
+            members.push(member);
+        }
+    }
+}
+
+fn limit(stage: &mut Stage, batches: u64) {
+    stage.epochs = stage.epochs.min(1);
+    for loader in &mut stage.loaders {
+        let source = std::mem::replace(&mut loader.source, Box::new(Empty));
+        loader.source = Box::new(source.limit(batches));
+    }
+}
+
+/// Stands in for a loader that is being wrapped.
+struct Empty;
+
+impl Loader for Empty {
+    fn batches(&self) -> Option<u64> {
+        Some(0)
+    }
+    fn start(&mut self, _: catena_tensor::data::Start) -> catena_tensor::Result<()> {
+        Ok(())
+    }
+    fn next_batch(&mut self) -> catena_tensor::Result<Option<catena_tensor::batch::Batch>> {
+        Ok(None)
+    }
+}
+
+fn check(stage: &Stage) -> std::result::Result<(), String> {
+    if stage.epochs == 0 {
+        return Err("it has no epochs; give at least 1 with `.epochs(n)`".into());
+    }
+    if stage.loaders.iter().all(|loader| loader.on_request) {
+        return Err("it has no loader; add one with `.train(loader)`, `.valid(loader)` or `.loader(name, mode, loader)`".into());
+    }
+    for (i, loader) in stage.loaders.iter().enumerate() {
+        if stage.loaders[..i].iter().any(|other| other.name == loader.name) {
+            return Err(format!("two loaders are named `{}`; give one another name with `.loader(name, …)`", loader.name));
+        }
+        if loader.source.batches() == Some(0) {
+            return Err(format!("loader `{}` is empty: it has no batch", loader.name));
+        }
+    }
+    for (i, pass) in stage.passes.iter().enumerate() {
+        if stage.passes[..i].iter().any(|other| other.name == pass.name) {
+            return Err(format!("two passes are named `{}`; give one another name", pass.name));
+        }
+        if stage.acts() && stage.trains() {
+            if pass.optimizer.is_none() {
+                return Err(format!("pass `{}` has no optimizer to step with; add one with `.optimizer(…)`", pass.name));
+            }
+            let own_criterion = stage.callbacks.iter().any(|callback| callback.name() == "Criterion");
+            if pass.loss.is_none() && !own_criterion {
+                return Err(format!("pass `{}` has no loss; add one with `.loss(…)`", pass.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_params(stage: &Stage, model: &dyn Model) -> catena_tensor::Result<()> {
+    let params = parameters(model.var_store());
+    let names = || params.iter().map(|p| p.name.as_str());
+    for pattern in &stage.frozen {
+        matching(pattern, names())?;
+    }
+    for pass in &stage.passes {
+        if let Some(optimizer) = &pass.optimizer {
+            let own = crate::runner::params_of(pass, &stage.frozen, model)?;
+            optimizer.check_for(&own)?;
+        }
+    }
+    Ok(())
+}
+
+/// A Train loader whose windows nobody steps would train nothing.
+fn check_steps(members: &[Member], stage: &Stage, index: usize) -> Result<()> {
+    let trains = stage.loaders.iter().any(|loader| loader.mode == Mode::Train);
+    if !trains || members.iter().any(|member| member.hears(Event::Step, Some(index))) {
+        return Ok(());
+    }
+    let source = "it has a Train loader, but no optimizer and no callback that hears step; add `.loss(…)` and `.optimizer(…)`, or \
+                  make the loader Eval";
+    Err(Error::Stage { stage: stage.name.clone(), source: source.into() })
+}

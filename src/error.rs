@@ -1,0 +1,71 @@
+//! What can go wrong with a run.
+use catena_chain::{BoxError, Place};
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong when a runner is built or runs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The runner's description makes no sense; found before anything runs.
+    #[error("{0}")]
+    Build(String),
+    /// A setting of a stage makes no sense; found before anything runs.
+    #[error("stage `{stage}`: {source}")]
+    Stage {
+        /// The stage's name.
+        stage: String,
+        /// What is wrong.
+        source: BoxError,
+    },
+    /// A callback's settings make no sense; found before anything runs.
+    #[error("{callback}: {source}")]
+    Settings {
+        /// The callback's name.
+        callback: String,
+        /// What is wrong.
+        source: BoxError,
+    },
+    /// A callback failed or panicked, or the chain is not sound.
+    #[error(transparent)]
+    Chain(#[from] catena_chain::Error),
+    /// A loader failed or panicked.
+    #[error("the loader failed ({place}): {source}")]
+    Loader {
+        /// Where the run was.
+        place: Place,
+        /// What the loader returned.
+        source: BoxError,
+    },
+    /// An evaluation was asked for that can't be had.
+    #[error("an evaluation on `{name}` was asked for ({place}), but the stage's Eval loaders are: {known}")]
+    NoEvaluation {
+        /// The loader asked for.
+        name: String,
+        /// Where the run was.
+        place: Place,
+        /// The loaders there are.
+        known: String,
+    },
+    /// The runner has run.
+    #[error("this runner has run already; build another one (or resume) to go on")]
+    HasRun,
+    /// Anything between the chain and libtorch.
+    #[error("{source} ({place})")]
+    At {
+        /// Where the run was.
+        place: Place,
+        /// What went wrong.
+        source: BoxError,
+    },
+    /// Tensors, models, data or optimizers.
+    #[error(transparent)]
+    Tensor(#[from] catena_tensor::Error),
+}
+
+impl From<catena_tensor::tch::TchError> for Error {
+    fn from(error: catena_tensor::tch::TchError) -> Self {
+        catena_tensor::Error::from(error).into()
+    }
+}

@@ -1,0 +1,14 @@
+//! What most programs use: `use catena::prelude::*`.
+pub use catena_callbacks::{
+    Accumulate, Accuracy, Backward, ClipGradNorm, Console, Criterion, Forward, LrSchedule, MaxSteps, NanGuard, OnNan, Optimize,
+    Progress, Tail, ToDevice, ZeroGrad,
+};
+pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
+pub use catena_tensor::batch::{Batch, Outputs};
+pub use catena_tensor::data::{Loader, TensorLoader};
+pub use catena_tensor::loss::{CrossEntropy, Loss, LossFn, Mse};
+pub use catena_tensor::model::{Mode, Model, Net};
+pub use catena_tensor::optim::{Adam, AdamW, Optimizer, ParamGroup, RAdam, Rule, Sgd};
+pub use catena_tensor::schedule::{Constant, CosineAnnealing, OneCycle, Schedule};
+
+pub use crate::{Pass, Report, Runner, Stage, Status};

@@ -1,0 +1,57 @@
+//! What a run came to.
+use std::collections::BTreeMap;
+
+use catena_chain::{Best, Context};
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Everything was done.
+    Completed,
+    /// Somebody stopped it.
+    Stopped(Stopped),
+}
+
+/// Who stopped a run, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The callback's name.
+    pub by: String,
+    /// Its reason, if it gave one.
+    pub why: Option<String>,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// How it ended.
+    pub status: Status,
+    /// Epochs begun, over all stages.
+    pub epochs: u64,
+    /// Train batches.
+    pub batches: u64,
+    /// Steps of the first pass's optimizer.
+    pub steps: u64,
+    /// Train samples.
+    pub samples: u64,
+    /// The last value of each metric: `train/loss`, `valid/accuracy@1`, ….
+    pub metrics: BTreeMap<String, f64>,
+    /// The smallest and largest value of each metric, and in which epoch.
+    pub best: BTreeMap<String, Best>,
+}
+
+impl Report {
+    pub(crate) fn new(cx: &Context, stopped: Option<Stopped>) -> Self {
+        Self {
+            status: stopped.map_or(Status::Completed, Status::Stopped),
+            epochs: cx.global_epoch(),
+            batches: cx.global_batch(),
+            steps: cx.global_step(),
+            samples: cx.global_samples(),
+            metrics: cx.metrics.ended().clone(),
+            best: cx.metrics.best().clone(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the loop needs at its edges: loaders, optimizers, frozen parameters, quiet evaluations, the place of an error.
+use catena_chain::{LoaderScope, Optimizers, PassScope, StageScope};
+use catena_tensor::batch::Batch;
+use catena_tensor::data::Start;
+use catena_tensor::model::{Mode, Model};
+use catena_tensor::optim::Optimizer;
+use catena_tensor::params::{Parameter, matching, parameters};
+use catena_tensor::rng::Generators;
+use catena_tensor::tch;
+
+use super::Runner;
+use crate::stage::StageLoader;
+use crate::{Error, Pass, Result, Stage};
+
+impl Runner {
+    pub(super) fn enter_stage(&mut self, index: usize) -> Result<()> {
+        let (stage, model) = (&self.stages[index], self.driver.context().model.as_ref());
+        let mut optimizers = Optimizers::default();
+        freeze(stage, model)?;
+        for pass in &stage.passes {
+            if let Some(config) = &pass.optimizer {
+                let optimizer = Optimizer::new(config.clone(), &params_of(pass, &stage.frozen, model)?)?;
+                optimizers.insert(&pass.name, optimizer);
+            }
+        }
+        let passes = stage.passes.iter().map(|pass| PassScope {
+            name: pass.name.clone(),
+            optimizer: pass.optimizer.is_some().then(|| pass.name.clone()),
+        });
+        let (name, epochs, passes) = (stage.name.clone(), stage.epochs, passes.collect());
+        self.driver.enter_stage(StageScope { index, name, epochs, passes }, optimizers);
+        Ok(())
+    }
+
+    pub(super) fn enter_loader(&mut self, stage: usize, loader: usize) -> Result<()> {
+        let StageLoader { name, mode, source, .. } = &mut self.stages[stage].loaders[loader];
+        self.driver.enter_loader(LoaderScope::new(name.clone(), *mode, source.batches()));
+        let cx = self.driver.context();
+        let start = Start { seed: cx.seed(), stage: stage as u64, epoch: cx.epoch(), batch: 0 };
+        guarded(|| source.start(start)).map_err(|source| Error::Loader { place: cx.place(), source })
+    }
+
+    pub(super) fn next_batch(&mut self, stage: usize, loader: usize) -> Result<Option<Batch>> {
+        let source = &mut self.stages[stage].loaders[loader].source;
+        guarded(|| source.next_batch())
+            .map_err(|source| Error::Loader { place: self.driver.context().place(), source })
+    }
+
+    pub(super) fn drop_window(&mut self) -> Result<()> {
+        self.driver.drop_window().map_err(|source| self.at(source))
+    }
+
+    pub(super) fn at(&self, source: catena_chain::BoxError) -> Error {
+        Error::At { place: self.driver.context().place(), source }
+    }
+
+    pub(super) fn no_evaluation(&self, name: String, stage: usize) -> Error {
+        let loaders = self.stages[stage].loaders.iter().filter(|loader| loader.mode == Mode::Eval);
+        let known: Vec<&str> = loaders.map(|loader| loader.name.as_str()).collect();
+        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+        Error::NoEvaluation { name, place: self.driver.context().place(), known }
+    }
+}
+
+/// Without gradients, and with the generators put back afterwards: looking does not change the run.
+pub(super) struct Quiet {
+    generators: Generators,
+    _no_grad: tch::NoGradGuard,
+}
+
+impl Quiet {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self { generators: Generators::keep()?, _no_grad: tch::no_grad_guard() })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Err(error) = self.generators.put_back() {
+            log::error!("torch's generators could not be put back after an evaluation: {error}");
+        }
+    }
+}
+
+/// A loader's answer; a panic is an error.
+fn guarded<T>(call: impl FnOnce() -> catena_tensor::Result<T>) -> std::result::Result<T, catena_chain::BoxError> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
+        Ok(answer) => Ok(answer?),
+        Err(panic) => Err(format!("panicked: {}", catena_tensor::panic_message(panic.as_ref())).into()),
+    }
+}
+
+/// Makes the stage's frozen parameters need no gradient, and all others need one.
+fn freeze(stage: &Stage, model: &dyn Model) -> Result<()> {
+    let params = parameters(model.var_store());
+    let frozen = frozen(&params, &stage.frozen)?;
+    for (param, frozen) in params.iter().zip(frozen) {
+        let _same = param.tensor.f_set_requires_grad(!frozen)?;
+    }
+    Ok(())
+}
+
+fn frozen(params: &[Parameter], patterns: &[String]) -> catena_tensor::Result<Vec<bool>> {
+    let mut frozen = vec![false; params.len()];
+    for pattern in patterns {
+        let matched = matching(pattern, params.iter().map(|p| p.name.as_str()))?;
+        frozen.iter_mut().zip(matched).for_each(|(frozen, matched)| *frozen |= matched);
+    }
+    Ok(frozen)
+}
+
+/// The parameters that a pass's optimizer updates: those of its pattern that the stage does not freeze.
+pub(crate) fn params_of(pass: &Pass, patterns: &[String], model: &dyn Model) -> catena_tensor::Result<Vec<Parameter>> {
+    let params = parameters(model.var_store());
+    let own = matching(&pass.params, params.iter().map(|p| p.name.as_str()))?;
+    let frozen = frozen(&params, patterns)?;
+    Ok(params.into_iter().zip(own.into_iter().zip(frozen)).filter(|(_, (own, frozen))| *own && !frozen).map(|(p, _)| p).collect())
+}

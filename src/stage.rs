@@ -1,0 +1,238 @@
+//! A stage: its loaders, epochs, losses, optimizers, and what is frozen.
+use std::fmt;
+
+use catena_chain::Callback;
+use catena_tensor::data::Loader;
+use catena_tensor::loss::LossFn;
+use catena_tensor::model::Mode;
+use catena_tensor::optim::OptimizerConfig;
+use catena_tensor::schedule::Schedule;
+
+/// A part of a run with its own loaders, epochs, losses, optimizers and callbacks.
+///
+/// ```
+/// use catena::chain::testing;
+/// use catena::prelude::*;
+///
+/// let warm_up = Stage::new("warm-up")
+///     .epochs(1)
+///     .train(testing::tiny_loader(12, 4))
+///     .valid(testing::tiny_loader(6, 6))
+///     .loss(CrossEntropy::new())
+///     .optimizer(Sgd::new(0.1).momentum(0.9))
+///     .schedule(CosineAnnealing::new(3))
+///     .callback(ClipGradNorm::new(1.0));
+/// let mut runner = Runner::builder(testing::tiny_model()).stage(warm_up).build()?;
+/// assert_eq!(runner.run()?.steps, 3);
+/// # Ok::<(), catena::Error>(())
+/// ```
+pub struct Stage {
+    pub(crate) name: String,
+    pub(crate) epochs: u64,
+    pub(crate) loaders: Vec<StageLoader>,
+    pub(crate) passes: Vec<Pass>,
+    pub(crate) schedule: Option<Box<dyn Schedule>>,
+    pub(crate) frozen: Vec<String>,
+    pub(crate) callbacks: Vec<Box<dyn Callback>>,
+    pub(crate) bare: bool,
+}
+
+pub(crate) struct StageLoader {
+    pub(crate) name: String,
+    pub(crate) mode: Mode,
+    pub(crate) source: Box<dyn Loader>,
+    pub(crate) on_request: bool,
+}
+
+/// One forward pass, loss and step of each batch. A stage has the pass `main`, unless it names its own.
+///
+/// ```
+/// use catena::prelude::*;
+///
+/// let discriminator = Pass::new("discriminator").optimizer(Adam::new(2e-4).betas(0.5, 0.999));
+/// # let _ = discriminator;
+/// ```
+pub struct Pass {
+    pub(crate) name: String,
+    pub(crate) optimizer: Option<OptimizerConfig>,
+    pub(crate) params: String,
+    pub(crate) loss: Option<Box<dyn LossFn>>,
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let loaders: Vec<&str> = self.loaders.iter().map(|loader| loader.name.as_str()).collect();
+        f.debug_struct("Stage")
+            .field("name", &self.name)
+            .field("epochs", &self.epochs)
+            .field("loaders", &loaders)
+            .field("passes", &self.passes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let loss = self.loss.as_ref().map(|loss| loss.name());
+        f.debug_struct("Pass")
+            .field("name", &self.name)
+            .field("optimizer", &self.optimizer)
+            .field("loss", &loss)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pass {
+    /// A pass whose optimizer has its name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), optimizer: None, params: "*".into(), loss: None }
+    }
+
+    /// What updates the parameters.
+    #[must_use]
+    pub fn optimizer(mut self, optimizer: impl Into<OptimizerConfig>) -> Self {
+        self.optimizer = Some(optimizer.into());
+        self
+    }
+
+    /// Which parameters it updates, by name pattern (default all).
+    #[must_use]
+    pub fn params(mut self, pattern: impl Into<String>) -> Self {
+        self.params = pattern.into();
+        self
+    }
+
+    /// Its loss.
+    #[must_use]
+    pub fn loss(mut self, loss: impl LossFn + 'static) -> Self {
+        self.loss = Some(Box::new(loss));
+        self
+    }
+}
+
+impl Stage {
+    /// A stage of one epoch without loaders.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            epochs: 1,
+            loaders: Vec::new(),
+            passes: vec![Pass::new("main")],
+            schedule: None,
+            frozen: Vec::new(),
+            callbacks: Vec::new(),
+            bare: false,
+        }
+    }
+
+    /// How many epochs (default 1).
+    #[must_use]
+    pub fn epochs(mut self, epochs: u64) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Adds a loader; an epoch runs them in this order.
+    #[must_use]
+    pub fn loader(mut self, name: impl Into<String>, mode: Mode, loader: impl Loader + 'static) -> Self {
+        let (name, source) = (name.into(), Box::new(loader));
+        self.loaders.push(StageLoader { name, mode, source, on_request: false });
+        self
+    }
+
+    /// Adds a Train loader named `train`.
+    #[must_use]
+    pub fn train(self, loader: impl Loader + 'static) -> Self {
+        self.loader("train", Mode::Train, loader)
+    }
+
+    /// Adds an Eval loader named `valid`.
+    #[must_use]
+    pub fn valid(self, loader: impl Loader + 'static) -> Self {
+        self.loader("valid", Mode::Eval, loader)
+    }
+
+    /// Adds an Infer loader named `infer`.
+    #[must_use]
+    pub fn infer(self, loader: impl Loader + 'static) -> Self {
+        self.loader("infer", Mode::Infer, loader)
+    }
+
+    /// Adds an Eval loader that runs only when a callback asks for it with [`Context::request_evaluation`].
+    ///
+    /// [`Context::request_evaluation`]: catena_chain::Context::request_evaluation
+    #[must_use]
+    pub fn on_request(mut self, name: impl Into<String>, loader: impl Loader + 'static) -> Self {
+        let (name, source) = (name.into(), Box::new(loader));
+        self.loaders.push(StageLoader { name, mode: Mode::Eval, source, on_request: true });
+        self
+    }
+
+    fn main(&mut self) -> &mut Pass {
+        let at = self.passes.iter().position(|pass| pass.name == "main").unwrap_or_else(|| {
+            self.passes.push(Pass::new("main"));
+            self.passes.len() - 1
+        });
+        &mut self.passes[at]
+    }
+
+    /// The loss of the pass `main`.
+    #[must_use]
+    pub fn loss(mut self, loss: impl LossFn + 'static) -> Self {
+        self.main().loss = Some(Box::new(loss));
+        self
+    }
+
+    /// The optimizer of the pass `main`, named `main`. It is new at the stage's start.
+    #[must_use]
+    pub fn optimizer(mut self, optimizer: impl Into<OptimizerConfig>) -> Self {
+        self.main().optimizer = Some(optimizer.into());
+        self
+    }
+
+    /// Adds a pass over each batch, in place of `main` if that has neither loss nor optimizer.
+    #[must_use]
+    pub fn pass(mut self, pass: Pass) -> Self {
+        self.passes.retain(|p| p.name != "main" || p.optimizer.is_some() || p.loss.is_some());
+        self.passes.push(pass);
+        self
+    }
+
+    /// Moves the learning rate by step; short for a callback `LrSchedule`.
+    #[must_use]
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedule = Some(Box::new(schedule));
+        self
+    }
+
+    /// Freezes the parameters whose names match a pattern, for this stage.
+    #[must_use]
+    pub fn freeze(mut self, pattern: impl Into<String>) -> Self {
+        self.frozen.push(pattern.into());
+        self
+    }
+
+    /// Adds a callback that takes part in this stage only.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Puts no acting callbacks in: forward pass, loss, backward pass and step are up to callbacks of yours.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
+    /// Whether the runner puts acting callbacks in.
+    pub(crate) fn acts(&self) -> bool {
+        let names_something = self.passes.iter().any(|pass| pass.loss.is_some() || pass.optimizer.is_some());
+        !self.bare && (names_something || !self.trains())
+    }
+
+    pub(crate) fn trains(&self) -> bool {
+        self.loaders.iter().any(|loader| loader.mode == Mode::Train)
+    }
+}

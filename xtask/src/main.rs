@@ -1,0 +1,90 @@
+//! `cargo xtask`: sets libtorch up, and runs the demo, the tests, the steps of CI and the benchmarks.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to its terminal")]
+
+mod bench;
+mod ci;
+mod demo;
+mod setup;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use workspace::Workspace;
+
+/// Gets libtorch, and runs what this workspace offers.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Make libtorch 2.13.0 available, so that plain cargo commands work.
+    ///
+    /// The first of these that applies is used: LIBTORCH, if you set it; the PyTorch that is installed, if you set
+    /// LIBTORCH_USE_PYTORCH; what an earlier set-up left in `.libtorch`; else PyTorch's wheel, which pip downloads
+    /// (527 MB, with CUDA 2.5 GB). An interrupted set-up goes on where it was.
+    Setup {
+        /// The build with CUDA: the PyTorch 2.13.0 that is installed, if it has CUDA, else its wheels.
+        #[arg(long)]
+        cuda: bool,
+        /// Lay `.libtorch` out again even if it is whole.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Train the digits twice, by the chain and by the hand-written loop, and compare the results bit for bit.
+    ///
+    /// Gets libtorch first if it is missing. Exit status 1 if the two differ.
+    Demo {
+        /// Flags for both runs, after `--`; `cargo run --example digits -- --help` lists them.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Run all tests of the workspace (`cargo test --workspace`); gets libtorch first if it is missing.
+    Test {
+        /// Arguments for `cargo test`, after `--`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Run every check that a change must pass, and stop at the first that fails.
+    Ci,
+    /// Run the benchmarks.
+    Bench {
+        /// Measure other trainers at the same work (and of catena's own benchmarks only those named). They get a
+        /// Python environment outside the repository, in CATENA_PEERS_DIR (default: `catena-peers` in your cache folder).
+        #[arg(long)]
+        peers: bool,
+        /// The benchmarks to run; all of them if none is named.
+        names: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Setup { cuda, force } => return setup::run(&workspace, setup::Wanted { cuda, force }),
+        Task::Demo { .. } | Task::Test { .. } | Task::Ci | Task::Bench { .. } => {
+            setup::run(&workspace, setup::Wanted::default())?;
+        }
+    }
+    match task {
+        Task::Setup { .. } => Ok(()),
+        Task::Demo { args } => demo::run(&workspace, &args),
+        Task::Test { args } => workspace.run(workspace.test(&args)),
+        Task::Ci => ci::run(&workspace),
+        Task::Bench { peers, names } => bench::run(&workspace, peers, &names),
+    }
+}
