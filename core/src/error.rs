@@ -52,6 +52,14 @@ pub enum Error {
         /// The values allowed.
         allowed: String,
     },
+    /// Settings that can't be read.
+    #[error("{of}: {why}")]
+    Settings {
+        /// Whose settings.
+        of: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A setting that doesn't exist.
     #[error("{of} has no setting `{name}`; it has: {}", list(known))]
     UnknownSetting {

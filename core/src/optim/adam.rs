@@ -2,8 +2,9 @@
 use catena_native::TensorList;
 use catena_native::optim::{AdamArguments, adam};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, require_betas, require_not_negative};
+use super::rule::{Rule, Slot, merged, require_betas, require_not_negative};
 use crate::Result;
 
 /// Adam (Kingma and Ba 2015). Source: `torch.optim.Adam`, in libtorch's fused kernel.
@@ -126,6 +127,10 @@ impl Rule for Adam {
     fn clone_box(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
+
+    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
+        merged(self, changes)
+    }
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019). Source: `torch.optim.AdamW`, in libtorch's fused kernel.
@@ -235,5 +240,9 @@ impl Rule for AdamW {
 
     fn clone_box(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
+        merged(self, changes)
     }
 }

@@ -1,5 +1,6 @@
 //! Parameters that share their settings, and their state.
 use catena_native::TensorList;
+use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor};
 
 use super::{Rule, Slot};
@@ -14,19 +15,19 @@ use crate::{Error, Result};
 /// let config = Sgd::new(0.1).weight_decay(1e-4).group(ParamGroup::new("*.bias").lr(0.2).set("weight_decay", 0.0));
 /// assert!(config.check().is_ok());
 /// let wrong = Sgd::new(0.1).group(ParamGroup::new("*.bias").set("betas", 0.9));
-/// assert!(wrong.check().unwrap_err().to_string().starts_with("sgd has no setting `betas`; it has: lr,"));
+/// assert!(wrong.check().unwrap_err().to_string().starts_with("sgd: unknown field `betas`, expected one of `lr`,"));
 /// ```
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ParamGroup {
     pub(super) pattern: String,
-    settings: Vec<(String, f64)>,
+    #[serde(flatten)]
+    settings: Map<String, Value>,
 }
 
 impl ParamGroup {
     /// The parameters whose names match a glob pattern such as `*.bias`.
     pub fn new(pattern: impl Into<String>) -> Self {
-        Self { pattern: pattern.into(), settings: Vec::new() }
+        Self { pattern: pattern.into(), settings: Map::new() }
     }
 
     /// A learning rate of its own.
@@ -35,10 +36,10 @@ impl ParamGroup {
         self.set("lr", lr)
     }
 
-    /// Any other setting of its own, by torch's name.
+    /// Any other setting of its own, by torch's name: a number, a bool, or `serde_json::json!([0.9, 0.99])` for betas.
     #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: f64) -> Self {
-        self.settings.push((name.into(), value));
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.settings.insert(name.into(), value.into());
         self
     }
 
@@ -50,11 +51,7 @@ impl ParamGroup {
 
     /// The rule with this group's settings.
     pub(super) fn rule(&self, base: &dyn Rule) -> Result<Box<dyn Rule>> {
-        let mut rule = base.clone_box();
-        for (name, value) in &self.settings {
-            *setting_of(rule.as_mut(), name)? = *value;
-        }
-        Ok(rule)
+        base.with_settings(&self.settings)
     }
 }
 

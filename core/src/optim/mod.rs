@@ -27,7 +27,7 @@ mod sgd;
 pub use adam::{Adam, AdamW};
 pub use group::{Group, ParamGroup};
 pub use radam::RAdam;
-pub use rule::{OptimizerConfig, Rule, Slot};
+pub use rule::{OptimizerConfig, Rule, Slot, merged};
 pub use sgd::Sgd;
 
 use catena_native::TensorList;

@@ -2,8 +2,9 @@
 use catena_native::TensorList;
 use catena_native::optim::{AdamArguments, radam};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, require_betas, require_not_negative};
+use super::rule::{Rule, Slot, merged, require_betas, require_not_negative};
 use crate::{Error, Result};
 
 /// Rectified Adam (Liu et al. 2020). Source: `torch.optim.RAdam`, in one pass over memory on the CPU.
@@ -115,5 +116,9 @@ impl Rule for RAdam {
 
     fn clone_box(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
+        merged(self, changes)
     }
 }

@@ -2,6 +2,9 @@
 use std::fmt::Debug;
 
 use catena_native::TensorList;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::ParamGroup;
 use crate::params::{Parameter, matching};
@@ -55,6 +58,9 @@ pub trait Rule: Debug + Send {
     /// A copy with the same settings.
     fn clone_box(&self) -> Box<dyn Rule>;
 
+    /// A copy in which some settings, by torch's names, are others. [`merged`] does this for rules that are `serde` types.
+    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>>;
+
     /// A config with one group that differs.
     fn group(self, group: ParamGroup) -> OptimizerConfig
     where
@@ -62,6 +68,19 @@ pub trait Rule: Debug + Send {
     {
         OptimizerConfig::from(self).group(group)
     }
+}
+
+/// A copy of a rule in which some settings are others; an unknown name is an error that lists the known ones.
+pub fn merged<R>(rule: &R, changes: &Map<String, Value>) -> Result<Box<dyn Rule>>
+where
+    R: Rule + Serialize + DeserializeOwned + 'static,
+{
+    let wrong = |why: serde_json::Error| Error::Settings { of: rule.name().into(), why: why.to_string() };
+    let mut settings = serde_json::to_value(rule).map_err(wrong)?;
+    if let Value::Object(settings) = &mut settings {
+        settings.extend(changes.clone());
+    }
+    Ok(Box::new(serde_json::from_value::<R>(settings).map_err(wrong)?))
 }
 
 /// A rule and the groups that differ from it. Every rule becomes one by itself.

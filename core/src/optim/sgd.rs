@@ -2,8 +2,9 @@
 use catena_native::TensorList;
 use catena_native::optim::{SgdArguments, sgd};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, require, require_not_negative};
+use super::rule::{Rule, Slot, merged, require, require_not_negative};
 use crate::Result;
 
 /// Stochastic gradient descent, with momentum if asked for. Source: `torch.optim.SGD`, in libtorch's fused kernel.
@@ -118,5 +119,9 @@ impl Rule for Sgd {
 
     fn clone_box(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
+        merged(self, changes)
     }
 }

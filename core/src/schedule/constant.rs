@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use super::{Schedule, require};
 use crate::Result;
 
-/// `base_lr * factor` for the first `total_iters` steps, then `base_lr`. Source: `torch.optim.lr_scheduler.ConstantLR`.
+/// `base_lr * factor` for the first `total_iters` steps, then `base_lr`. Source: `torch.optim.lr_scheduler.ConstantLR`,
+/// with whom 0 steps mean that the factor stays.
 ///
 /// ```
 /// use catena_tensor::schedule::{Constant, Schedule};
@@ -34,7 +35,7 @@ impl Constant {
 
 impl Schedule for Constant {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
-        if counter < self.total_iters { base_lr * self.factor } else { base_lr }
+        if counter < self.total_iters || self.total_iters == 0 { base_lr * self.factor } else { base_lr }
     }
 
     fn check(&self) -> Result<()> {
