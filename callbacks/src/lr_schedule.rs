@@ -68,7 +68,8 @@ impl Callback for LrSchedule {
     }
 
     fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::Step, Event::EpochEnd])
+        let by_step = Events::of(&[Event::StageStart, Event::Step]);
+        if self.by_epoch { by_step.with(Events::of(&[Event::EpochEnd])) } else { by_step }
     }
 
     fn logs(&self) -> Option<Vec<String>> {
@@ -103,10 +104,11 @@ impl Callback for LrSchedule {
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        if self.by_epoch {
-            let epochs = cx.epoch();
-            self.set(cx, epochs)?;
+        if !self.by_epoch {
+            return cx.default_hook();
         }
+        let epochs = cx.epoch();
+        self.set(cx, epochs)?;
         Ok(Flow::GO)
     }
 }

@@ -2,9 +2,9 @@
 use catena::prelude::*;
 use catena::tch::nn;
 
-use crate::data::Data;
-use crate::settings::Settings;
-use crate::{BoxError, Outcome};
+use super::data::Data;
+use super::settings::Settings;
+use super::{BoxError, Outcome};
 
 /// Trains and gives what came of it.
 pub(crate) fn train(vs: nn::VarStore, net: nn::SequentialT, data: &Data, settings: &Settings) -> Result<Outcome, BoxError> {

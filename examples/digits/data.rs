@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use catena::tch::{Device, Kind, Tensor};
 use flate2::read::GzDecoder;
 
-use crate::BoxError;
+use super::BoxError;
 
 /// Inputs and labels, to train and to validate.
 pub(crate) struct Data {

@@ -6,9 +6,9 @@ use catena::tensor::optim::Optimizer;
 use catena::tensor::params::parameters;
 use catena::tensor::rng::manual_seed;
 
-use crate::data::Data;
-use crate::settings::Settings;
-use crate::{BoxError, Outcome};
+use super::data::Data;
+use super::settings::Settings;
+use super::{BoxError, Outcome};
 
 /// A mean over batches, each counting by its samples.
 #[derive(Default)]

@@ -2,10 +2,10 @@
 //!
 //! `cargo run --example digits -- --help` lists the flags. The last line of standard output is a JSON object; everything else
 //! goes to standard error. Exit status 0 means that the run is complete, 9 that `--stop-after-batches` ended it.
-mod chain;
-mod data;
-mod explicit;
-mod settings;
+pub(crate) mod chain;
+pub(crate) mod data;
+pub(crate) mod explicit;
+pub(crate) mod settings;
 
 use catena::tch;
 use catena::tensor::hash::sha256;
@@ -13,17 +13,17 @@ use catena::tensor::rng::manual_seed;
 use catena::tensor::{device, params};
 use clap::Parser;
 
-use crate::settings::{Loop, Settings, model};
+use settings::{Loop, Settings, model};
 
 /// What a training came to.
 pub(crate) struct Outcome {
-    optimizer: Vec<(String, tch::Tensor)>,
-    batches: u64,
-    batches_run: u64,
-    steps: u64,
-    train_loss: f64,
-    valid_loss: f64,
-    valid_accuracy: f64,
+    pub(crate) optimizer: Vec<(String, tch::Tensor)>,
+    pub(crate) batches: u64,
+    pub(crate) batches_run: u64,
+    pub(crate) steps: u64,
+    pub(crate) train_loss: f64,
+    pub(crate) valid_loss: f64,
+    pub(crate) valid_accuracy: f64,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -146,7 +146,7 @@ impl OptimizerConfig {
 /// A rule's name and settings: `sgd (lr 0.1, momentum 0.9)`.
 pub(super) fn describe(rule: &dyn Rule) -> String {
     let mut rule = rule.clone_box();
-    let settings = rule.settings().iter().filter_map(|name| Some(format!("{name} {}", rule.setting(name)?)));
+    let settings = rule.settings().iter().filter_map(|name| Some(format!("{name} {:?}", rule.setting(name)?)));
     let settings: Vec<String> = settings.collect();
     format!("{} ({})", rule.name(), settings.join(", "))
 }

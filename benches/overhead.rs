@@ -1,0 +1,128 @@
+//! What the runner costs: its own dispatch, and a whole step beside two loops written by hand, interleaved.
+mod shared;
+
+use std::time::Instant;
+
+use catena::prelude::*;
+use catena::tensor::data::Start;
+use shared::{Batches, WORK, Work, hand, runner, tch};
+
+/// Gives batches without tensors, so that nothing is left but the runner.
+struct Nothing {
+    batches: u64,
+    given: u64,
+}
+
+impl Loader for Nothing {
+    fn batches(&self) -> Option<u64> {
+        Some(self.batches)
+    }
+    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
+        self.given = 0;
+        Ok(())
+    }
+    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+        self.given += 1;
+        Ok((self.given <= self.batches).then(Batch::default))
+    }
+}
+
+/// Hears what an acting callback hears, and does nothing.
+fn idle(name: &'static str, phase: Phase, event: Event) -> impl Callback {
+    on(event, |_| Ok(Flow::GO)).named(name).in_phase(phase)
+}
+
+/// Hears every event, and does nothing.
+struct Extra;
+
+impl Callback for Extra {
+    fn state(&self) -> State {
+        State::none()
+    }
+}
+
+fn chain(batches: u64, extra: usize) -> Runner {
+    let mut stage = Stage::new("nothing")
+        .bare()
+        .train(Nothing { batches, given: 0 })
+        .callback(idle("ToDevice", Phase::Input, Event::BatchStart))
+        .callback(idle("Forward", Phase::Forward, Event::Forward))
+        .callback(idle("Criterion", Phase::Loss, Event::Loss))
+        .callback(idle("Backward", Phase::Backward, Event::Backward))
+        .callback(idle("Optimize", Phase::Optimize, Event::Step))
+        .callback(idle("ZeroGrad", Phase::ZeroGrad, Event::Step));
+    for i in 0..extra {
+        stage = stage.callback(Extra.named(format!("extra {i}")));
+    }
+    Runner::builder(catena::chain::testing::tiny_model()).stage(stage).build().expect("the description is sound")
+}
+
+fn dispatch() {
+    const BATCHES: u64 = 200_000;
+    println!("dispatch, {BATCHES} batches, median of 9");
+    for extra in [0, 5, 20] {
+        let allocations = |batches| {
+            let mut runner = chain(batches, extra);
+            allocation_counter::measure(|| drop(runner.run().expect("the run ends"))).count_total
+        };
+        let a_batch = (allocations(2000) as f64 - allocations(1000) as f64) / 1000.0;
+        let time = || {
+            let mut runner = chain(BATCHES, extra);
+            let begin = Instant::now();
+            runner.run().expect("the run ends");
+            begin.elapsed().as_secs_f64() * 1e6 / BATCHES as f64
+        };
+        let times: Vec<f64> = (0..9).map(|_| time()).collect();
+        println!("  {extra:>2} extra callbacks: {} µs a batch, {a_batch} allocations a batch", Spread::of(times));
+    }
+}
+
+/// A median and a range.
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Self { median: values[values.len() / 2], min: values[0], max: values[values.len() - 1] }
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.3} ({:.3} to {:.3})", self.median, self.min, self.max)
+    }
+}
+
+fn steps(work: Work) {
+    const ROUNDS: usize = 15;
+    type Contestant = fn(Work, &Batches, u64) -> f64;
+    let contestants: [(&str, Contestant); 4] =
+        [("the runner", runner), ("by hand, fused Adam", hand), ("by hand, once more", hand), ("by hand, tch's Adam", tch)];
+    let batches = work.batches();
+    let mut times = vec![Vec::new(); contestants.len()];
+    for round in 0..=ROUNDS {
+        for turn in 0..contestants.len() {
+            let i = (round + turn) % contestants.len();
+            let time = contestants[i].1(work, &batches, 1);
+            if round > 0 {
+                times[i].push(time);
+            }
+        }
+    }
+    println!("\n{}: µs a step, median of {ROUNDS} interleaved rounds of {} steps, one thread", work.name, work.steps);
+    let ratio = |a: usize, b: usize| Spread::of(times[a].iter().zip(&times[b]).map(|(a, b)| a / b).collect());
+    for (i, (name, _)) in contestants.iter().enumerate() {
+        println!("  {name:<20} {}  {} of tch's", Spread::of(times[i].clone()), ratio(i, 3));
+    }
+    println!("  the runner to the loop {}; the loop to itself {}", ratio(0, 1), ratio(2, 1));
+}
+
+fn main() {
+    catena::tch::set_num_threads(1);
+    dispatch();
+    WORK.into_iter().for_each(steps);
+}

@@ -1,0 +1,156 @@
+//! The chain and the hand-written loop are the same training, to the bit; and PyTorch's is the same to 1e-6.
+mod common;
+
+#[path = "../examples/digits/main.rs"]
+#[allow(dead_code, reason = "the program's main is not called here")]
+mod digits;
+
+use std::collections::BTreeMap;
+
+use catena::tch::{Device, Tensor, nn};
+use catena::tensor::data::{Start, order};
+use catena::tensor::rng::Exclusive;
+use clap::Parser;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[test]
+fn chain_and_explicit_loop_end_in_the_same_bits() {
+    let mut different = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for optimizer in ["sgd", "adam", "adamw", "radam"] {
+        for accumulate in ["1", "2", "3", "4"] {
+            for batch in ["32", "48"] {
+                for threads in ["1", "2"] {
+                    let flags = ["--optimizer", optimizer, "--accumulate", accumulate, "--batch", batch, "--threads", threads];
+                    let flags = [&flags[..], &["--epochs", "2", "--device", "cpu"]].concat();
+                    let run = |l| common::digits(&[&flags[..], &["--loop", l]].concat());
+                    let (chain, explicit) = (run("chain"), run("explicit"));
+                    seen.insert(chain["params_sha256"].to_string());
+                    if chain != explicit {
+                        different.push(format!("{flags:?}: {chain} and {explicit}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    assert!(seen.len() >= 32, "the flags change the training: {} different ends", seen.len());
+}
+
+#[test]
+fn schedules_and_seeds_are_part_of_it() {
+    let mut ends = Vec::new();
+    for flags in [&["--seed", "1"][..], &["--seed", "2"], &["--schedule", "none"], &["--schedule", "onecycle", "--optimizer", "sgd"]] {
+        let run = |l| common::digits(&[flags, &["--loop", l, "--epochs", "2", "--accumulate", "3", "--threads", "1"]].concat());
+        let (chain, explicit) = (run("chain"), run("explicit"));
+        assert_eq!(chain, explicit, "{flags:?}");
+        ends.push(chain["params_sha256"].clone());
+    }
+    assert_ne!(ends[0], ends[1], "two seeds differ");
+}
+
+#[test]
+fn the_defaults_reach_95_percent() {
+    let accuracy = common::digits(&[])["valid_accuracy"].as_f64().unwrap();
+    assert!(accuracy >= 0.95, "{accuracy}");
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    order: BTreeMap<u64, Value>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    optimizer: String,
+    lr: f64,
+    schedule: Option<String>,
+    accumulate: u64,
+    losses: Vec<f64>,
+    valid_loss: f64,
+    valid_accuracy: f64,
+}
+
+fn reference() -> Reference {
+    serde_json::from_str(include_str!("fixtures/digits_reference.json")).unwrap()
+}
+
+#[test]
+fn the_explicit_loops_losses_are_pytorchs() {
+    let _exclusive = Exclusive::wait();
+    catena::tch::set_num_threads(1);
+    let data = digits::data::digits().unwrap();
+    for case in &reference().cases {
+        let (lr, accumulate) = (case.lr.to_string(), case.accumulate.to_string());
+        let schedule = if case.schedule.as_deref().is_some_and(|s| s.starts_with("cosine")) { "cosine" } else { "none" };
+        let flags = ["digits", "--optimizer", &case.optimizer, "--lr", &lr, "--accumulate", &accumulate, "--schedule", schedule, "--epochs", "3"];
+        let settings = digits::settings::Settings::parse_from(flags);
+        let mut vs = nn::VarStore::new(Device::Cpu);
+        let net = digits::settings::model(&vs, 64, 10, 0.0);
+        vs.load(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/digits_reference.safetensors")).unwrap();
+        let mut losses = Vec::new();
+        let tell = |loss: &Tensor| losses.push(loss.double_value(&[]));
+        let outcome = digits::explicit::train_and_tell(&vs, &net, &data, &settings, tell).unwrap();
+        assert_eq!(losses.len(), case.losses.len());
+        for (batch, (got, expected)) in losses.iter().zip(&case.losses).enumerate() {
+            assert!((got - expected).abs() <= 1e-6, "{}: batch {batch} has loss {got}, PyTorch has {expected}", case.name);
+        }
+        assert!((outcome.valid_loss - case.valid_loss).abs() <= 1e-6, "{}", case.name);
+        assert!((outcome.valid_accuracy - case.valid_accuracy).abs() <= 1e-6, "{}", case.name);
+    }
+}
+
+#[test]
+fn the_data_order_is_the_documented_one() {
+    for (epoch, expected) in reference().order {
+        let order = order::shuffled(1438, Start { seed: 0, stage: 0, epoch, batch: 0 });
+        let expected: Vec<u64> = serde_json::from_value(expected).unwrap();
+        assert_eq!(order[..expected.len()], expected, "epoch {epoch}");
+    }
+}
+
+fn refused(flags: &[&str]) -> String {
+    let output = common::run("digits", flags);
+    assert!(output.stdout.is_empty() && !output.status.success(), "{flags:?}");
+    String::from_utf8_lossy(&output.stderr).trim_end().to_owned()
+}
+
+#[test]
+fn what_can_not_be_had_is_refused_in_a_sentence() {
+    assert_eq!(refused(&["--dir", "run"]), "error: --dir needs snapshots, which this version does not have yet; leave it out");
+    assert!(refused(&["--loop", "explicit", "--dir", "run"]).contains("the explicit loop writes nothing"));
+    assert!(refused(&["--device", "tpu"]).ends_with("device `tpu`: unknown; give cpu, cuda or cuda:N"));
+    if !catena::tch::Cuda::is_available() {
+        let text = refused(&["--device", "cuda"]);
+        assert_eq!(text, "error: device `cuda`: no GPU can be used here: none is present, or this libtorch was built for the CPU only");
+    }
+}
+
+#[test]
+fn a_missing_truncated_or_foreign_data_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().to_str().unwrap();
+    let text = refused(&["--data", at]);
+    assert_eq!(text, format!("error: there is no train-images-idx3-ubyte (nor train-images-idx3-ubyte.gz) in {at}"));
+
+    let images = dir.path().join("train-images-idx3-ubyte");
+    let header = [0u8, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2];
+    std::fs::write(&images, [&header[..], &[1, 2, 3]].concat()).unwrap();
+    let text = refused(&["--data", at]);
+    assert!(text.contains("its header promises 8 values, but it holds 3: it is truncated or damaged"), "{text}");
+
+    std::fs::write(&images, b"PNG and so on, but no IDX").unwrap();
+    assert!(refused(&["--data", at]).contains("not an IDX file of bytes with 3 dimensions"));
+}
+
+#[test]
+fn stopping_after_some_batches_leaves_at_once_with_status_9() {
+    for l in ["chain", "explicit"] {
+        let output = common::run("digits", &["--loop", l, "--stop-after-batches", "7"]);
+        assert_eq!(output.status.code(), Some(9));
+        assert!(output.stdout.is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+//! Looking never changes the run: evaluating and logging more or less often gives the same training, to the bit.
+use catena::chain::testing::{tiny_loader, tiny_model};
+use catena::prelude::*;
+use catena::tch::{Device, Kind, Tensor, nn};
+use catena::tensor::hash::sha256;
+use catena::tensor::params::state_dict;
+use catena::tensor::rng::{Exclusive, manual_seed};
+
+/// A model with dropout and batch norm: both would notice an evaluation that leaves something behind.
+fn model() -> Net {
+    manual_seed(3);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let root = vs.root();
+    let layers = nn::seq_t()
+        .add(nn::linear(&root / "fc1", 4, 16, Default::default()))
+        .add(nn::batch_norm1d(&root / "bn", 16, Default::default()))
+        .add_fn_t(|x, train| x.relu().dropout(0.3, train))
+        .add(nn::linear(&root / "fc2", 16, 3, Default::default()));
+    Net::new(vs, layers)
+}
+
+fn train(prepare: impl FnOnce(Stage) -> Stage) -> (String, Report) {
+    let stage = Stage::new("train")
+        .epochs(3)
+        .train(tiny_loader(23, 3).shuffle(true))
+        .loss(CrossEntropy::new())
+        .optimizer(AdamW::new(1e-2))
+        .callback(Accumulate::new(3));
+    let mut runner = Runner::builder(model()).seed(5).stage(prepare(stage)).build().unwrap();
+    let report = runner.run().unwrap();
+    (sha256(&state_dict(runner.model().var_store())).unwrap(), report)
+}
+
+/// Draws from torch's generator in every evaluation batch, as a careless metric might.
+fn draw() -> impl Callback {
+    on(Event::Forward, |cx| {
+        if cx.mode() == Mode::Eval {
+            let _drawn = Tensor::rand([7], (Kind::Float, Device::Cpu));
+        }
+        Ok(Flow::GO)
+    })
+}
+
+#[test]
+fn evaluating_every_batch_every_epoch_or_never_gives_the_same_parameters() {
+    let _exclusive = Exclusive::wait();
+    let (never, _) = train(|stage| stage);
+    let (every_epoch, report) = train(|stage| stage.valid(tiny_loader(6, 2)).callback(draw()));
+    assert!(report.metrics.contains_key("valid/loss"));
+    let (every_batch, more) = train(|stage| {
+        let ask = on(Event::BatchEnd, |cx| {
+            if cx.is_train() {
+                cx.request_evaluation("valid");
+            }
+            Ok(Flow::GO)
+        });
+        stage.on_request("valid", tiny_loader(6, 2)).callback(ask).callback(draw())
+    });
+    assert_eq!(never, every_epoch);
+    assert_eq!(never, every_batch);
+    assert_eq!(report.metrics["valid/loss"], more.metrics["valid/loss"], "the last evaluation saw the same parameters");
+    assert_eq!(report.metrics["train/loss"], more.metrics["train/loss"], "the train loader's metrics were put aside");
+}
+
+#[test]
+fn reading_metrics_at_every_batch_changes_neither_them_nor_the_parameters() {
+    let _exclusive = Exclusive::wait();
+    let (seldom, report) = train(|stage| stage.callback(Accuracy::new()));
+    let read = on(Event::BatchEnd, |cx| {
+        cx.metrics.last("loss")?;
+        Ok(Flow::GO)
+    });
+    let (often, more) = train(|stage| stage.callback(Accuracy::new()).callback(read).callback(NanGuard::new()));
+    assert_eq!(seldom, often);
+    assert_eq!(report.metrics, more.metrics);
+}
+
+#[test]
+fn a_dry_run_tries_everything_in_a_few_batches() {
+    let _exclusive = Exclusive::wait();
+    let stage = |name: &str| {
+        Stage::new(name)
+            .epochs(9)
+            .train(tiny_loader(20, 2))
+            .valid(tiny_loader(20, 2))
+            .loss(CrossEntropy::new())
+            .optimizer(Sgd::new(0.1))
+    };
+    let mut runner = Runner::builder(tiny_model()).stage(stage("a")).stage(stage("b")).dry_run(3).build().unwrap();
+    let report = runner.run().unwrap();
+    assert_eq!((report.epochs, report.batches), (2, 6));
+    assert!(report.metrics.contains_key("valid/loss"));
+}
