@@ -54,7 +54,10 @@ fn chain(batches: u64, extra: usize) -> Runner {
     for i in 0..extra {
         stage = stage.callback(Extra.named(format!("extra {i}")));
     }
-    Runner::builder(catena::chain::testing::tiny_model()).stage(stage).build().expect("the description is sound")
+    Runner::builder(catena::chain::testing::tiny_model())
+        .stage(stage)
+        .build()
+        .expect("the description is sound")
 }
 
 fn dispatch() {
@@ -73,7 +76,10 @@ fn dispatch() {
             begin.elapsed().as_secs_f64() * 1e6 / BATCHES as f64
         };
         let times: Vec<f64> = (0..9).map(|_| time()).collect();
-        println!("  {extra:>2} extra callbacks: {} µs a batch, {a_batch} allocations a batch", Spread::of(times));
+        println!(
+            "  {extra:>2} extra callbacks: {} µs a batch, {a_batch} allocations a batch",
+            Spread::of(times)
+        );
     }
 }
 
@@ -100,8 +106,12 @@ impl std::fmt::Display for Spread {
 fn steps(work: Work) {
     const ROUNDS: usize = 15;
     type Contestant = fn(Work, &Batches, u64) -> f64;
-    let contestants: [(&str, Contestant); 4] =
-        [("the runner", runner), ("by hand, fused Adam", hand), ("by hand, once more", hand), ("by hand, tch's Adam", tch)];
+    let contestants: [(&str, Contestant); 4] = [
+        ("the runner", runner),
+        ("by hand, fused Adam", hand),
+        ("by hand, once more", hand),
+        ("by hand, tch's Adam", tch),
+    ];
     let batches = work.batches();
     let mut times = vec![Vec::new(); contestants.len()];
     for round in 0..=ROUNDS {
@@ -113,7 +123,10 @@ fn steps(work: Work) {
             }
         }
     }
-    println!("\n{}: µs a step, median of {ROUNDS} interleaved rounds of {} steps, one thread", work.name, work.steps);
+    println!(
+        "\n{}: µs a step, median of {ROUNDS} interleaved rounds of {} steps, one thread",
+        work.name, work.steps
+    );
     let ratio = |a: usize, b: usize| Spread::of(times[a].iter().zip(&times[b]).map(|(a, b)| a / b).collect());
     for (i, (name, _)) in contestants.iter().enumerate() {
         println!("  {name:<20} {}  {} of tch's", Spread::of(times[i].clone()), ratio(i, 3));

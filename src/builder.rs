@@ -20,7 +20,10 @@ pub struct RunnerBuilder {
 
 impl fmt::Debug for RunnerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunnerBuilder").field("stages", &self.stages).field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("RunnerBuilder")
+            .field("stages", &self.stages)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +89,10 @@ impl RunnerBuilder {
         }
         for (i, stage) in stages.iter().enumerate() {
             if stages[..i].iter().any(|other| other.name == stage.name) {
-                return Err(Error::Build(format!("two stages are named `{}`; give one another name", stage.name)));
+                return Err(Error::Build(format!(
+                    "two stages are named `{}`; give one another name",
+                    stage.name
+                )));
             }
         }
         for member in &members {
@@ -153,7 +159,10 @@ fn check(stage: &Stage) -> std::result::Result<(), String> {
     }
     for (i, loader) in stage.loaders.iter().enumerate() {
         if stage.loaders[..i].iter().any(|other| other.name == loader.name) {
-            return Err(format!("two loaders are named `{}`; give one another name with `.loader(name, …)`", loader.name));
+            return Err(format!(
+                "two loaders are named `{}`; give one another name with `.loader(name, …)`",
+                loader.name
+            ));
         }
         if loader.source.batches() == Some(0) {
             return Err(format!("loader `{}` is empty: it has no batch", loader.name));
@@ -165,7 +174,10 @@ fn check(stage: &Stage) -> std::result::Result<(), String> {
         }
         if stage.acts() && stage.trains() {
             if pass.optimizer.is_none() {
-                return Err(format!("pass `{}` has no optimizer to step with; add one with `.optimizer(…)`", pass.name));
+                return Err(format!(
+                    "pass `{}` has no optimizer to step with; add one with `.optimizer(…)`",
+                    pass.name
+                ));
             }
             let own_criterion = stage.callbacks.iter().any(|callback| callback.name() == "Criterion");
             if pass.loss.is_none() && !own_criterion {

@@ -34,7 +34,7 @@ pub enum Error {
     #[error("the loader failed ({place}): {source}")]
     Loader {
         /// Where the run was.
-        place: Place,
+        place: Box<Place>,
         /// What the loader returned.
         source: BoxError,
     },
@@ -44,7 +44,7 @@ pub enum Error {
         /// The loader asked for.
         name: String,
         /// Where the run was.
-        place: Place,
+        place: Box<Place>,
         /// The loaders there are.
         known: String,
     },
@@ -55,7 +55,7 @@ pub enum Error {
     #[error("{source} ({place})")]
     At {
         /// Where the run was.
-        place: Place,
+        place: Box<Place>,
         /// What went wrong.
         source: BoxError,
     },

@@ -31,7 +31,7 @@
 //!
 //! Where to go from here: [`Callback`] to write one, [`Event`] for the loop's outline, [`Flow`] for skipping and stopping,
 //! [`callbacks`] for those that come with catena, [`Runner::plan`] to see a chain.
-#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
 mod builder;

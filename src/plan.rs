@@ -12,7 +12,14 @@ pub(crate) fn plan(stages: &[Stage], driver: &Driver) -> String {
     let params = parameters(cx.model.var_store());
     let numbers: usize = params.iter().map(|p| p.tensor.numel()).sum();
     let mut text = String::new();
-    line(&mut text, format_args!("model: {numbers} trainable numbers in {} tensors, on {}", params.len(), device::name(cx.device())));
+    line(
+        &mut text,
+        format_args!(
+            "model: {numbers} trainable numbers in {} tensors, on {}",
+            params.len(),
+            device::name(cx.device())
+        ),
+    );
     line(&mut text, format_args!("seed: {}", cx.seed()));
     for (i, stage) in stages.iter().enumerate() {
         line(&mut text, format_args!("\nstage `{}`: {}", stage.name, count(stage.epochs, "epoch")));
@@ -40,7 +47,8 @@ pub(crate) fn plan(stages: &[Stage], driver: &Driver) -> String {
 
 fn events(text: &mut String, driver: &Driver, stage: Option<usize>) {
     for event in Event::ALL {
-        let mut hearing = driver.chain().members().iter().filter(|member| member.hears(event, stage)).peekable();
+        let mut hearing =
+            driver.chain().members().iter().filter(|member| member.hears(event, stage)).peekable();
         if hearing.peek().is_none() {
             continue;
         }

@@ -30,7 +30,8 @@ impl Callback for Hears {
 #[test]
 fn a_thousand_batches_more_allocate_nothing_more() {
     let allocations = |batches| {
-        let mut stage = Stage::new("nothing").bare().train(Nothing(batches, 0)).callback(Hears.every(Every::Batches(3)));
+        let mut stage =
+            Stage::new("nothing").bare().train(Nothing(batches, 0)).callback(Hears.every(Every::Batches(3)));
         for i in 0..20 {
             stage = stage.callback(Hears.named(format!("hears {i}")).only(Mode::Train));
         }

@@ -22,7 +22,16 @@ fn chain_and_explicit_loop_end_in_the_same_bits() {
         for accumulate in ["1", "2", "3", "4"] {
             for batch in ["32", "48"] {
                 for threads in ["1", "2"] {
-                    let flags = ["--optimizer", optimizer, "--accumulate", accumulate, "--batch", batch, "--threads", threads];
+                    let flags = [
+                        "--optimizer",
+                        optimizer,
+                        "--accumulate",
+                        accumulate,
+                        "--batch",
+                        batch,
+                        "--threads",
+                        threads,
+                    ];
                     let flags = [&flags[..], &["--epochs", "2", "--device", "cpu"]].concat();
                     let run = |l| common::digits(&[&flags[..], &["--loop", l]].concat());
                     let (chain, explicit) = (run("chain"), run("explicit"));
@@ -41,8 +50,17 @@ fn chain_and_explicit_loop_end_in_the_same_bits() {
 #[test]
 fn schedules_and_seeds_are_part_of_it() {
     let mut ends = Vec::new();
-    for flags in [&["--seed", "1"][..], &["--seed", "2"], &["--schedule", "none"], &["--schedule", "onecycle", "--optimizer", "sgd"]] {
-        let run = |l| common::digits(&[flags, &["--loop", l, "--epochs", "2", "--accumulate", "3", "--threads", "1"]].concat());
+    for flags in [
+        &["--seed", "1"][..],
+        &["--seed", "2"],
+        &["--schedule", "none"],
+        &["--schedule", "onecycle", "--optimizer", "sgd"],
+    ] {
+        let run = |l| {
+            common::digits(
+                &[flags, &["--loop", l, "--epochs", "2", "--accumulate", "3", "--threads", "1"]].concat(),
+            )
+        };
         let (chain, explicit) = (run("chain"), run("explicit"));
         assert_eq!(chain, explicit, "{flags:?}");
         ends.push(chain["params_sha256"].clone());
@@ -85,8 +103,21 @@ fn the_explicit_loops_losses_are_pytorchs() {
     let data = digits::data::digits().unwrap();
     for case in &reference().cases {
         let (lr, accumulate) = (case.lr.to_string(), case.accumulate.to_string());
-        let schedule = if case.schedule.as_deref().is_some_and(|s| s.starts_with("cosine")) { "cosine" } else { "none" };
-        let flags = ["digits", "--optimizer", &case.optimizer, "--lr", &lr, "--accumulate", &accumulate, "--schedule", schedule, "--epochs", "3"];
+        let schedule =
+            if case.schedule.as_deref().is_some_and(|s| s.starts_with("cosine")) { "cosine" } else { "none" };
+        let flags = [
+            "digits",
+            "--optimizer",
+            &case.optimizer,
+            "--lr",
+            &lr,
+            "--accumulate",
+            &accumulate,
+            "--schedule",
+            schedule,
+            "--epochs",
+            "3",
+        ];
         let settings = digits::settings::Settings::parse_from(flags);
         let mut vs = nn::VarStore::new(Device::Cpu);
         let net = digits::settings::model(&vs, 64, 10, 0.0);
@@ -96,7 +127,11 @@ fn the_explicit_loops_losses_are_pytorchs() {
         let outcome = digits::explicit::train_and_tell(&vs, &net, &data, &settings, tell).unwrap();
         assert_eq!(losses.len(), case.losses.len());
         for (batch, (got, expected)) in losses.iter().zip(&case.losses).enumerate() {
-            assert!((got - expected).abs() <= 1e-6, "{}: batch {batch} has loss {got}, PyTorch has {expected}", case.name);
+            assert!(
+                (got - expected).abs() <= 1e-6,
+                "{}: batch {batch} has loss {got}, PyTorch has {expected}",
+                case.name
+            );
         }
         assert!((outcome.valid_loss - case.valid_loss).abs() <= 1e-6, "{}", case.name);
         assert!((outcome.valid_accuracy - case.valid_accuracy).abs() <= 1e-6, "{}", case.name);
@@ -120,12 +155,18 @@ fn refused(flags: &[&str]) -> String {
 
 #[test]
 fn what_can_not_be_had_is_refused_in_a_sentence() {
-    assert_eq!(refused(&["--dir", "run"]), "error: --dir needs snapshots, which this version does not have yet; leave it out");
+    assert_eq!(
+        refused(&["--dir", "run"]),
+        "error: --dir needs snapshots, which this version does not have yet; leave it out"
+    );
     assert!(refused(&["--loop", "explicit", "--dir", "run"]).contains("the explicit loop writes nothing"));
     assert!(refused(&["--device", "tpu"]).ends_with("device `tpu`: unknown; give cpu, cuda or cuda:N"));
     if !catena::tch::Cuda::is_available() {
         let text = refused(&["--device", "cuda"]);
-        assert_eq!(text, "error: device `cuda`: no GPU can be used here: none is present, or this libtorch was built for the CPU only");
+        assert_eq!(
+            text,
+            "error: device `cuda`: no GPU can be used here: none is present, or this libtorch was built for the CPU only"
+        );
     }
 }
 
@@ -134,13 +175,19 @@ fn a_missing_truncated_or_foreign_data_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().to_str().unwrap();
     let text = refused(&["--data", at]);
-    assert_eq!(text, format!("error: there is no train-images-idx3-ubyte (nor train-images-idx3-ubyte.gz) in {at}"));
+    assert_eq!(
+        text,
+        format!("error: there is no train-images-idx3-ubyte (nor train-images-idx3-ubyte.gz) in {at}")
+    );
 
     let images = dir.path().join("train-images-idx3-ubyte");
     let header = [0u8, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2];
     std::fs::write(&images, [&header[..], &[1, 2, 3]].concat()).unwrap();
     let text = refused(&["--data", at]);
-    assert!(text.contains("its header promises 8 values, but it holds 3: it is truncated or damaged"), "{text}");
+    assert!(
+        text.contains("its header promises 8 values, but it holds 3: it is truncated or damaged"),
+        "{text}"
+    );
 
     std::fs::write(&images, b"PNG and so on, but no IDX").unwrap();
     assert!(refused(&["--data", at]).contains("not an IDX file of bytes with 3 dimensions"));

@@ -26,7 +26,8 @@ fn tensors(rows: i64, width: i64, label: i64) -> TensorLoader {
 
 #[test]
 fn a_label_out_of_range_is_named_with_its_place() {
-    let stage = Stage::new("train").train(tensors(4, 4, 7)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
+    let stage =
+        Stage::new("train").train(tensors(4, 4, 7)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
     assert_eq!(
         fails(stage),
         "Criterion failed at loss (stage `train`, epoch 1, loader `train`, batch 1): label 7 is out of range: the output has 3 \
@@ -36,7 +37,8 @@ fn a_label_out_of_range_is_named_with_its_place() {
 
 #[test]
 fn shapes_that_do_not_fit_the_model_are_an_error_without_stack_frames() {
-    let stage = Stage::new("train").train(tensors(4, 5, 0)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
+    let stage =
+        Stage::new("train").train(tensors(4, 5, 0)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
     assert_eq!(
         fails(stage),
         "Forward panicked at forward (stage `train`, epoch 1, loader `train`, batch 1): libtorch: mat1 and mat2 shapes cannot be \
@@ -51,18 +53,32 @@ fn a_target_of_the_wrong_shape_is_explained() {
     let loader = |y: &Tensor| TensorLoader::new(&x, y, 2).unwrap();
     let stage = |y: &Tensor| Stage::new("train").train(loader(y)).optimizer(Sgd::new(0.1));
     let text = fails(stage(&y.narrow(1, 0, 2)).loss(Mse::new()));
-    assert!(text.ends_with("`target` of shape [2, 2] doesn't fit: `output` has shape [2, 3], and the two must be equal"), "{text}");
+    assert!(
+        text.ends_with(
+            "`target` of shape [2, 2] doesn't fit: `output` has shape [2, 3], and the two must be equal"
+        ),
+        "{text}"
+    );
     let text = fails(stage(&y.to_kind(Kind::Int64)).loss(CrossEntropy::new()));
-    assert!(text.ends_with("`target` of shape [2, 3] doesn't fit: `output` has shape [2, 3], so labels need [2]"), "{text}");
+    assert!(
+        text.ends_with("`target` of shape [2, 3] doesn't fit: `output` has shape [2, 3], so labels need [2]"),
+        "{text}"
+    );
 }
 
 #[test]
 fn what_the_description_lacks_is_found_before_anything_runs() {
     let bare = || Stage::new("train");
     let cases = [
-        (bare(), "stage `train`: it has no loader; add one with `.train(loader)`, `.valid(loader)` or `.loader(name, mode, loader)`"),
+        (
+            bare(),
+            "stage `train`: it has no loader; add one with `.train(loader)`, `.valid(loader)` or `.loader(name, mode, loader)`",
+        ),
         (stage().epochs(0), "stage `train`: it has no epochs; give at least 1 with `.epochs(n)`"),
-        (stage().train(tiny_loader(2, 1)), "stage `train`: two loaders are named `train`; give one another name with `.loader(name, …)`"),
+        (
+            stage().train(tiny_loader(2, 1)),
+            "stage `train`: two loaders are named `train`; give one another name with `.loader(name, …)`",
+        ),
         (stage().valid(tensors(0, 4, 0)), "stage `train`: loader `valid` is empty: it has no batch"),
         (
             bare().train(tiny_loader(2, 1)).loss(CrossEntropy::new()),
@@ -81,11 +97,23 @@ fn what_the_description_lacks_is_found_before_anything_runs() {
             stage().optimizer(Sgd::new(0.1).group(ParamGroup::new("conv.*").lr(1.0))),
             "stage `train`: the pattern `conv.*` matches no parameter; the parameters are: fc.bias, fc.weight",
         ),
-        (stage().freeze("*.scale"), "stage `train`: the pattern `*.scale` matches no parameter; the parameters are: fc.bias, fc.weight"),
-        (stage().optimizer(AdamW::new(-1.0)), "stage `train`: adamw: `lr` is -1, but must be a number of at least 0"),
+        (
+            stage().freeze("*.scale"),
+            "stage `train`: the pattern `*.scale` matches no parameter; the parameters are: fc.bias, fc.weight",
+        ),
+        (
+            stage().optimizer(AdamW::new(-1.0)),
+            "stage `train`: adamw: `lr` is -1, but must be a number of at least 0",
+        ),
         (stage().callback(Accumulate::new(0)), "Accumulate: the window must hold at least 1 micro-batch"),
-        (stage().callback(ClipGradNorm::new(f64::NAN)), "ClipGradNorm: `max_norm` is NaN, but must be a number above 0"),
-        (stage().schedule(CosineAnnealing::new(0)), "LrSchedule: cosine_annealing: `t_max` is 0, but must be at least 1"),
+        (
+            stage().callback(ClipGradNorm::new(f64::NAN)),
+            "ClipGradNorm: `max_norm` is NaN, but must be a number above 0",
+        ),
+        (
+            stage().schedule(CosineAnnealing::new(0)),
+            "LrSchedule: cosine_annealing: `t_max` is 0, but must be at least 1",
+        ),
         (
             stage().callback(Accuracy::new()).callback(Accuracy::new().top_k([2])),
             "two callbacks are named `Accuracy`; a name is the key of a callback's state, so give one another with `.named(\"…\")`",
@@ -112,21 +140,38 @@ fn a_callback_that_errs_ends_the_run_with_its_place_and_everybody_is_told() {
             Err("an error in here goes no further".into())
         })
     };
-    let fail = on(Event::Backward, |cx| if cx.global_batch() == 2 { Err("no luck".into()) } else { Ok(Flow::GO) }).named("Unlucky");
-    let mut runner =
-        Runner::builder(tiny_model()).stage(stage()).callback(fail).callback(tell).callback(recorder).build().unwrap();
+    let fail =
+        on(Event::Backward, |cx| if cx.global_batch() == 2 { Err("no luck".into()) } else { Ok(Flow::GO) })
+            .named("Unlucky");
+    let mut runner = Runner::builder(tiny_model())
+        .stage(stage())
+        .callback(fail)
+        .callback(tell)
+        .callback(recorder)
+        .build()
+        .unwrap();
     let text = runner.run().unwrap_err().to_string();
     assert_eq!(text, "Unlucky failed at backward (stage `train`, epoch 1, loader `train`, batch 2): no luck");
     assert_eq!(told.events(), [text]);
     let events = record.events();
-    assert_eq!(events[events.len() - 2..], ["loss", "exception"], "those after the failing callback did not hear the event");
-    assert_eq!(runner.run().unwrap_err().to_string(), "this runner has run already; build another one (or resume) to go on");
+    assert_eq!(
+        events[events.len() - 2..],
+        ["loss", "exception"],
+        "those after the failing callback did not hear the event"
+    );
+    assert_eq!(
+        runner.run().unwrap_err().to_string(),
+        "this runner has run already; build another one (or resume) to go on"
+    );
 }
 
 #[test]
 fn a_callback_that_panics_is_an_error_too() {
     let fail = on(Event::EpochStart, |_| panic!("divided by {}", 0)).named("Careless");
-    assert_eq!(fails(stage().callback(fail)), "Careless panicked at epoch_start (stage `train`, epoch 1): divided by 0");
+    assert_eq!(
+        fails(stage().callback(fail)),
+        "Careless panicked at epoch_start (stage `train`, epoch 1): divided by 0"
+    );
 }
 
 #[test]
@@ -170,7 +215,8 @@ fn a_loader_that_errs_or_panics_is_named_with_its_place() {
             Ok(Some(batch))
         }
     }
-    let stage = |panics| Stage::new("train").train(Broken(panics)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
+    let stage =
+        |panics| Stage::new("train").train(Broken(panics)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
     let place = "the loader failed (stage `train`, epoch 1, loader `train`)";
     assert_eq!(fails(stage(false)), format!("{place}: no tensor is named `image`; there are: input, target"));
     assert_eq!(fails(stage(true)), format!("{place}: panicked: the file is gone"));
@@ -217,7 +263,10 @@ fn a_hook_that_hears_leaves_out_is_found() {
         }
     }
     let text = fails(stage().callback(Forgetful));
-    assert_eq!(text, "Forgetful has a hook for epoch_end, but hears() leaves it out; add it there, or it is never called");
+    assert_eq!(
+        text,
+        "Forgetful has a hook for epoch_end, but hears() leaves it out; add it there, or it is never called"
+    );
 }
 
 #[test]

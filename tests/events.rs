@@ -8,7 +8,9 @@ fn compact(events: &[String]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for event in events {
         let starts_batch = event.starts_with("batch_start");
-        let of_batch = ["forward", "loss", "backward", "step", "batch_end"].iter().any(|e| event.split(' ').next() == Some(e));
+        let of_batch = ["forward", "loss", "backward", "step", "batch_end"]
+            .iter()
+            .any(|e| event.split(' ').next() == Some(e));
         match lines.last_mut() {
             Some(line) if of_batch && line.starts_with("batch_start") && !line.contains("batch_end") => {
                 *line += &format!(" {}", event.split(' ').next().unwrap());
@@ -39,8 +41,12 @@ fn two_stages_two_loaders_a_nested_evaluation_and_a_short_last_window() {
     });
     let first = stage("first").callback(Accumulate::new(3)).callback(ask);
     let second = stage("second").epochs(2);
-    let mut runner =
-        Runner::builder(tiny_model()).stage(first).stage(second).callback(recorder.with_place()).build().unwrap();
+    let mut runner = Runner::builder(tiny_model())
+        .stage(first)
+        .stage(second)
+        .callback(recorder.with_place())
+        .build()
+        .unwrap();
     let report = runner.run().unwrap();
 
     let epoch_of_second = [
@@ -100,17 +106,22 @@ fn two_passes_each_have_their_own_events_optimizer_and_window() {
     let see = on(Event::Step, |cx| {
         let with_gradient: Vec<String> = ["weights", "biases"]
             .into_iter()
-            .filter(|name| cx.optimizers.get(name).is_some_and(|o| o.params().iter().any(|p| p.grad().defined())))
+            .filter(|name| {
+                cx.optimizers.get(name).is_some_and(|o| o.params().iter().any(|p| p.grad().defined()))
+            })
             .map(str::to_owned)
             .collect();
         assert_eq!(with_gradient, [cx.pass()], "a pass adds gradients to its own parameters only");
         Ok(Flow::GO)
     });
     let see = see.in_phase(Phase::Clip);
-    let mut runner = Runner::builder(tiny_model()).stage(stage).callback(recorder).callback(see).build().unwrap();
+    let mut runner =
+        Runner::builder(tiny_model()).stage(stage).callback(recorder).callback(see).build().unwrap();
     let report = runner.run().unwrap();
     let batch = "batch_start forward loss backward step forward loss backward step batch_end";
-    let expected = format!("run_start stage_start epoch_start loader_start {batch} {batch} loader_end epoch_end stage_end run_end");
+    let expected = format!(
+        "run_start stage_start epoch_start loader_start {batch} {batch} loader_end epoch_end stage_end run_end"
+    );
     assert_eq!(record.events().join(" "), expected);
     assert_eq!(report.steps, 2, "the global step is the first pass's");
     let optimizers = &runner.driver().context().optimizers;
@@ -132,9 +143,8 @@ fn callbacks_hear_an_event_by_phase_then_by_insertion_end_events_too() {
         .named(format!("{name} {event}"))
         .in_phase(phase)
     };
-    let mut builder = Runner::builder(tiny_model()).stage(
-        Stage::new("s").train(tiny_loader(2, 2)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1)),
-    );
+    let mut builder = Runner::builder(tiny_model())
+        .stage(Stage::new("s").train(tiny_loader(2, 2)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1)));
     for event in [Event::EpochStart, Event::EpochEnd] {
         builder = builder
             .callback(note("report", Phase::Report, event))
@@ -159,7 +169,9 @@ fn frozen_parameters_stay_and_the_next_stage_thaws_them() {
             Ok(Flow::GO)
         })
     };
-    let stage = |name: &str| Stage::new(name).train(tiny_loader(6, 2)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
+    let stage = |name: &str| {
+        Stage::new(name).train(tiny_loader(6, 2)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1))
+    };
     Runner::builder(tiny_model())
         .stage(stage("frozen").freeze("*.bias"))
         .stage(stage("thawed"))

@@ -59,7 +59,8 @@ fn attempt_with(asker: impl Callback + 'static, accumulate: Accumulate) -> Try {
         .loss(CrossEntropy::new())
         .optimizer(Sgd::new(0.1))
         .callback(accumulate);
-    let second = Stage::new("second").train(tiny_loader(2, 2)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
+    let second =
+        Stage::new("second").train(tiny_loader(2, 2)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
     let mut runner = Runner::builder(tiny_model())
         .stage(main)
         .stage(second)
@@ -82,17 +83,30 @@ impl Try {
         let events = self.record.events();
         let begin = events.iter().position(|e| *e == format!("batch_start train {number}")).unwrap();
         let end = begin + events[begin..].iter().position(|e| e.starts_with("batch_end")).unwrap();
-        let names: Vec<&str> = events[begin..=end].iter().map(|e| match e.strip_prefix('=') {
-            Some(_) => e.as_str(),
-            None => e.split(' ').next().unwrap(),
-        }).collect();
+        let names: Vec<&str> = events[begin..=end]
+            .iter()
+            .map(|e| match e.strip_prefix('=') {
+                Some(_) => e.as_str(),
+                None => e.split(' ').next().unwrap(),
+            })
+            .collect();
         names.join(" ")
     }
 
     /// Scopes only: `start`s and `end`s of loader, epoch, stage and run, and what was cut short.
     fn scopes(&self) -> String {
-        let scope = |e: &&String| !["batch", "forw", "loss", "back", "step", "="].iter().any(|b| e.starts_with(b));
-        let short = |e: &String| e.replace("loader_start ", "<").replace("loader_end ", "").replace("epoch_start", "E<").replace("epoch_end", ">E").replace("stage_start", "S<").replace("stage_end", ">S").replace("run_start", "R<").replace("run_end", ">R");
+        let scope =
+            |e: &&String| !["batch", "forw", "loss", "back", "step", "="].iter().any(|b| e.starts_with(b));
+        let short = |e: &String| {
+            e.replace("loader_start ", "<")
+                .replace("loader_end ", "")
+                .replace("epoch_start", "E<")
+                .replace("epoch_end", ">E")
+                .replace("stage_start", "S<")
+                .replace("stage_end", ">S")
+                .replace("run_start", "R<")
+                .replace("run_end", ">R")
+        };
         self.record.events().iter().filter(scope).map(short).collect::<Vec<_>>().join(" ")
     }
 
@@ -155,7 +169,9 @@ fn a_skipped_window_leaves_the_parameters_and_the_gradients_alone() {
         .loss(CrossEntropy::new())
         .optimizer(Sgd::new(0.1).momentum(0.9))
         .callback(Accumulate::new(2))
-        .callback(on(Event::Backward, |cx| Ok(if cx.loader_batch() == 2 { Flow::SKIP_STEP } else { Flow::GO })));
+        .callback(on(Event::Backward, |cx| {
+            Ok(if cx.loader_batch() == 2 { Flow::SKIP_STEP } else { Flow::GO })
+        }));
     let mut runner = Runner::builder(tiny_model()).stage(stage).build().unwrap();
     runner.run().unwrap();
     let bias = &runner.model().var_store().variables()["fc.bias"];
@@ -165,9 +181,11 @@ fn a_skipped_window_leaves_the_parameters_and_the_gradients_alone() {
 
 #[test]
 fn skip_batch_before_the_backward_pass_leaves_the_window_as_it_was() {
-    for (event, events) in
-        [(Event::BatchStart, "batch_start"), (Event::Forward, "batch_start forward"), (Event::Loss, "batch_start forward loss")]
-    {
+    for (event, events) in [
+        (Event::BatchStart, "batch_start"),
+        (Event::Forward, "batch_start forward"),
+        (Event::Loss, "batch_start forward loss"),
+    ] {
         let t = attempt(once(event, Flow::SKIP_BATCH, |cx| cx.loader_batch() == 2));
         assert_eq!(t.batch(2), format!("{events} = accumulating batch_end"), "at {event}");
         // batch 1 is still in the window, so batch 3 fills it
@@ -199,7 +217,14 @@ fn skip_batch_after_the_backward_pass_drops_the_window() {
 
 #[test]
 fn a_skip_where_nothing_can_be_skipped_does_nothing() {
-    for event in [Event::RunStart, Event::EpochStart, Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::EpochEnd] {
+    for event in [
+        Event::RunStart,
+        Event::EpochStart,
+        Event::LoaderStart,
+        Event::BatchEnd,
+        Event::LoaderEnd,
+        Event::EpochEnd,
+    ] {
         for flow in [Flow::SKIP_STEP, Flow::SKIP_BATCH] {
             let t = attempt(once(event, flow, |_| true));
             assert_eq!((t.report().batches, t.report().steps), (9, 5), "at {event}");
@@ -207,14 +232,22 @@ fn a_skip_where_nothing_can_be_skipped_does_nothing() {
     }
     let t = attempt(once(Event::Forward, Flow::SKIP_STEP, |cx| cx.mode() == Mode::Eval));
     assert_eq!((t.report().batches, t.report().steps), (9, 5));
-    assert_eq!(t.record.events().iter().filter(|e| e.starts_with("loss valid")).count(), 4, "an evaluation has no step");
+    assert_eq!(
+        t.record.events().iter().filter(|e| e.starts_with("loss valid")).count(),
+        4,
+        "an evaluation has no step"
+    );
 }
 
 #[test]
 fn stop_loader_in_a_batch_steps_the_open_window_and_goes_on_with_the_next_loader() {
     for event in [Event::BatchStart, Event::Loss, Event::BatchEnd] {
         let t = attempt(once(event, Flow::STOP_LOADER, |cx| cx.loader_batch() == 3));
-        assert_eq!(t.scopes(), format!("R< S< E< <train train cut short <valid valid >E {EPOCH} >S {SECOND}"), "at {event}");
+        assert_eq!(
+            t.scopes(),
+            format!("R< S< E< <train train cut short <valid valid >E {EPOCH} >S {SECOND}"),
+            "at {event}"
+        );
         let events = t.record.events();
         let end = events.iter().position(|e| e == "loader_end train").unwrap();
         assert_eq!(events[end - 1], "step train 3", "the open window steps before loader_end");
@@ -278,7 +311,9 @@ fn stop_run_ends_everything_in_order_and_is_reported() {
     ] {
         let t = attempt(once(event, Flow::STOP_RUN, |_| true));
         assert_eq!(t.scopes(), format!("R<{middle} >R cut short"), "at {event}");
-        let Status::Stopped(stopped) = &t.report().status else { panic!("at {event}: {:?}", t.report().status) };
+        let Status::Stopped(stopped) = &t.report().status else {
+            panic!("at {event}: {:?}", t.report().status)
+        };
         assert_eq!((stopped.by.as_str(), &stopped.why), ("asker", &None));
     }
 }
@@ -296,9 +331,12 @@ fn a_stop_on_the_last_batch_stops_only_what_it_names() {
     let last = |cx: &Context| cx.is_train() && cx.is_last_batch();
     let t = attempt(once(Event::BatchEnd, Flow::STOP_LOADER, last));
     assert_eq!(t.scopes(), format!("R< S< {EPOCH} {EPOCH} >S {SECOND}"), "the next loader runs");
-    let t = attempt(once(Event::BatchEnd, Flow::STOP_EPOCH, |cx| cx.loader() == "valid" && cx.is_last_batch()));
+    let t =
+        attempt(once(Event::BatchEnd, Flow::STOP_EPOCH, |cx| cx.loader() == "valid" && cx.is_last_batch()));
     assert_eq!(t.scopes(), format!("R< S< {EPOCH} {EPOCH} >S {SECOND}"), "the next epoch runs");
-    let t = attempt(once(Event::BatchEnd, Flow::STOP_STAGE, |cx| cx.epoch() == 2 && cx.loader() == "valid" && cx.is_last_batch()));
+    let t = attempt(once(Event::BatchEnd, Flow::STOP_STAGE, |cx| {
+        cx.epoch() == 2 && cx.loader() == "valid" && cx.is_last_batch()
+    }));
     assert_eq!(t.scopes(), format!("R< S< {EPOCH} {EPOCH} >S {SECOND}"), "the next stage runs");
     let t = attempt(once(Event::BatchEnd, Flow::STOP_RUN, |cx| cx.stage() == "second"));
     assert_eq!(t.scopes(), format!("R< S< {EPOCH} {EPOCH} >S {SECOND}"));
@@ -308,9 +346,24 @@ fn a_stop_on_the_last_batch_stops_only_what_it_names() {
 #[test]
 fn a_stop_in_a_nested_evaluation_ends_it_alone_or_acts_at_the_train_batchs_cut() {
     for (flow, scopes, batches) in [
-        (Flow::STOP_LOADER, format!("R< S< E< <train <valid valid cut short train <valid valid >E {EPOCH} >S {SECOND}"), 9),
-        (Flow::STOP_EPOCH, format!("R< S< E< <train <valid valid cut short train cut short >E cut short {EPOCH} >S {SECOND}"), 6),
-        (Flow::STOP_RUN, "R< S< E< <train <valid valid cut short train cut short >E cut short >S cut short >R cut short".into(), 1),
+        (
+            Flow::STOP_LOADER,
+            format!("R< S< E< <train <valid valid cut short train <valid valid >E {EPOCH} >S {SECOND}"),
+            9,
+        ),
+        (
+            Flow::STOP_EPOCH,
+            format!(
+                "R< S< E< <train <valid valid cut short train cut short >E cut short {EPOCH} >S {SECOND}"
+            ),
+            6,
+        ),
+        (
+            Flow::STOP_RUN,
+            "R< S< E< <train <valid valid cut short train cut short >E cut short >S cut short >R cut short"
+                .into(),
+            1,
+        ),
     ] {
         struct AskAndStop(Flow);
         impl Callback for AskAndStop {
@@ -334,5 +387,9 @@ fn a_stop_in_a_nested_evaluation_ends_it_alone_or_acts_at_the_train_batchs_cut()
 #[test]
 fn everybody_hears_the_event_in_which_somebody_stops() {
     let t = attempt(once(Event::Loss, Flow::STOP_RUN, |_| true).in_phase(Phase::Input));
-    assert_eq!(t.batch(1), "batch_start forward loss backward = accumulating batch_end", "and the batch is finished");
+    assert_eq!(
+        t.batch(1),
+        "batch_start forward loss backward = accumulating batch_end",
+        "and the batch is finished"
+    );
 }

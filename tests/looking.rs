@@ -58,8 +58,14 @@ fn evaluating_every_batch_every_epoch_or_never_gives_the_same_parameters() {
     });
     assert_eq!(never, every_epoch);
     assert_eq!(never, every_batch);
-    assert_eq!(report.metrics["valid/loss"], more.metrics["valid/loss"], "the last evaluation saw the same parameters");
-    assert_eq!(report.metrics["train/loss"], more.metrics["train/loss"], "the train loader's metrics were put aside");
+    assert_eq!(
+        report.metrics["valid/loss"], more.metrics["valid/loss"],
+        "the last evaluation saw the same parameters"
+    );
+    assert_eq!(
+        report.metrics["train/loss"], more.metrics["train/loss"],
+        "the train loader's metrics were put aside"
+    );
 }
 
 #[test]
@@ -70,7 +76,8 @@ fn reading_metrics_at_every_batch_changes_neither_them_nor_the_parameters() {
         cx.metrics.last("loss")?;
         Ok(Flow::GO)
     });
-    let (often, more) = train(|stage| stage.callback(Accuracy::new()).callback(read).callback(NanGuard::new()));
+    let (often, more) =
+        train(|stage| stage.callback(Accuracy::new()).callback(read).callback(NanGuard::new()));
     assert_eq!(seldom, often);
     assert_eq!(report.metrics, more.metrics);
 }
@@ -86,7 +93,8 @@ fn a_dry_run_tries_everything_in_a_few_batches() {
             .loss(CrossEntropy::new())
             .optimizer(Sgd::new(0.1))
     };
-    let mut runner = Runner::builder(tiny_model()).stage(stage("a")).stage(stage("b")).dry_run(3).build().unwrap();
+    let mut runner =
+        Runner::builder(tiny_model()).stage(stage("a")).stage(stage("b")).dry_run(3).build().unwrap();
     let report = runner.run().unwrap();
     assert_eq!((report.epochs, report.batches), (2, 6));
     assert!(report.metrics.contains_key("valid/loss"));

@@ -75,7 +75,8 @@ pub(crate) fn runner(work: Work, batches: &Batches, epochs: u64) -> f64 {
         .train(Ready(ready, 0))
         .loss(CrossEntropy::new())
         .optimizer(Adam::new(1e-3));
-    let mut runner = Runner::builder(Net::new(vs, net)).stage(stage).build().expect("the description is sound");
+    let mut runner =
+        Runner::builder(Net::new(vs, net)).stage(stage).build().expect("the description is sound");
     let begin = Instant::now();
     let report = runner.run().expect("the run ends");
     begin.elapsed().as_secs_f64() * 1e6 / report.steps as f64

@@ -70,7 +70,10 @@ impl Accumulate {
     }
 
     fn weight(&self, cx: &Context) -> Result<f64> {
-        let loss = cx.loss.as_ref().ok_or("no loss is set: a callback in phase loss before Accumulate must set cx.loss")?;
+        let loss = cx
+            .loss
+            .as_ref()
+            .ok_or("no loss is set: a callback in phase loss before Accumulate must set cx.loss")?;
         let weight = loss.weight;
         if weight.is_finite() && weight >= 0.0 {
             return Ok(weight);

@@ -88,11 +88,15 @@ impl Callback for Accuracy {
         let (scores_size, labels_size) = (scores.size(), labels.size());
         let [n, classes] = scores_size[..] else {
             let expected = "accuracy needs scores [n, classes]".into();
-            return Err(Error::Shape { what: format!("`{}`", self.output), got: scores_size, expected }.into());
+            return Err(
+                Error::Shape { what: format!("`{}`", self.output), got: scores_size, expected }.into()
+            );
         };
         if labels_size != [n] {
             let expected = format!("`{}` has shape {scores_size:?}, so labels need [{n}]", self.output);
-            return Err(Error::Shape { what: format!("`{}`", self.target), got: labels_size, expected }.into());
+            return Err(
+                Error::Shape { what: format!("`{}`", self.target), got: labels_size, expected }.into()
+            );
         }
         let mut values = Vec::with_capacity(self.metrics.len());
         for (k, _) in &self.metrics {

@@ -69,12 +69,11 @@ impl Callback for ClipGradNorm {
     }
 
     fn check(&self) -> Result<()> {
-        let Self { max_norm, norm_type } = self;
-        if !(*max_norm > 0.0) {
-            return Err(format!("`max_norm` is {max_norm}, but must be a number above 0").into());
-        }
-        if !(*norm_type > 0.0) {
-            return Err(format!("`norm_type` is {norm_type}, but must be a number above 0").into());
+        let Self { max_norm, norm_type } = *self;
+        for (name, value) in [("max_norm", max_norm), ("norm_type", norm_type)] {
+            if value.is_nan() || value <= 0.0 {
+                return Err(format!("`{name}` is {value}, but must be a number above 0").into());
+            }
         }
         Ok(())
     }

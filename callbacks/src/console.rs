@@ -127,7 +127,11 @@ impl Callback for Console {
 
     fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {
         if cx.cut_short() {
-            let line = format!("the run was stopped after {} batches and {} steps", cx.global_batch(), cx.global_step());
+            let line = format!(
+                "the run was stopped after {} batches and {} steps",
+                cx.global_batch(),
+                cx.global_step()
+            );
             self.write(cx, &line);
         }
         Ok(Flow::GO)

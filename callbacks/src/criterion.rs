@@ -77,7 +77,9 @@ impl Callback for Criterion {
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
         let pass = cx.pass();
         let here = |l: &&mut PassLoss| l.pass.as_deref().is_none_or(|name| name == pass);
-        let Some(PassLoss { loss, metric, .. }) = self.losses.iter_mut().find(here) else { return Ok(Flow::GO) };
+        let Some(PassLoss { loss, metric, .. }) = self.losses.iter_mut().find(here) else {
+            return Ok(Flow::GO);
+        };
         let loss = loss.loss(&cx.outputs, &cx.batch)?;
         cx.log(metric, &loss.value, Reduce::MeanBy(loss.weight))?;
         cx.loss = Some(loss);

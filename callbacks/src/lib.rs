@@ -18,7 +18,7 @@
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
 //!
 //! The runner puts [`ToDevice`], [`Forward`], [`Criterion`], [`Backward`], [`Optimize`] and [`ZeroGrad`] in by itself.
-#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
 mod accumulate;

@@ -23,7 +23,9 @@ pub fn parse(name: &str) -> Result<Device> {
         },
     };
     if !Cuda::is_available() {
-        return Err(error("no GPU can be used here: none is present, or this libtorch was built for the CPU only".into()));
+        return Err(error(
+            "no GPU can be used here: none is present, or this libtorch was built for the CPU only".into(),
+        ));
     }
     let count = Cuda::device_count() as usize;
     if index >= count {

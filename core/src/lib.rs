@@ -9,7 +9,7 @@
 //! * [`schedule`]: learning rates as pure functions of a counter
 //! * [`rng`]: torch's generators and who may use them
 //! * [`hash`]: SHA-256 over named tensors
-#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
 pub mod batch;

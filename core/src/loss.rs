@@ -115,7 +115,11 @@ impl CrossEntropy {
             return Error::Shape {
                 what: format!("`{}`", self.target),
                 got: labels.size(),
-                expected: format!("`{}` has shape {size:?}, so labels need {}", self.output, label_shape(&size)),
+                expected: format!(
+                    "`{}` has shape {size:?}, so labels need {}",
+                    self.output,
+                    label_shape(&size)
+                ),
             };
         }
         let wrong = |label: &i64| (*label < 0 || *label >= size[1]) && Some(*label) != self.ignore_index;
@@ -128,7 +132,11 @@ impl CrossEntropy {
 }
 
 fn label_shape(logits: &[i64]) -> String {
-    if logits.len() < 2 { "logits of at least two dimensions".into() } else { format!("{:?}", [&logits[..1], &logits[2..]].concat()) }
+    if logits.len() < 2 {
+        "logits of at least two dimensions".into()
+    } else {
+        format!("{:?}", [&logits[..1], &logits[2..]].concat())
+    }
 }
 
 impl LossFn for CrossEntropy {
@@ -193,7 +201,11 @@ impl LossFn for Mse {
             return Err(Error::Shape {
                 what: format!("`{}`", self.target),
                 got: target.size(),
-                expected: format!("`{}` has shape {:?}, and the two must be equal", self.output, output.size()),
+                expected: format!(
+                    "`{}` has shape {:?}, and the two must be equal",
+                    self.output,
+                    output.size()
+                ),
             });
         }
         Ok(Loss::new(output.f_mse_loss(target, Reduction::Mean)?, batch.weight))

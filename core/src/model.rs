@@ -72,7 +72,12 @@ impl Net {
     }
 
     /// As [`Net::new`], with other names for the input and the output.
-    pub fn with_names(vs: VarStore, module: impl ModuleT + 'static, input: &'static str, output: &'static str) -> Self {
+    pub fn with_names(
+        vs: VarStore,
+        module: impl ModuleT + 'static,
+        input: &'static str,
+        output: &'static str,
+    ) -> Self {
         Self::from_fn(vs, move |batch, mode| {
             Ok(Outputs::from([(output, module.forward_t(batch.get(input)?, mode.is_train()))]))
         })

@@ -39,7 +39,9 @@ pub fn parameters(vs: &VarStore) -> Vec<Parameter> {
         .iter()
         .enumerate()
         .map(|(i, var)| Parameter {
-            name: names.get(&identity(&var.tensor)).map_or_else(|| format!("unnamed.{i}"), |name| (*name).clone()),
+            name: names
+                .get(&identity(&var.tensor))
+                .map_or_else(|| format!("unnamed.{i}"), |name| (*name).clone()),
             tensor: var.tensor.shallow_clone(),
         })
         .collect()

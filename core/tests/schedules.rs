@@ -33,7 +33,10 @@ fn schedule(settings: &serde_json::Map<String, Value>) -> Option<Box<dyn Schedul
 fn assert_close(case: &str, what: &str, got: &[f64], expected: &[f64]) {
     let largest = expected.iter().fold(0f64, |m, x| m.max(x.abs()));
     for (step, (got, expected)) in got.iter().zip(expected).enumerate() {
-        assert!((got - expected).abs() <= 1e-12 * largest, "{case}: {what} at step {step} is {got}, torch has {expected}");
+        assert!(
+            (got - expected).abs() <= 1e-12 * largest,
+            "{case}: {what} at step {step} is {got}, torch has {expected}"
+        );
     }
 }
 
@@ -61,7 +64,10 @@ fn settings_out_of_range_are_refused_by_name() {
     let cases: [(Box<dyn Schedule>, &str); 4] = [
         (Box::new(CosineAnnealing::new(0)), "cosine_annealing: `t_max` is 0, but must be at least 1"),
         (Box::new(OneCycle::new(0.1, 0)), "one_cycle: `total_steps` is 0, but must be at least 1"),
-        (Box::new(OneCycle::new(0.1, 9).pct_start(1.5)), "one_cycle: `pct_start` is 1.5, but must be in [0, 1]"),
+        (
+            Box::new(OneCycle::new(0.1, 9).pct_start(1.5)),
+            "one_cycle: `pct_start` is 1.5, but must be in [0, 1]",
+        ),
         (Box::new(Constant::new(2.0, 5)), "constant: `factor` is 2, but must be in [0, 1]"),
     ];
     for (schedule, text) in cases {

@@ -7,7 +7,12 @@ use super::settings::Settings;
 use super::{BoxError, Outcome};
 
 /// Trains and gives what came of it.
-pub(crate) fn train(vs: nn::VarStore, net: nn::SequentialT, data: &Data, settings: &Settings) -> Result<Outcome, BoxError> {
+pub(crate) fn train(
+    vs: nn::VarStore,
+    net: nn::SequentialT,
+    data: &Data,
+    settings: &Settings,
+) -> Result<Outcome, BoxError> {
     let train = TensorLoader::new(&data.train.0, &data.train.1, settings.batch)?.shuffle(true);
     let valid = TensorLoader::new(&data.valid.0, &data.valid.1, settings.batch)?;
     let schedule = settings.schedule(train.batches().unwrap_or(0));

@@ -27,7 +27,9 @@ impl Data {
 
     /// The same on a device.
     pub(crate) fn to(&self, device: Device) -> Result<Self, BoxError> {
-        let to = |(x, y): &(Tensor, Tensor)| -> Result<_, BoxError> { Ok((x.f_to_device(device)?, y.f_to_device(device)?)) };
+        let to = |(x, y): &(Tensor, Tensor)| -> Result<_, BoxError> {
+            Ok((x.f_to_device(device)?, y.f_to_device(device)?))
+        };
         Ok(Self { train: to(&self.train)?, valid: to(&self.valid)? })
     }
 }
@@ -35,7 +37,8 @@ impl Data {
 /// The 8×8 digits, divided by 16; every fifth row validates.
 pub(crate) fn digits() -> Result<Data, BoxError> {
     let compressed = include_bytes!("digits.csv.gz");
-    let mut rows = csv::ReaderBuilder::new().has_headers(false).from_reader(GzDecoder::new(Cursor::new(compressed)));
+    let mut rows =
+        csv::ReaderBuilder::new().has_headers(false).from_reader(GzDecoder::new(Cursor::new(compressed)));
     let (mut inputs, mut labels) = ([vec![], vec![]], [vec![], vec![]]);
     for (i, row) in rows.deserialize::<Vec<f32>>().enumerate() {
         let row = row?;
@@ -56,7 +59,13 @@ pub(crate) fn mnist(dir: &Path) -> Result<Data, BoxError> {
         let (images, shape) = idx(dir, &format!("{name}-images-idx3-ubyte"), 3)?;
         let (labels, count) = idx(dir, &format!("{name}-labels-idx1-ubyte"), 1)?;
         if shape[0] != count[0] {
-            return Err(format!("{}: {} images of `{name}`, but {} labels", dir.display(), shape[0], count[0]).into());
+            return Err(format!(
+                "{}: {} images of `{name}`, but {} labels",
+                dir.display(),
+                shape[0],
+                count[0]
+            )
+            .into());
         }
         let images = Tensor::f_from_slice(&images)?.f_view([shape[0], -1])?.f_to_kind(Kind::Float)? / 255.0;
         Ok((images, Tensor::f_from_slice(&labels)?.f_to_kind(Kind::Int64)?))
@@ -78,7 +87,10 @@ fn idx(dir: &Path, name: &str, dimensions: usize) -> Result<(Vec<u8>, Vec<i64>),
     let found = (bytes.len() - header) as i64;
     if expected != Some(found) {
         let expected = expected.map_or("more than can be".into(), |n| n.to_string());
-        return Err(wrong(format!("its header promises {expected} values, but it holds {found}: it is truncated or damaged")).into());
+        return Err(wrong(format!(
+            "its header promises {expected} values, but it holds {found}: it is truncated or damaged"
+        ))
+        .into());
     }
     Ok((bytes[header..].to_vec(), shape))
 }
@@ -92,6 +104,7 @@ fn read(dir: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), BoxError> {
     };
     let mut file = File::open(&path).map_err(wrong)?;
     let mut bytes = Vec::new();
-    if is_plain { file.read_to_end(&mut bytes) } else { GzDecoder::new(file).read_to_end(&mut bytes) }.map_err(wrong)?;
+    if is_plain { file.read_to_end(&mut bytes) } else { GzDecoder::new(file).read_to_end(&mut bytes) }
+        .map_err(wrong)?;
     Ok((path, bytes))
 }

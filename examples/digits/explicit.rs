@@ -33,7 +33,12 @@ impl Mean {
 }
 
 /// Trains and gives what came of it.
-pub(crate) fn train(vs: &VarStore, net: &SequentialT, data: &Data, settings: &Settings) -> Result<Outcome, BoxError> {
+pub(crate) fn train(
+    vs: &VarStore,
+    net: &SequentialT,
+    data: &Data,
+    settings: &Settings,
+) -> Result<Outcome, BoxError> {
     train_and_tell(vs, net, data, settings, |_| ())
 }
 
@@ -95,7 +100,9 @@ pub(crate) fn train_and_tell(
             accuracies.add(&output.argmax(1, false).eq_tensor(target).mean(Kind::Double), batch.weight);
         }
         (valid_loss, valid_accuracy) = (losses.value(), accuracies.value());
-        eprintln!("epoch {epoch}  train loss {train_loss:.4}  valid loss {valid_loss:.4}  accuracy {valid_accuracy:.4}");
+        eprintln!(
+            "epoch {epoch}  train loss {train_loss:.4}  valid loss {valid_loss:.4}  accuracy {valid_accuracy:.4}"
+        );
     }
     let steps = optimizer.steps();
     let optimizer = optimizer.state();
@@ -107,7 +114,10 @@ fn cross_entropy(output: &Tensor, target: &Tensor) -> Tensor {
     output.cross_entropy_loss::<Tensor>(target, None, Reduction::Mean, -100, 0.0)
 }
 
-fn set_lr(optimizer: &mut Optimizer, schedule: Option<&dyn catena::tensor::schedule::Schedule>) -> Result<(), BoxError> {
+fn set_lr(
+    optimizer: &mut Optimizer,
+    schedule: Option<&dyn catena::tensor::schedule::Schedule>,
+) -> Result<(), BoxError> {
     let (Some(schedule), steps) = (schedule, optimizer.steps()) else { return Ok(()) };
     for group in optimizer.groups_mut() {
         group.set("lr", schedule.lr(group.initial_lr(), steps))?;

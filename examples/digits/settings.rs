@@ -83,10 +83,12 @@ impl Settings {
             ("--resume", self.resume),
         ];
         match snapshots.into_iter().find(|(_, given)| *given) {
-            Some((flag, _)) if matches!(self.r#loop, Loop::Explicit) => {
-                Err(format!("{flag} needs the runner: the explicit loop writes nothing; leave out `--loop explicit`"))
+            Some((flag, _)) if matches!(self.r#loop, Loop::Explicit) => Err(format!(
+                "{flag} needs the runner: the explicit loop writes nothing; leave out `--loop explicit`"
+            )),
+            Some((flag, _)) => {
+                Err(format!("{flag} needs snapshots, which this version does not have yet; leave it out"))
             }
-            Some((flag, _)) => Err(format!("{flag} needs snapshots, which this version does not have yet; leave it out")),
             None => Ok(()),
         }
     }

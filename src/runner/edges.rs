@@ -37,13 +37,13 @@ impl Runner {
         self.driver.enter_loader(LoaderScope::new(name.clone(), *mode, source.batches()));
         let cx = self.driver.context();
         let start = Start { seed: cx.seed(), stage: stage as u64, epoch: cx.epoch(), batch: 0 };
-        guarded(|| source.start(start)).map_err(|source| Error::Loader { place: cx.place(), source })
+        guarded(|| source.start(start)).map_err(|source| Error::Loader { place: Box::new(cx.place()), source })
     }
 
     pub(super) fn next_batch(&mut self, stage: usize, loader: usize) -> Result<Option<Batch>> {
         let source = &mut self.stages[stage].loaders[loader].source;
         guarded(|| source.next_batch())
-            .map_err(|source| Error::Loader { place: self.driver.context().place(), source })
+            .map_err(|source| Error::Loader { place: Box::new(self.driver.context().place()), source })
     }
 
     pub(super) fn drop_window(&mut self) -> Result<()> {
@@ -51,14 +51,14 @@ impl Runner {
     }
 
     pub(super) fn at(&self, source: catena_chain::BoxError) -> Error {
-        Error::At { place: self.driver.context().place(), source }
+        Error::At { place: Box::new(self.driver.context().place()), source }
     }
 
     pub(super) fn no_evaluation(&self, name: String, stage: usize) -> Error {
         let loaders = self.stages[stage].loaders.iter().filter(|loader| loader.mode == Mode::Eval);
         let known: Vec<&str> = loaders.map(|loader| loader.name.as_str()).collect();
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-        Error::NoEvaluation { name, place: self.driver.context().place(), known }
+        Error::NoEvaluation { name, place: Box::new(self.driver.context().place()), known }
     }
 }
 
@@ -83,7 +83,9 @@ impl Drop for Quiet {
 }
 
 /// A loader's answer; a panic is an error.
-fn guarded<T>(call: impl FnOnce() -> catena_tensor::Result<T>) -> std::result::Result<T, catena_chain::BoxError> {
+fn guarded<T>(
+    call: impl FnOnce() -> catena_tensor::Result<T>,
+) -> std::result::Result<T, catena_chain::BoxError> {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
         Ok(answer) => Ok(answer?),
         Err(panic) => Err(format!("panicked: {}", catena_tensor::panic_message(panic.as_ref())).into()),
@@ -110,9 +112,18 @@ fn frozen(params: &[Parameter], patterns: &[String]) -> catena_tensor::Result<Ve
 }
 
 /// The parameters that a pass's optimizer updates: those of its pattern that the stage does not freeze.
-pub(crate) fn params_of(pass: &Pass, patterns: &[String], model: &dyn Model) -> catena_tensor::Result<Vec<Parameter>> {
+pub(crate) fn params_of(
+    pass: &Pass,
+    patterns: &[String],
+    model: &dyn Model,
+) -> catena_tensor::Result<Vec<Parameter>> {
     let params = parameters(model.var_store());
     let own = matching(&pass.params, params.iter().map(|p| p.name.as_str()))?;
     let frozen = frozen(&params, patterns)?;
-    Ok(params.into_iter().zip(own.into_iter().zip(frozen)).filter(|(_, (own, frozen))| *own && !frozen).map(|(p, _)| p).collect())
+    Ok(params
+        .into_iter()
+        .zip(own.into_iter().zip(frozen))
+        .filter(|(_, (own, frozen))| *own && !frozen)
+        .map(|(p, _)| p)
+        .collect())
 }

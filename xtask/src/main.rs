@@ -1,5 +1,6 @@
 //! `cargo xtask`: sets libtorch up, and runs the demo, the tests, the steps of CI and the benchmarks.
 #![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to its terminal")]
 
 mod bench;

@@ -120,7 +120,9 @@ impl Chain {
             let member = &mut self.members[i];
             match member.callback.on_event(event, cx) {
                 Ok(Flow::GO) => {}
-                Ok(flow) => merge(event, cx, &member.name, flow).map_err(|error| Failure { member: i, error })?,
+                Ok(flow) => {
+                    merge(event, cx, &member.name, flow).map_err(|error| Failure { member: i, error })?
+                }
                 Err(error) => return Err(Failure { member: i, error }),
             }
         }
@@ -130,7 +132,9 @@ impl Chain {
     /// Sends an event once to those that don't hear it, and errs if one of them has a hook for it all the same.
     fn check_declarations(&mut self, event: Event, cx: &mut Context) -> Result<(), Failure> {
         self.unchecked = self.unchecked.without(event);
-        for (i, member) in self.members.iter_mut().enumerate().filter(|(_, member)| !member.hears.contains(event)) {
+        for (i, member) in
+            self.members.iter_mut().enumerate().filter(|(_, member)| !member.hears.contains(event))
+        {
             cx.probe = Probe::default();
             let answer = member.callback.on_event(event, cx);
             if cx.probe.default_dispatch && !cx.probe.default_hook || answer.is_err() {
@@ -161,7 +165,7 @@ fn merge(event: Event, cx: &mut Context, name: &str, flow: Flow) -> Result<(), B
     let reason = cx.reason.take();
     if flow.skip > Skip::None && event.is_of_batch() {
         if !cx.can_still_skip(event) {
-            return Err(Error::TooLate { callback: name.to_owned(), event, place: cx.place() }.into());
+            return Err(Error::TooLate { callback: name.to_owned(), event, place: Box::new(cx.place()) }.into());
         }
         if flow.skip > cx.flow.skip {
             cx.flow.skip = flow.skip;

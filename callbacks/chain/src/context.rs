@@ -8,7 +8,9 @@ use catena_tensor::optim::Optimizer;
 use catena_tensor::tch::Device;
 
 use crate::driver::{LoaderScope, PassScope, Settings, StageScope};
-use crate::{Event, Extensions, Flow, Metrics, Optimizers, Outcome, Place, Reduce, Result, Skip, Value, Window};
+use crate::{
+    Event, Extensions, Flow, Metrics, Optimizers, Outcome, Place, Reduce, Result, Skip, Value, Window,
+};
 
 /// What callbacks work on: the only argument of a hook.
 ///
@@ -128,7 +130,9 @@ impl Context {
 
     /// The optimizer of the current pass, if there is one.
     pub fn optimizer(&self) -> Option<&Optimizer> {
-        self.pass_scope().and_then(|pass| pass.optimizer.as_deref()).and_then(|name| self.optimizers.get(name))
+        self.pass_scope()
+            .and_then(|pass| pass.optimizer.as_deref())
+            .and_then(|name| self.optimizers.get(name))
     }
 
     /// Tells that the parameters were updated. Only who steps something else than an optimizer of [`Context::optimizers`]

@@ -100,7 +100,11 @@ pub struct Driver {
 
 impl Driver {
     /// A driver outside of any stage.
-    pub fn new(model: Box<dyn Model>, members: Vec<Member>, settings: Settings) -> std::result::Result<Self, Error> {
+    pub fn new(
+        model: Box<dyn Model>,
+        members: Vec<Member>,
+        settings: Settings,
+    ) -> std::result::Result<Self, Error> {
         let (cx, chain) = (Context::new(model, settings), Chain::new(members)?);
         Ok(Self { cx, chain, windows: Vec::new(), skip_of_batch: Skip::None, aside: Vec::new() })
     }
@@ -131,12 +135,17 @@ impl Driver {
                 Ok(own) => *own,
                 Err(source) => {
                     let callback = chain.members()[failure.member].name().to_owned();
-                    Error::Callback { callback, event, place: cx.place(), source }
+                    Error::Callback { callback, event, place: Box::new(cx.place()), source }
                 }
             }),
             Err(panic) => {
                 let callback = chain.members().get(at).map_or("the chain", Member::name).to_owned();
-                Err(Error::Panic { callback, event, place: cx.place(), message: panic_message(panic.as_ref()) })
+                Err(Error::Panic {
+                    callback,
+                    event,
+                    place: Box::new(cx.place()),
+                    message: panic_message(panic.as_ref()),
+                })
             }
         }
     }
@@ -210,7 +219,19 @@ impl Driver {
     pub fn take_loader_back(&mut self) {
         let Some(aside) = self.aside.pop() else { return };
         let cx = &mut self.cx;
-        let Aside { loader, batch, outputs, loss, window, outcome, flow, cut_short, pass, steps_before, metrics } = aside;
+        let Aside {
+            loader,
+            batch,
+            outputs,
+            loss,
+            window,
+            outcome,
+            flow,
+            cut_short,
+            pass,
+            steps_before,
+            metrics,
+        } = aside;
         (cx.loader, cx.batch, cx.outputs, cx.loss) = (loader, batch, outputs, loss);
         (cx.window, cx.outcome, cx.cut_short) = (window, outcome, cut_short);
         (cx.pass, cx.steps_before, cx.metrics.current) = (pass, steps_before, metrics);

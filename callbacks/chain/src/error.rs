@@ -19,7 +19,7 @@ pub enum Error {
         /// What it was told.
         event: Event,
         /// Where the run was.
-        place: Place,
+        place: Box<Place>,
         /// What it returned.
         source: BoxError,
     },
@@ -31,7 +31,7 @@ pub enum Error {
         /// What it was told.
         event: Event,
         /// Where the run was.
-        place: Place,
+        place: Box<Place>,
         /// The panic's message, without libtorch's stack frames.
         message: String,
     },
@@ -46,10 +46,12 @@ pub enum Error {
         /// What it was told.
         event: Event,
         /// Where the run was.
-        place: Place,
+        place: Box<Place>,
     },
     /// A callback has a hook for an event that it says it doesn't hear.
-    #[error("{callback} has a hook for {event}, but hears() leaves it out; add it there, or it is never called")]
+    #[error(
+        "{callback} has a hook for {event}, but hears() leaves it out; add it there, or it is never called"
+    )]
     Undeclared {
         /// The callback's name.
         callback: String,
@@ -57,6 +59,8 @@ pub enum Error {
         event: Event,
     },
     /// Two callbacks of one name.
-    #[error("two callbacks are named `{0}`; a name is the key of a callback's state, so give one another with `.named(\"…\")`")]
+    #[error(
+        "two callbacks are named `{0}`; a name is the key of a callback's state, so give one another with `.named(\"…\")`"
+    )]
     TwoOfOneName(String),
 }

@@ -88,7 +88,10 @@ impl Event {
 
     /// Whether it belongs to a batch.
     pub const fn is_of_batch(self) -> bool {
-        matches!(self, Self::BatchStart | Self::Forward | Self::Loss | Self::Backward | Self::Step | Self::BatchEnd)
+        matches!(
+            self,
+            Self::BatchStart | Self::Forward | Self::Loss | Self::Backward | Self::Step | Self::BatchEnd
+        )
     }
 }
 

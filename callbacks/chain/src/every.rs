@@ -52,7 +52,11 @@ impl FromStr for Every {
     type Err = crate::BoxError;
 
     fn from_str(text: &str) -> Result<Self> {
-        let error = || format!("`{text}` is not a frequency; give for example \"100 steps\", \"1 epoch\", \"7 batches\", \"30 seconds\" or \"never\", with a number above 0");
+        let error = || {
+            format!(
+                "`{text}` is not a frequency; give for example \"100 steps\", \"1 epoch\", \"7 batches\", \"30 seconds\" or \"never\", with a number above 0"
+            )
+        };
         if text.trim() == "never" {
             return Ok(Self::Never);
         }
@@ -62,9 +66,9 @@ impl FromStr for Every {
             "batch" | "batches" => Self::Batches(count()?),
             "step" | "steps" => Self::Steps(count()?),
             "epoch" | "epochs" => Self::Epochs(count()?),
-            "second" | "seconds" => {
-                Self::Seconds(number.parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0).ok_or_else(error)?)
-            }
+            "second" | "seconds" => Self::Seconds(
+                number.parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0).ok_or_else(error)?,
+            ),
             _ => return Err(error().into()),
         })
     }
@@ -141,7 +145,8 @@ mod tests {
 
     #[test]
     fn text_and_value_are_the_same_in_both_directions() {
-        for every in [Every::Batches(7), Every::Steps(1), Every::Epochs(2), Every::Seconds(0.5), Every::Never] {
+        for every in [Every::Batches(7), Every::Steps(1), Every::Epochs(2), Every::Seconds(0.5), Every::Never]
+        {
             assert_eq!(every.to_string().parse::<Every>().unwrap(), every);
             let json = serde_json::to_string(&every).unwrap();
             assert_eq!(serde_json::from_str::<Every>(&json).unwrap(), every);

@@ -27,7 +27,7 @@
 //! * [`State`]: what a callback keeps over a resume
 //! * [`Every`]: how often; adapters: [`on`], [`Callback::every`], [`Callback::only`], [`Callback::named`]
 //! * [`Driver`]: what a runner and a test drive the chain with; [`testing`]: a recorder, a tiny model and loader
-#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
 mod adapters;

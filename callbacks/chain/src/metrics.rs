@@ -121,13 +121,19 @@ impl LoaderMetrics {
         };
         if std::mem::discriminant(&self.slots[slot].reduce) != std::mem::discriminant(&reduce) {
             let first = self.slots[slot].reduce;
-            return Err(format!("metric `{name}` was logged with {first:?} first, and with {reduce:?} now").into());
+            return Err(
+                format!("metric `{name}` was logged with {first:?} first, and with {reduce:?} now").into()
+            );
         }
         let value = match value {
             Value::Number(number) => Value::Number(number),
             Value::Tensor(tensor) => {
                 if tensor.numel() != 1 {
-                    return Err(format!("metric `{name}` must be one number, but has shape {:?}", tensor.size()).into());
+                    return Err(format!(
+                        "metric `{name}` must be one number, but has shape {:?}",
+                        tensor.size()
+                    )
+                    .into());
                 }
                 Value::Tensor(tensor.f_detach()?)
             }
@@ -148,7 +154,9 @@ impl LoaderMetrics {
         for (i, queued) in self.queue.iter().enumerate() {
             match &queued.value {
                 Value::Number(number) => self.read[i] = *number,
-                Value::Tensor(tensor) if tensor.device() == Device::Cpu => self.read[i] = tensor.f_double_value(&[])?,
+                Value::Tensor(tensor) if tensor.device() == Device::Cpu => {
+                    self.read[i] = tensor.f_double_value(&[])?
+                }
                 Value::Tensor(tensor) => {
                     let (device, kind) = (tensor.device(), tensor.f_kind()?);
                     match elsewhere.iter_mut().find(|(d, k, _)| *d == device && *k == kind) {
@@ -303,7 +311,14 @@ mod tests {
             let mut metrics = Metrics::default();
             for (i, &value) in values.iter().enumerate() {
                 let tensor = Tensor::from(value);
-                metrics.log("m", if i % 2 == 0 { value.into() } else { tensor.into() }, Reduce::Mean, 0.1 * i as f64).unwrap();
+                metrics
+                    .log(
+                        "m",
+                        if i % 2 == 0 { value.into() } else { tensor.into() },
+                        Reduce::Mean,
+                        0.1 * i as f64,
+                    )
+                    .unwrap();
                 if i % read_at == 0 {
                     metrics.last("m").unwrap();
                 }

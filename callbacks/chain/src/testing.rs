@@ -10,8 +10,8 @@ use catena_tensor::params::parameters;
 use catena_tensor::tch::{Device, Kind, Tensor, nn};
 
 use crate::{
-    Callback, Context, Driver, Event, Flow, LoaderScope, Member, Optimizers, PassScope, Phase, Result, Settings, StageScope,
-    State,
+    Callback, Context, Driver, Event, Flow, LoaderScope, Member, Optimizers, PassScope, Phase, Result,
+    Settings, StageScope, State,
 };
 
 /// Writes down every event that it hears, with the loader's name where there is one: `batch_end train`.
@@ -75,7 +75,8 @@ impl Callback for Recorder {
 /// A linear model `fc` from 4 numbers to 3, with fixed weights.
 pub fn tiny_model() -> Net {
     let vs = nn::VarStore::new(Device::Cpu);
-    let fixed = nn::LinearConfig { ws_init: nn::Init::Const(0.1), bs_init: Some(nn::Init::Const(0.0)), bias: true };
+    let fixed =
+        nn::LinearConfig { ws_init: nn::Init::Const(0.1), bs_init: Some(nn::Init::Const(0.0)), bias: true };
     let fc = nn::linear(vs.root() / "fc", 4, 3, fixed);
     Net::new(vs, fc)
 }
@@ -107,7 +108,8 @@ pub fn driver(callbacks: Vec<Box<dyn Callback>>) -> Result<Driver> {
     let members = callbacks.into_iter().map(Member::new).collect();
     let settings = Settings { seed: 0, device: Device::Cpu, run_dir: None };
     let model = tiny_model();
-    let optimizer = Optimizer::new(Sgd::new(0.1), &parameters(catena_tensor::model::Model::var_store(&model)))?;
+    let optimizer =
+        Optimizer::new(Sgd::new(0.1), &parameters(catena_tensor::model::Model::var_store(&model)))?;
     let mut optimizers = Optimizers::default();
     optimizers.insert("main", optimizer);
     let mut driver = Driver::new(Box::new(model), members, settings)?;

@@ -31,7 +31,12 @@ unsafe extern "C" {
     pub(crate) fn catena_divide_gradients(params: *mut CList, divisor: f64) -> c_int;
     pub(crate) fn catena_backward(loss: CTensor, params: *mut CList) -> c_int;
     pub(crate) fn catena_gradient_norm(params: *mut CList, ord: f64, out: *mut CTensor) -> c_int;
-    pub(crate) fn catena_clip_grad_norm(params: *mut CList, max_norm: f64, ord: f64, out: *mut CTensor) -> c_int;
+    pub(crate) fn catena_clip_grad_norm(
+        params: *mut CList,
+        max_norm: f64,
+        ord: f64,
+        out: *mut CTensor,
+    ) -> c_int;
 
     pub(crate) fn catena_sgd(
         params: *mut CList,

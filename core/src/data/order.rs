@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn seed_stage_and_epoch_each_change_the_order() {
         let start = Start { seed: 1, stage: 1, epoch: 1, batch: 0 };
-        let orders = [start, Start { seed: 2, ..start }, Start { stage: 2, ..start }, Start { epoch: 2, ..start }];
+        let orders =
+            [start, Start { seed: 2, ..start }, Start { stage: 2, ..start }, Start { epoch: 2, ..start }];
         let orders = orders.map(|start| shuffled(100, start));
         for (i, order) in orders.iter().enumerate() {
             assert!(!orders[..i].contains(order));

@@ -182,9 +182,15 @@ mod tests {
 
     #[test]
     fn rows_that_do_not_match_are_named() {
-        let (x, y) = (Tensor::zeros([3, 2], (Kind::Float, Device::Cpu)), Tensor::zeros([4], (Kind::Int64, Device::Cpu)));
+        let (x, y) = (
+            Tensor::zeros([3, 2], (Kind::Float, Device::Cpu)),
+            Tensor::zeros([4], (Kind::Int64, Device::Cpu)),
+        );
         let text = TensorLoader::new(&x, &y, 2).unwrap_err().to_string();
-        assert_eq!(text, "`target` of shape [4] doesn't fit: the tensors before it have 3 rows, and all need as many");
+        assert_eq!(
+            text,
+            "`target` of shape [4] doesn't fit: the tensors before it have 3 rows, and all need as many"
+        );
     }
 
     #[test]

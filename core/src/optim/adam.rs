@@ -76,13 +76,23 @@ impl Adam {
     }
 
     fn check_as(&self, rule: &dyn Rule) -> Result<()> {
-        require_not_negative(rule, &[("lr", self.lr), ("eps", self.eps), ("weight_decay", self.weight_decay)])?;
+        require_not_negative(
+            rule,
+            &[("lr", self.lr), ("eps", self.eps), ("weight_decay", self.weight_decay)],
+        )?;
         require_betas(rule, self.betas)
     }
 
-    fn step_as(&self, decoupled: bool, params: &TensorList, state: &[TensorList], stepped: &mut [u8]) -> Result<()> {
+    fn step_as(
+        &self,
+        decoupled: bool,
+        params: &TensorList,
+        state: &[TensorList],
+        stepped: &mut [u8],
+    ) -> Result<()> {
         let Self { lr, betas, eps, weight_decay, amsgrad: _, maximize } = *self;
-        let arguments = AdamArguments { lr, betas, eps, weight_decay, decoupled_weight_decay: decoupled, maximize };
+        let arguments =
+            AdamArguments { lr, betas, eps, weight_decay, decoupled_weight_decay: decoupled, maximize };
         let [step, exp_avg, exp_avg_sq, max_exp_avg_sq @ ..] = state else {
             return Err(crate::Error::State("Adam keeps three or four tensors a parameter".into()));
         };

@@ -45,7 +45,8 @@ impl ParamGroup {
 
     /// The pattern and what differs: `` `*.bias`: weight_decay 0 ``.
     pub(super) fn describe(&self) -> String {
-        let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let settings: Vec<String> =
+            self.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
         format!("`{}`: {}", self.pattern, settings.join(", "))
     }
 
@@ -78,7 +79,11 @@ pub struct Group {
 }
 
 impl Group {
-    pub(super) fn new(pattern: Option<String>, mut rule: Box<dyn Rule>, params: &[&Parameter]) -> Result<Self> {
+    pub(super) fn new(
+        pattern: Option<String>,
+        mut rule: Box<dyn Rule>,
+        params: &[&Parameter],
+    ) -> Result<Self> {
         rule.check()?;
         let initial_lr = *setting_of(rule.as_mut(), "lr")?;
         let slots = rule.slots();

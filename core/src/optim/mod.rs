@@ -67,7 +67,8 @@ impl Optimizer {
                 groups.push(Group::new(Some(part.pattern.clone()), part.rule(config.rule.as_ref())?, &own)?);
             }
         }
-        let rest: Vec<&Parameter> = params.iter().zip(&free).filter(|(_, free)| **free).map(|(p, _)| p).collect();
+        let rest: Vec<&Parameter> =
+            params.iter().zip(&free).filter(|(_, free)| **free).map(|(p, _)| p).collect();
         if !rest.is_empty() {
             groups.push(Group::new(None, config.rule.clone_box(), &rest)?);
         }

@@ -82,7 +82,10 @@ impl Rule for RAdam {
     }
 
     fn check(&self) -> Result<()> {
-        require_not_negative(self, &[("lr", self.lr), ("eps", self.eps), ("weight_decay", self.weight_decay)])?;
+        require_not_negative(
+            self,
+            &[("lr", self.lr), ("eps", self.eps), ("weight_decay", self.weight_decay)],
+        )?;
         require_betas(self, self.betas)
     }
 

@@ -146,13 +146,20 @@ impl OptimizerConfig {
 /// A rule's name and settings: `sgd (lr 0.1, momentum 0.9)`.
 pub(super) fn describe(rule: &dyn Rule) -> String {
     let mut rule = rule.clone_box();
-    let settings = rule.settings().iter().filter_map(|name| Some(format!("{name} {:?}", rule.setting(name)?)));
+    let settings =
+        rule.settings().iter().filter_map(|name| Some(format!("{name} {:?}", rule.setting(name)?)));
     let settings: Vec<String> = settings.collect();
     format!("{} ({})", rule.name(), settings.join(", "))
 }
 
 /// Checks one setting of a rule.
-pub(super) fn require(rule: &dyn Rule, name: &str, value: f64, allowed: &str, is_allowed: bool) -> Result<()> {
+pub(super) fn require(
+    rule: &dyn Rule,
+    name: &str,
+    value: f64,
+    allowed: &str,
+    is_allowed: bool,
+) -> Result<()> {
     if is_allowed {
         return Ok(());
     }
@@ -162,9 +169,9 @@ pub(super) fn require(rule: &dyn Rule, name: &str, value: f64, allowed: &str, is
 
 /// The checks that every rule shares: finite, not negative.
 pub(super) fn require_not_negative(rule: &dyn Rule, settings: &[(&str, f64)]) -> Result<()> {
-    settings
-        .iter()
-        .try_for_each(|&(name, value)| require(rule, name, value, "a number of at least 0", value.is_finite() && value >= 0.0))
+    settings.iter().try_for_each(|&(name, value)| {
+        require(rule, name, value, "a number of at least 0", value.is_finite() && value >= 0.0)
+    })
 }
 
 /// The check of Adam's and its kin's `betas`.

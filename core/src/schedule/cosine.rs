@@ -36,7 +36,13 @@ impl Schedule for CosineAnnealing {
 
     fn check(&self) -> Result<()> {
         require(self.name(), "t_max", self.t_max, "at least 1", self.t_max > 0)?;
-        require(self.name(), "eta_min", self.eta_min, "a number of at least 0", self.eta_min.is_finite() && self.eta_min >= 0.0)
+        require(
+            self.name(),
+            "eta_min",
+            self.eta_min,
+            "a number of at least 0",
+            self.eta_min.is_finite() && self.eta_min >= 0.0,
+        )
     }
 
     fn name(&self) -> &'static str {

@@ -39,7 +39,13 @@ pub trait Schedule: std::fmt::Debug {
     fn name(&self) -> &'static str;
 }
 
-pub(crate) fn require(of: &str, name: &str, got: impl ToString, allowed: &str, is_allowed: bool) -> Result<()> {
+pub(crate) fn require(
+    of: &str,
+    name: &str,
+    got: impl ToString,
+    allowed: &str,
+    is_allowed: bool,
+) -> Result<()> {
     if is_allowed {
         return Ok(());
     }

@@ -175,7 +175,8 @@ impl Schedule for OneCycle {
     }
 
     fn momentum(&self, counter: u64) -> Option<f64> {
-        self.cycle_momentum.then(|| self.value(counter, self.max_momentum, self.base_momentum, self.max_momentum))
+        self.cycle_momentum
+            .then(|| self.value(counter, self.max_momentum, self.base_momentum, self.max_momentum))
     }
 
     fn check(&self) -> Result<()> {
@@ -185,7 +186,13 @@ impl Schedule for OneCycle {
         require(of, "total_steps", self.total_steps, "at least 1", self.total_steps > 0)?;
         require(of, "pct_start", self.pct_start, "in [0, 1]", (0.0..=1.0).contains(&self.pct_start))?;
         require(of, "div_factor", self.div_factor, "a number above 0", positive(self.div_factor))?;
-        require(of, "final_div_factor", self.final_div_factor, "a number above 0", positive(self.final_div_factor))?;
+        require(
+            of,
+            "final_div_factor",
+            self.final_div_factor,
+            "a number above 0",
+            positive(self.final_div_factor),
+        )?;
         for (name, momentum) in [("base_momentum", self.base_momentum), ("max_momentum", self.max_momentum)] {
             require(of, name, momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
         }

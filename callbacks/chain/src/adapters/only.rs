@@ -91,7 +91,11 @@ impl<C: Callback> Callback for OnlyIn<C> {
             Only::Loader(name) => !of_loader || cx.loader() == name,
             Only::Stage(name) => of_run || cx.stage() == name,
         };
-        if lets_through && self.hears().contains(event) { self.inner.on_event(event, cx) } else { Ok(Flow::GO) }
+        if lets_through && self.hears().contains(event) {
+            self.inner.on_event(event, cx)
+        } else {
+            Ok(Flow::GO)
+        }
     }
 }
 

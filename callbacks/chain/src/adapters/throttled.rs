@@ -49,7 +49,8 @@ impl<C: Callback> Callback for Throttled<C> {
     fn state(&self) -> State {
         let Self { inner, trigger, open } = self;
         let mut state = inner.state();
-        state.json = serde_json::json!({ "inner": state.json, "trigger": trigger.state().json, "open": open });
+        state.json =
+            serde_json::json!({ "inner": state.json, "trigger": trigger.state().json, "open": open });
         state
     }
     fn load_state(&mut self, state: State) -> Result<()> {
