@@ -37,7 +37,8 @@ impl Runner {
         self.driver.enter_loader(LoaderScope::new(name.clone(), *mode, source.batches()));
         let cx = self.driver.context();
         let start = Start { seed: cx.seed(), stage: stage as u64, epoch: cx.epoch(), batch: 0 };
-        guarded(|| source.start(start)).map_err(|source| Error::Loader { place: Box::new(cx.place()), source })
+        guarded(|| source.start(start))
+            .map_err(|source| Error::Loader { place: Box::new(cx.place()), source })
     }
 
     pub(super) fn next_batch(&mut self, stage: usize, loader: usize) -> Result<Option<Batch>> {

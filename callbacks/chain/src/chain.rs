@@ -165,7 +165,9 @@ fn merge(event: Event, cx: &mut Context, name: &str, flow: Flow) -> Result<(), B
     let reason = cx.reason.take();
     if flow.skip > Skip::None && event.is_of_batch() {
         if !cx.can_still_skip(event) {
-            return Err(Error::TooLate { callback: name.to_owned(), event, place: Box::new(cx.place()) }.into());
+            return Err(
+                Error::TooLate { callback: name.to_owned(), event, place: Box::new(cx.place()) }.into()
+            );
         }
         if flow.skip > cx.flow.skip {
             cx.flow.skip = flow.skip;
