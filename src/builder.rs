@@ -10,6 +10,22 @@ use catena_tensor::params::{matching, parameters};
 use crate::{Error, Result, Runner, Stage};
 
 /// What a [`Runner`] is made from. Made by [`Runner::builder`].
+///
+/// ```
+/// use catena::chain::testing;
+/// use catena::prelude::*;
+///
+/// let stage = || Stage::new("train").train(testing::tiny_loader(40, 4)).loss(CrossEntropy::new());
+/// let builder = Runner::builder(testing::tiny_model()).seed(1).dry_run(3);
+/// assert_eq!(builder.stage(stage().optimizer(Sgd::new(0.1))).build()?.run()?.batches, 3);
+///
+/// let builder = Runner::builder(testing::tiny_model()).stage(stage());
+/// assert_eq!(
+///     builder.build().unwrap_err().to_string(),
+///     "stage `train`: pass `main` has no optimizer to step with; add one with `.optimizer(…)`",
+/// );
+/// # Ok::<(), catena::Error>(())
+/// ```
 pub struct RunnerBuilder {
     model: Box<dyn Model>,
     stages: Vec<Stage>,

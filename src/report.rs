@@ -23,6 +23,19 @@ pub struct Stopped {
 }
 
 /// What a run came to.
+///
+/// ```
+/// use catena::chain::testing;
+/// use catena::prelude::*;
+///
+/// let train = testing::tiny_loader(40, 4);
+/// let stage = Stage::new("train").train(train).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
+/// let mut runner = Runner::builder(testing::tiny_model()).stage(stage).callback(MaxSteps(7)).build()?;
+/// let report = runner.run()?;
+/// let Status::Stopped(stopped) = report.status else { panic!("it was stopped") };
+/// assert_eq!((stopped.by.as_str(), stopped.why.as_deref()), ("MaxSteps", Some("7 steps were made")));
+/// # Ok::<(), catena::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {

@@ -11,6 +11,8 @@ fn main() {
     }
     // torch-sys has `links = "tch"`, so its folder arrives under this name
     let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's folder"));
+    // a set-up that lays out another build is seen
+    println!("cargo::rerun-if-changed={}", lib.display());
     let root = match env::var("LIBTORCH_INCLUDE") {
         Ok(include) => PathBuf::from(include),
         Err(_) => lib.parent().expect("libtorch's lib folder has a parent").to_path_buf(),

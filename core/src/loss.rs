@@ -160,6 +160,17 @@ impl LossFn for CrossEntropy {
 }
 
 /// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal.
+///
+/// ```
+/// use catena_tensor::batch::{Batch, Outputs};
+/// use catena_tensor::loss::{LossFn, Mse};
+/// use tch::Tensor;
+///
+/// let outputs = Outputs::from(Tensor::from_slice(&[1.0, 4.0]));
+/// let batch = Batch::new([("target", Tensor::from_slice(&[1.0, 2.0]))]);
+/// assert_eq!(Mse::new().loss(&outputs, &batch)?.value.double_value(&[]), 2.0);
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mse {
     output: String,

@@ -87,6 +87,16 @@ impl<'de> Deserialize<'de> for Every {
 }
 
 /// An [`Every`] that remembers when it was last asked.
+///
+/// ```
+/// use catena_chain::{Every, Trigger, testing};
+///
+/// let driver = testing::driver(vec![])?; // in epoch 1
+/// let mut trigger = Trigger::new(Every::Epochs(1));
+/// assert!(trigger.due(driver.context()));
+/// assert!(!trigger.due(driver.context()));
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
 #[derive(Debug)]
 pub struct Trigger {
     every: Every,

@@ -197,6 +197,19 @@ pub struct Best {
 /// What was measured: the running loader's values, and those of loaders that have ended.
 ///
 /// Names of values that have ended carry their loader's: `train/loss`, `valid/accuracy@1`.
+///
+/// ```
+/// use catena_chain::{Reduce, testing};
+///
+/// let mut driver = testing::driver(vec![])?;
+/// let cx = driver.context_mut();
+/// cx.log("hits", 2.0, Reduce::Sum)?;
+/// cx.log("hits", 3.0, Reduce::Sum)?;
+/// assert_eq!(cx.metrics.so_far("hits")?, Some(5.0));
+/// driver.leave_loader()?;
+/// assert_eq!(driver.context().metrics.get("train/hits"), Some(5.0));
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Metrics {
     pub(crate) current: LoaderMetrics,

@@ -5,6 +5,17 @@
 /// `Accumulate` is written with these methods, and so can a callback of yours be: in `loss`, scale the loss by
 /// [`Window::ratio`]; in `backward`, [`Window::add`] the micro-batch and [`Window::hold`] the window if it is to stay open;
 /// in `step`, divide the gradients by [`Window::ratios`].
+///
+/// ```
+/// use catena_chain::Window;
+///
+/// let mut window = Window::default();
+/// window.add(32.0);
+/// assert_eq!(window.ratio(16.0), 0.5);
+/// window.add(16.0);
+/// window.hold();
+/// assert_eq!((window.micro_batches(), window.ratios(), window.is_open()), (2, 1.5, true));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Window {
     micro_batches: u64,

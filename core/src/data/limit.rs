@@ -4,6 +4,16 @@ use crate::Result;
 use crate::batch::Batch;
 
 /// The first batches of each epoch of another loader. Made by [`Loader::limit`].
+///
+/// ```
+/// use catena_tensor::data::{Loader, TensorLoader};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let x = Tensor::zeros([100, 3], (Kind::Float, Device::Cpu));
+/// let loader = TensorLoader::from_tensors([("input", x)], 10)?;
+/// assert_eq!(loader.limit(2).batches(), Some(2));
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Limited<L> {
     loader: L,

@@ -66,6 +66,20 @@ fn setting_of<'a>(rule: &'a mut dyn Rule, name: &str) -> Result<&'a mut f64> {
 }
 
 /// Parameters that share their settings, and their state.
+///
+/// ```
+/// use catena_tensor::optim::{Optimizer, Sgd};
+/// use catena_tensor::params::parameters;
+/// use tch::{Device, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let _ = nn::linear(vs.root() / "fc", 4, 2, Default::default());
+/// let mut optimizer = Optimizer::new(Sgd::new(0.1), &parameters(&vs))?;
+/// optimizer.groups_mut()[0].set("lr", 0.05)?;
+/// let group = &optimizer.groups()[0];
+/// assert_eq!((group.get("lr"), group.initial_lr()), (Some(0.05), 0.1));
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Group {
     pattern: Option<String>,

@@ -84,6 +84,16 @@ where
 }
 
 /// A rule and the groups that differ from it. Every rule becomes one by itself.
+///
+/// ```
+/// use catena_tensor::optim::{OptimizerConfig, ParamGroup, Sgd};
+///
+/// let config = OptimizerConfig::from(Sgd::new(0.1)).group(ParamGroup::new("head.*").lr(1.0));
+/// assert_eq!(
+///     config.describe(),
+///     "sgd (lr 0.1, momentum 0.0, dampening 0.0, weight_decay 0.0); `head.*`: lr 1.0",
+/// );
+/// ```
 #[derive(Debug)]
 pub struct OptimizerConfig {
     pub(super) rule: Box<dyn Rule>,

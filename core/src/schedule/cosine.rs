@@ -6,6 +6,13 @@ use crate::Result;
 
 /// Half a cosine from `base_lr` to `eta_min` in `t_max` steps; on after that it goes up again, as torch's does.
 /// Source: `torch.optim.lr_scheduler.CosineAnnealingLR` (Loshchilov and Hutter 2017, without restarts).
+///
+/// ```
+/// use catena_tensor::schedule::{CosineAnnealing, Schedule};
+///
+/// let schedule = CosineAnnealing::new(10).eta_min(0.01);
+/// assert_eq!([0, 10].map(|step| schedule.lr(0.1, step)), [0.1, 0.01]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CosineAnnealing {

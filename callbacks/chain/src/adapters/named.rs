@@ -2,6 +2,13 @@
 use crate::{Callback, Context, Event, Events, Flow, Phase, Result, State};
 
 /// A callback under another name. Made by [`Callback::named`].
+///
+/// ```
+/// use catena_chain::{Callback, Event, Flow, Phase, on};
+///
+/// let first = on(Event::Step, |_| Ok(Flow::GO)).named("first").in_phase(Phase::Clip);
+/// assert_eq!((first.name(), first.phase()), ("first", Phase::Clip));
+/// ```
 #[derive(Debug)]
 pub struct Named<C> {
     inner: C,

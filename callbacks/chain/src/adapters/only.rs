@@ -42,6 +42,17 @@ impl fmt::Display for Only {
 ///
 /// Events that lie outside of what was named are heard as ever: with a loader or a mode, those of run, stage and epoch; with a
 /// stage, those of the run.
+///
+/// ```
+/// use catena_chain::{Callback, Event, testing};
+///
+/// let (recorder, record) = testing::Recorder::new();
+/// let mut driver = testing::driver(vec![Box::new(recorder.only("valid"))])?; // in loader `train`
+/// driver.fire(Event::BatchEnd)?;
+/// driver.fire(Event::EpochEnd)?;
+/// assert_eq!(record.events(), ["epoch_end"]);
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
 #[derive(Debug)]
 pub struct OnlyIn<C> {
     inner: C,

@@ -7,6 +7,20 @@ use crate::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State,
 /// With batches, steps or seconds it is decided at each Train batch's `batch_start` whether that batch's events are let
 /// through; batches of evaluations are not, and other events always are. With epochs it is decided at `epoch_start` for all
 /// that happens in the epoch; events of stage and run are always let through. With [`Every::Never`] none is.
+///
+/// ```
+/// use catena_chain::{Callback, Event, Every, testing};
+///
+/// let (recorder, record) = testing::Recorder::new();
+/// let mut driver = testing::driver(vec![Box::new(recorder.every(Every::Batches(2)))])?; // at batch 1
+/// for _ in 0..3 {
+///     driver.fire(Event::BatchStart)?;
+///     driver.fire(Event::BatchEnd)?;
+///     driver.enter_batch(testing::tiny_batch(6));
+/// }
+/// assert_eq!(record.events(), ["batch_start", "batch_end"]); // of batch 2
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
 #[derive(Debug)]
 pub struct Throttled<C> {
     inner: C,
