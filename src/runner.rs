@@ -5,6 +5,7 @@ use catena_chain::{Driver, Event, Skip, Stop};
 use catena_tensor::batch::Batch;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::rng::{Exclusive, manual_seed};
+use catena_tensor::tch::Tensor;
 
 use self::edges::Quiet;
 pub(crate) use self::edges::params_of;
@@ -33,6 +34,7 @@ pub struct Runner {
     driver: Driver,
     stages: Vec<Stage>,
     has_run: bool,
+    frozen: Vec<Tensor>,
 }
 
 impl Runner {
@@ -42,7 +44,7 @@ impl Runner {
     }
 
     pub(crate) fn new(driver: Driver, stages: Vec<Stage>) -> Self {
-        Self { driver, stages, has_run: false }
+        Self { driver, stages, has_run: false, frozen: Vec::new() }
     }
 
     /// Stages, loaders, passes, and for each event the callbacks that hear it, in order.
@@ -63,10 +65,10 @@ impl Runner {
     /// Runs every stage. It seeds torch's generators with the run's seed, and holds them (and torch's thread count) until it
     /// ends: a run on another thread meanwhile is an error.
     pub fn run(&mut self) -> Result<Report> {
+        let _exclusive = Exclusive::now()?;
         if std::mem::replace(&mut self.has_run, true) {
             return Err(Error::HasRun);
         }
-        let _exclusive = Exclusive::now()?;
         manual_seed(self.driver.context().seed());
         let stopped = self.run_stages().inspect_err(|error| self.driver.fire_exception(error))?;
         Ok(Report::new(self.driver.context(), stopped))
@@ -87,7 +89,10 @@ impl Runner {
         let stopped = stopped.map(|(by, why)| Stopped { by: by.into(), why: why.map(Into::into) });
         self.driver.set_cut_short(cut_short);
         self.driver.fire(Event::RunEnd)?;
-        self.cut(self.stages.len() - 1)?;
+        if let Some(stage) = self.driver.return_to_stage() {
+            self.cut(stage)?;
+            self.driver.leave_stage();
+        }
         Ok(stopped)
     }
 
@@ -104,7 +109,7 @@ impl Runner {
         self.driver.set_cut_short(cut_short);
         self.driver.fire(Event::StageEnd)?;
         self.cut(stage)?;
-        self.driver.leave_stage();
+        self.leave_stage()?;
         Ok(cut_short)
     }
 

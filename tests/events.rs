@@ -184,3 +184,39 @@ fn frozen_parameters_stay_and_the_next_stage_thaws_them() {
     assert_eq!(frozen, "[0.0, 0.0, 0.0]");
     assert_ne!(thawed, frozen);
 }
+
+#[test]
+fn evaluations_can_be_asked_for_at_the_cut_of_an_epoch_a_stage_and_the_run() {
+    let _exclusive = Exclusive::wait();
+    let (recorder, record) = Recorder::new();
+    let mut builder = Runner::builder(tiny_model()).callback(recorder.with_place());
+    for event in [Event::EpochEnd, Event::StageEnd, Event::RunEnd] {
+        builder = builder.callback(on(event, |cx| {
+            cx.request_evaluation("test");
+            Ok(Flow::GO)
+        }));
+    }
+    let stage = Stage::new("train").train(tiny_loader(2, 2)).on_request("test", tiny_loader(4, 4));
+    let report = builder.stage(stage.loss(CrossEntropy::new()).optimizer(Sgd::new(0.1))).build().unwrap().run().unwrap();
+    let evaluation = ["loader_start test", "batch_start test 1: forward loss batch_end", "loader_end test"];
+    let events = compact(&record.events());
+    let at = |event: &str| events.iter().position(|e| e == event).unwrap() + 1;
+    for event in ["epoch_end", "stage_end", "run_end"] {
+        assert_eq!(events[at(event)..at(event) + 3], evaluation, "after {event}");
+    }
+    assert!(report.metrics["test/loss"].is_finite());
+}
+
+#[test]
+fn what_the_user_froze_stays_frozen_and_a_stage_thaws_only_its_own() {
+    let _exclusive = Exclusive::wait();
+    let model = tiny_model();
+    let bias = model.var_store().variables()["fc.bias"].set_requires_grad(false);
+    let weight = model.var_store().variables()["fc.weight"].shallow_clone();
+    let stage = |name: &str| Stage::new(name).train(tiny_loader(6, 2)).loss(CrossEntropy::new());
+    let first = stage("first").optimizer(Sgd::new(0.1));
+    let second = stage("second").optimizer(Sgd::new(0.1)).freeze("*.bias");
+    Runner::builder(model).stage(first).stage(second).build().unwrap().run().unwrap();
+    assert!(!bias.requires_grad() && weight.requires_grad());
+    assert_eq!(Vec::<f32>::try_from(bias).unwrap(), [0.0, 0.0, 0.0]);
+}

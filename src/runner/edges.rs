@@ -6,7 +6,7 @@ use catena_tensor::model::{Mode, Model};
 use catena_tensor::optim::Optimizer;
 use catena_tensor::params::{Parameter, matching, parameters};
 use catena_tensor::rng::Generators;
-use catena_tensor::tch;
+use catena_tensor::tch::{self, Tensor};
 
 use super::Runner;
 use crate::stage::StageLoader;
@@ -16,7 +16,7 @@ impl Runner {
     pub(super) fn enter_stage(&mut self, index: usize) -> Result<()> {
         let (stage, model) = (&self.stages[index], self.driver.context().model.as_ref());
         let mut optimizers = Optimizers::default();
-        freeze(stage, model)?;
+        self.frozen = freeze(stage, model)?;
         for pass in &stage.passes {
             if let Some(config) = &pass.optimizer {
                 let optimizer = Optimizer::new(config.clone(), &params_of(pass, &stage.frozen, model)?)?;
@@ -29,6 +29,14 @@ impl Runner {
         });
         let (name, epochs, passes) = (stage.name.clone(), stage.epochs, passes.collect());
         self.driver.enter_stage(StageScope { index, name, epochs, passes }, optimizers);
+        Ok(())
+    }
+
+    pub(super) fn leave_stage(&mut self) -> Result<()> {
+        for param in self.frozen.drain(..) {
+            let _same = param.f_set_requires_grad(true)?;
+        }
+        self.driver.leave_stage();
         Ok(())
     }
 
@@ -93,14 +101,17 @@ fn guarded<T>(
     }
 }
 
-/// Makes the stage's frozen parameters need no gradient, and all others need one.
-fn freeze(stage: &Stage, model: &dyn Model) -> Result<()> {
+/// Makes the stage's frozen parameters need no gradient, and gives those that needed one before.
+fn freeze(stage: &Stage, model: &dyn Model) -> Result<Vec<Tensor>> {
     let params = parameters(model.var_store());
     let frozen = frozen(&params, &stage.frozen)?;
-    for (param, frozen) in params.iter().zip(frozen) {
-        let _same = param.tensor.f_set_requires_grad(!frozen)?;
+    let mut changed = Vec::new();
+    for (param, frozen) in params.into_iter().zip(frozen) {
+        if frozen && param.tensor.requires_grad() {
+            changed.push(param.tensor.f_set_requires_grad(false)?);
+        }
     }
-    Ok(())
+    Ok(changed)
 }
 
 fn frozen(params: &[Parameter], patterns: &[String]) -> catena_tensor::Result<Vec<bool>> {

@@ -6,6 +6,7 @@ use catena_tensor::batch::{Batch, Outputs};
 use catena_tensor::loss::Loss;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::panic_message;
+use catena_tensor::params::parameters;
 use catena_tensor::tch::Device;
 
 use crate::metrics::LoaderMetrics;
@@ -96,6 +97,7 @@ pub struct Driver {
     windows: Vec<Window>,
     skip_of_batch: Skip,
     aside: Vec<Aside>,
+    left: Option<(StageScope, u64)>,
 }
 
 impl Driver {
@@ -106,7 +108,7 @@ impl Driver {
         settings: Settings,
     ) -> std::result::Result<Self, Error> {
         let (cx, chain) = (Context::new(model, settings), Chain::new(members)?);
-        Ok(Self { cx, chain, windows: Vec::new(), skip_of_batch: Skip::None, aside: Vec::new() })
+        Ok(Self { cx, chain, windows: Vec::new(), skip_of_batch: Skip::None, aside: Vec::new(), left: None })
     }
 
     /// The context.
@@ -169,8 +171,17 @@ impl Driver {
     /// Leaves the stage.
     pub fn leave_stage(&mut self) {
         self.chain.enter(None);
-        self.cx.stage = None;
+        self.left = self.cx.stage.take().map(|stage| (stage, self.cx.epoch));
         self.cx.epoch = 0;
+    }
+
+    /// Goes back into the stage that was left last, for an evaluation after the run's end, and gives its number.
+    pub fn return_to_stage(&mut self) -> Option<usize> {
+        let (stage, epoch) = self.left.take()?;
+        let index = stage.index;
+        self.chain.enter(Some(index));
+        (self.cx.stage, self.cx.epoch) = (Some(stage), epoch);
+        Some(index)
     }
 
     /// Counts an epoch.
@@ -297,8 +308,14 @@ impl Driver {
 
     /// Leaves the pass because its step was skipped: the window's gradients are gone, and it is new.
     pub fn drop_window(&mut self) -> Result<()> {
-        if let Some(optimizer) = self.cx.optimizer() {
-            optimizer.zero_grad()?;
+        match self.cx.optimizer() {
+            Some(optimizer) => optimizer.zero_grad()?,
+            // somebody steps with an optimizer of his own
+            None => {
+                for param in parameters(self.cx.model.var_store()) {
+                    catena_tensor::native::tensor::set_grad(&param.tensor, None)?;
+                }
+            }
         }
         let name = self.cx.skipped_by.clone().unwrap_or_default();
         self.cx.outcome = Outcome::SkippedBy(name);
