@@ -2,7 +2,7 @@
 use std::time::{Duration, Instant};
 
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A progress bar for each running loader, on standard error; off a terminal nothing is drawn. It shows the running mean of
 /// the loss a few times a second, for which it waits for the device then. On resume: nothing to keep.
@@ -44,11 +44,16 @@ impl Progress {
 }
 
 fn style(known: bool) -> Result<ProgressStyle> {
-    Ok(ProgressStyle::with_template(if known {
-        "{prefix} {bar:30} {pos}/{len} {per_sec} {eta} {msg}"
+    let template = if known {
+        "{prefix} {bar:30} {pos}/{len} {rate} {eta} {msg}"
     } else {
-        "{prefix} {spinner} {pos} {per_sec} {msg}"
-    })?)
+        "{prefix} {spinner} {pos} {rate} {msg}"
+    };
+    let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        // what can't be written is not shown
+        let _ = write!(text, "{:.0} batches/s", state.per_sec());
+    };
+    Ok(ProgressStyle::with_template(template)?.with_key("rate", rate))
 }
 
 impl Callback for Progress {
