@@ -197,7 +197,12 @@ fn evaluations_can_be_asked_for_at_the_cut_of_an_epoch_a_stage_and_the_run() {
         }));
     }
     let stage = Stage::new("train").train(tiny_loader(2, 2)).on_request("test", tiny_loader(4, 4));
-    let report = builder.stage(stage.loss(CrossEntropy::new()).optimizer(Sgd::new(0.1))).build().unwrap().run().unwrap();
+    let report = builder
+        .stage(stage.loss(CrossEntropy::new()).optimizer(Sgd::new(0.1)))
+        .build()
+        .unwrap()
+        .run()
+        .unwrap();
     let evaluation = ["loader_start test", "batch_start test 1: forward loss batch_end", "loader_end test"];
     let events = compact(&record.events());
     let at = |event: &str| events.iter().position(|e| e == event).unwrap() + 1;
