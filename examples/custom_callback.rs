@@ -1,57 +1,60 @@
-//! A callback of your own: gradient noise, in the phase of clipping, with settings and state that a resume can restore.
+//! A callback of your own: it skips the step of a batch whose loss is far above the usual, with a setting and with state.
 use catena::chain::testing::{tiny_loader, tiny_model};
 use catena::prelude::*;
 
-/// Adds Gaussian noise to every gradient before the step, less and less of it: `eta / (1 + t)^gamma` after `t` steps
-/// (Neelakantan et al. 2015).
-struct GradientNoise {
-    eta: f64,
-    gamma: f64,
-    noisy_steps: u64,
+/// Skips the step when the loss is more than `factor` times its running mean.
+struct SkipSpikes {
+    factor: f64,
+    mean: Option<f64>,
+    skipped: u64,
 }
 
-impl GradientNoise {
-    fn new(eta: f64) -> Self {
-        Self { eta, gamma: 0.55, noisy_steps: 0 }
+impl SkipSpikes {
+    fn new(factor: f64) -> Self {
+        Self { factor, mean: None, skipped: 0 }
     }
 }
 
-impl Callback for GradientNoise {
+impl Callback for SkipSpikes {
     // what must survive a resume; a field added later does not compile until it is looked at here
     fn state(&self) -> State {
-        let Self { eta: _, gamma: _, noisy_steps } = self;
-        State { json: (*noisy_steps).into(), tensors: Vec::new() }
+        let Self { factor: _, mean, skipped } = self;
+        State { json: serde_json::json!([mean, skipped]), tensors: Vec::new() }
     }
 
     fn load_state(&mut self, state: State) -> catena::chain::Result<()> {
-        self.noisy_steps = state.read()?;
+        (self.mean, self.skipped) = state.read()?;
         Ok(())
     }
 
-    // the gradients are complete, and the optimizer has not used them yet
+    // the metrics have seen the loss, and nobody has used it yet
     fn phase(&self) -> Phase {
-        Phase::Clip
+        Phase::Decide
     }
 
     fn hears(&self) -> Events {
-        Events::of(&[Event::Step])
+        Events::of(&[Event::Loss, Event::RunEnd])
     }
 
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(vec!["gradient_noise".into()])
+    // it needs the number at once; `plan()` marks that
+    fn syncs(&self) -> bool {
+        true
     }
 
-    fn on_step(&mut self, cx: &mut Context) -> catena::chain::Result<Flow> {
-        let deviation = (self.eta / (1.0 + self.noisy_steps as f64).powf(self.gamma)).sqrt();
-        for param in cx.optimizer_mut()?.params() {
-            let mut grad = param.f_grad()?;
-            if grad.defined() {
-                let noise = grad.f_randn_like()? * deviation;
-                let _ = grad.f_add_(&noise)?;
-            }
+    fn on_loss(&mut self, cx: &mut Context) -> catena::chain::Result<Flow> {
+        let Some(loss) = cx.loss.as_ref().filter(|_| cx.is_train()) else { return Ok(Flow::GO) };
+        let value = loss.value.f_double_value(&[])?;
+        let mean = *self.mean.get_or_insert(value);
+        if value > self.factor * mean {
+            self.skipped += 1;
+            return Ok(Flow::SKIP_STEP);
         }
-        self.noisy_steps += 1;
-        cx.log("gradient_noise", deviation, Reduce::Last)?;
+        self.mean = Some(0.9 * mean + 0.1 * value);
+        Ok(Flow::GO)
+    }
+
+    fn on_run_end(&mut self, cx: &mut Context) -> catena::chain::Result<Flow> {
+        cx.log("skipped_steps", self.skipped as f64, Reduce::Last)?;
         Ok(Flow::GO)
     }
 }
@@ -62,10 +65,10 @@ fn main() -> catena::Result<()> {
         .train(tiny_loader(60, 6).shuffle(true))
         .loss(CrossEntropy::new())
         .optimizer(Sgd::new(0.1))
-        .callback(GradientNoise::new(0.01));
+        .callback(SkipSpikes::new(1.05));
     let mut runner = Runner::builder(tiny_model()).stage(stage).callback(Console::new()).build()?;
     println!("{}", runner.plan());
     let report = runner.run()?;
-    println!("the last noise had a deviation of {:.4}", report.metrics["train/gradient_noise"]);
+    println!("{} of {} steps were skipped", report.metrics["skipped_steps"], report.batches);
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What most programs use: `use catena::prelude::*`.
 pub use catena_callbacks::{
-    Accumulate, Accuracy, Backward, ClipGradNorm, Console, Criterion, Forward, LrSchedule, MaxSteps,
-    NanGuard, OnNan, Optimize, Progress, Tail, ToDevice, ZeroGrad,
+    Accumulate, Accuracy, AdaptiveClip, Backward, ClipGradNorm, ClipGradValue, Console, Criterion, Ema,
+    Forward, GradientNoise, LrSchedule, MaxSteps, NanGuard, OnNan, Optimize, Progress, SoftUpdate, Tail,
+    ToDevice, ZeroGrad,
 };
 pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
 pub use catena_tensor::batch::{Batch, Outputs};

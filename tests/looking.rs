@@ -83,6 +83,26 @@ fn reading_metrics_at_every_batch_changes_neither_them_nor_the_parameters() {
 }
 
 #[test]
+fn an_average_that_evaluations_see_leaves_the_training_alone() {
+    let _exclusive = Exclusive::wait();
+    let (never, _) = train(|stage| stage);
+    let ask = || {
+        on(Event::BatchEnd, |cx| {
+            if cx.is_train() {
+                cx.request_evaluation("valid");
+            }
+            Ok(Flow::GO)
+        })
+    };
+    let valid = |stage: Stage| stage.on_request("valid", tiny_loader(6, 2)).callback(ask());
+    let (own, seen) = train(valid);
+    let (averaged, smoothed) = train(|stage| valid(stage).callback(Ema::new(0.9)));
+    assert_eq!(never, own);
+    assert_eq!(never, averaged, "the model holds its own weights");
+    assert_ne!(seen.metrics["valid/loss"], smoothed.metrics["valid/loss"], "evaluations saw the average");
+}
+
+#[test]
 fn a_dry_run_tries_everything_in_a_few_batches() {
     let _exclusive = Exclusive::wait();
     let stage = |name: &str| {

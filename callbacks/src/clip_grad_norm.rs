@@ -2,6 +2,8 @@
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
 use serde::{Deserialize, Serialize};
 
+use crate::OnNan;
+
 /// Scales the gradients of the pass's optimizer, once a window, so that their norm is at most `max_norm`; logs the norm
 /// before that as `grad_norm`. Source: `torch.nn.utils.clip_grad_norm_`. On resume: nothing to keep.
 ///
@@ -31,6 +33,8 @@ pub struct ClipGradNorm {
     max_norm: f64,
     #[serde(default = "two")]
     norm_type: f64,
+    #[serde(default)]
+    on_nonfinite: Option<OnNan>,
 }
 
 fn two() -> f64 {
@@ -40,13 +44,21 @@ fn two() -> f64 {
 impl ClipGradNorm {
     /// To this 2-norm.
     pub fn new(max_norm: f64) -> Self {
-        Self { max_norm, norm_type: two() }
+        Self { max_norm, norm_type: two(), on_nonfinite: None }
     }
 
     /// Another norm (default 2); infinity is the largest magnitude.
     #[must_use]
     pub fn norm_type(mut self, norm_type: f64) -> Self {
         self.norm_type = norm_type;
+        self
+    }
+
+    /// What happens when the norm is NaN or infinite (default nothing, as torch's `error_if_nonfinite=False`). To know, it
+    /// waits for the device at every step.
+    #[must_use]
+    pub fn on_nonfinite(mut self, on_nonfinite: OnNan) -> Self {
+        self.on_nonfinite = Some(on_nonfinite);
         self
     }
 }
@@ -69,13 +81,17 @@ impl Callback for ClipGradNorm {
     }
 
     fn check(&self) -> Result<()> {
-        let Self { max_norm, norm_type } = *self;
+        let Self { max_norm, norm_type, on_nonfinite: _ } = *self;
         for (name, value) in [("max_norm", max_norm), ("norm_type", norm_type)] {
             if value.is_nan() || value <= 0.0 {
                 return Err(format!("`{name}` is {value}, but must be a number above 0").into());
             }
         }
         Ok(())
+    }
+
+    fn syncs(&self) -> bool {
+        self.on_nonfinite.is_some()
     }
 
     fn note(&self) -> String {
@@ -87,7 +103,41 @@ impl Callback for ClipGradNorm {
             return Ok(Flow::GO);
         }
         let norm = cx.optimizer_mut()?.clip_grad_norm(self.max_norm, self.norm_type)?;
+        let Some(on_nonfinite) = self.on_nonfinite else {
+            cx.log("grad_norm", norm, Reduce::MeanBy(1.0))?;
+            return Ok(Flow::GO);
+        };
+        let norm = norm.f_double_value(&[]).map_err(catena_tensor::Error::from)?;
         cx.log("grad_norm", norm, Reduce::MeanBy(1.0))?;
-        Ok(Flow::GO)
+        if norm.is_finite() {
+            return Ok(Flow::GO);
+        }
+        on_nonfinite.act(cx, &format!("the gradients' norm is {norm}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_chain::{Skip, Stop, testing};
+    use catena_tensor::native::tensor::set_grad;
+    use catena_tensor::tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn a_norm_that_is_not_finite_is_passed_skipped_stopped_or_raised_by_choice() {
+        let fire = |clip: ClipGradNorm| {
+            let mut driver = testing::driver(vec![Box::new(clip)])?;
+            let bias = driver.context().model.var_store().variables()["fc.bias"].shallow_clone();
+            set_grad(&bias, Some(&Tensor::full([3], f64::NAN, (Kind::Float, Device::Cpu))))?;
+            Ok::<_, catena_chain::BoxError>(driver.fire(Event::Step)?)
+        };
+        let clip = || ClipGradNorm::new(1.0);
+        assert_eq!(fire(clip()).unwrap(), Flow::GO);
+        assert_eq!(fire(clip().on_nonfinite(OnNan::SkipStep)).unwrap(), Flow::SKIP_STEP);
+        let stopped = fire(clip().on_nonfinite(OnNan::StopRun)).unwrap();
+        assert_eq!((stopped.skip, stopped.stop), (Skip::Step, Stop::Run));
+        let text = fire(clip().on_nonfinite(OnNan::Error)).unwrap_err().to_string();
+        assert!(text.contains("the gradients' norm is NaN"), "{text}");
     }
 }

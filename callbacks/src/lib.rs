@@ -7,9 +7,14 @@
 //! | [`Criterion`] | loss | `loss` | `loss` |
 //! | [`Accumulate`] | loss | `loss`, `backward`, `step` | |
 //! | [`Backward`] | backward | `backward` | |
+//! | [`ClipGradValue`] | clip | `step` | |
+//! | [`AdaptiveClip`] | clip | `stage_start`, `step` | |
+//! | [`GradientNoise`] | clip | `step` | |
 //! | [`ClipGradNorm`] | clip | `step` | `grad_norm` |
 //! | [`Optimize`] | optimize | `step` | |
 //! | [`ZeroGrad`] | zero_grad | `step` | |
+//! | [`Ema`] | average | `step` or `epoch_end`, starts and ends of loaders | |
+//! | [`SoftUpdate`] | average | `step` | |
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
 //! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
 //! | [`NanGuard`] | decide | `loss` | |
@@ -23,30 +28,40 @@
 
 mod accumulate;
 mod accuracy;
+mod adaptive_clip;
 mod backward;
 mod clip_grad_norm;
+mod clip_grad_value;
 mod console;
 mod criterion;
+mod ema;
 mod forward;
+mod gradient_noise;
 mod lr_schedule;
 mod max_steps;
 mod nan_guard;
 mod optimize;
 mod progress;
+mod soft_update;
 mod to_device;
 mod zero_grad;
 
 pub use accumulate::{Accumulate, Tail};
 pub use accuracy::Accuracy;
+pub use adaptive_clip::AdaptiveClip;
 pub use backward::Backward;
 pub use clip_grad_norm::ClipGradNorm;
+pub use clip_grad_value::ClipGradValue;
 pub use console::Console;
 pub use criterion::Criterion;
+pub use ema::Ema;
 pub use forward::Forward;
+pub use gradient_noise::GradientNoise;
 pub use lr_schedule::LrSchedule;
 pub use max_steps::MaxSteps;
 pub use nan_guard::{NanGuard, OnNan};
 pub use optimize::Optimize;
 pub use progress::Progress;
+pub use soft_update::SoftUpdate;
 pub use to_device::ToDevice;
 pub use zero_grad::ZeroGrad;

@@ -2,7 +2,7 @@
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
 use serde::{Deserialize, Serialize};
 
-/// What [`NanGuard`] does.
+/// What is done about a number that is not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnNan {
@@ -76,18 +76,25 @@ impl Callback for NanGuard {
         if value.is_finite() {
             return Ok(Flow::GO);
         }
-        match self.on_nan {
-            OnNan::Error => Err(format!(
-                "the loss is {value}; lower the learning rate, clip the gradients, or look for bad values in the batch (samples {})",
+        self.on_nan.act(cx, &format!("the loss is {value}"))
+    }
+}
+
+impl OnNan {
+    /// Does what it says, about `what`.
+    pub(crate) fn act(self, cx: &mut Context, what: &str) -> Result<Flow> {
+        match self {
+            Self::Error => Err(format!(
+                "{what}; lower the learning rate, clip the gradients, or look for bad values in the batch (samples {})",
                 samples(&cx.batch.ids)
             )
             .into()),
-            OnNan::SkipStep => {
-                log::warn!("{}: the loss is {value}, the step is skipped", cx.place());
+            Self::SkipStep => {
+                log::warn!("{}: {what}, the step is skipped", cx.place());
                 Ok(Flow::SKIP_STEP)
             }
-            OnNan::StopRun => {
-                cx.because(format!("the loss is {value}"));
+            Self::StopRun => {
+                cx.because(what);
                 Ok(Flow { stop: Flow::STOP_RUN.stop, ..Flow::SKIP_STEP })
             }
         }

@@ -1,20 +1,20 @@
 //! What several test programs share.
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
-/// An example program, built if it isn't there: `cargo test` builds all, `cargo test --test x` none.
+/// An example program, built from the sources as they are: `cargo test --test x` leaves an old one where it is.
 pub(crate) fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    let build = || {
+    static BUILT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut built = BUILT.lock().unwrap();
+    if !built.iter().any(|b| b == name) {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--package", "catena", "--example", name]);
         assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-    };
-    if !path.exists() {
-        build();
+        built.push(name.to_owned());
     }
-    path
+    let test = std::env::current_exe().unwrap();
+    test.parent().and_then(Path::parent).unwrap().join("examples").join(name)
 }
 
 /// Runs an example program with some flags.

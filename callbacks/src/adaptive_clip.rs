@@ -1,0 +1,166 @@
+//! Clips gradients relative to their parameters.
+use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_tensor::params::matching;
+use catena_tensor::tch::{self, Kind, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Adaptive gradient clipping (Brock et al. 2021, "High-performance large-scale image recognition without normalization"):
+/// scales the gradient of each unit down so that its norm is at most `clip_factor` times the norm of the unit's weights, once a
+/// window. A unit is a row of a parameter of two or more dimensions, or a whole smaller parameter; norms of weights below `eps`
+/// count as `eps`. On resume: nothing to keep.
+///
+/// ```
+/// use catena_callbacks::AdaptiveClip;
+/// use catena_chain::Callback;
+///
+/// let clip = AdaptiveClip::new(0.01).exclude("head.*");
+/// assert!(clip.check().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveClip {
+    clip_factor: f64,
+    #[serde(default = "default_eps")]
+    eps: f64,
+    #[serde(default)]
+    exclude: Vec<String>,
+}
+
+fn default_eps() -> f64 {
+    1e-3
+}
+
+impl AdaptiveClip {
+    /// To this share of the weights' norm.
+    pub fn new(clip_factor: f64) -> Self {
+        Self { clip_factor, eps: default_eps(), exclude: Vec::new() }
+    }
+
+    /// The smallest norm that weights count with (default 1e-3).
+    #[must_use]
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// Leaves parameters out by name pattern; the paper leaves out the last layer.
+    #[must_use]
+    pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
+        self.exclude.push(pattern.into());
+        self
+    }
+
+    fn clip(&self, param: &Tensor) -> std::result::Result<(), tch::TchError> {
+        let mut grad = param.f_grad()?;
+        if !grad.defined() {
+            return Ok(());
+        }
+        let weights = unit_norm(param)?.f_clamp_min(self.eps)?;
+        let gradients = unit_norm(&grad)?.f_clamp_min(1e-6)?;
+        let factor = (weights * self.clip_factor / gradients).f_clamp_max(1.0)?;
+        let _clipped = grad.f_mul_(&factor)?;
+        Ok(())
+    }
+}
+
+/// The norm of each row, or of the whole.
+fn unit_norm(tensor: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+    let dimensions: Vec<i64> = match tensor.dim() as i64 {
+        0 | 1 => return tensor.f_norm(),
+        n => (1..n).collect(),
+    };
+    tensor.f_square()?.f_sum_dim_intlist(&dimensions[..], true, None::<Kind>)?.f_sqrt()
+}
+
+impl Callback for AdaptiveClip {
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Clip
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::StageStart, Event::Step])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, value) in [("clip_factor", self.clip_factor), ("eps", self.eps)] {
+            if value.is_nan() || value <= 0.0 {
+                return Err(format!("`{name}` is {value}, but must be a number above 0").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self) -> String {
+        format!("clip_factor {}", self.clip_factor)
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        // a pattern that matches nothing is an error here, not at the thousandth step
+        self.excluded(cx)?;
+        Ok(Flow::GO)
+    }
+
+    fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.skips_step() {
+            return Ok(Flow::GO);
+        }
+        let _no_grad = tch::no_grad_guard();
+        let excluded = self.excluded(cx)?;
+        for (param, excluded) in cx.optimizer_mut()?.params().iter().zip(excluded) {
+            if !excluded {
+                self.clip(param)?;
+            }
+        }
+        Ok(Flow::GO)
+    }
+}
+
+impl AdaptiveClip {
+    fn excluded(&self, cx: &mut Context) -> Result<Vec<bool>> {
+        let names = cx.optimizer_mut()?.names();
+        let mut excluded = vec![false; names.len()];
+        for pattern in &self.exclude {
+            let matched = matching(pattern, names.iter().map(String::as_str))?;
+            excluded.iter_mut().zip(matched).for_each(|(excluded, matched)| *excluded |= matched);
+        }
+        Ok(excluded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_chain::testing;
+    use catena_tensor::native::tensor::set_grad;
+
+    use super::*;
+
+    #[test]
+    fn each_rows_gradient_is_at_most_its_share_of_the_rows_weights() {
+        let mut driver = testing::driver(vec![Box::new(AdaptiveClip::new(0.5))]).unwrap();
+        let weight = driver.context().model.var_store().variables()["fc.weight"].shallow_clone();
+        // rows of four weights of 0.1: norm 0.2, so gradients go down to 0.1; the last row is small enough
+        let grad = Tensor::from_slice(&[3f32, 0., 0., 0., 0., 4., 3., 0., 0.01, 0., 0., 0.]).view([3, 4]);
+        set_grad(&weight, Some(&grad)).unwrap();
+        driver.fire(Event::Step).unwrap();
+        let norms: Vec<f64> =
+            unit_norm(&weight.grad()).unwrap().view([3]).to_kind(Kind::Double).try_into().unwrap();
+        for (norm, expected) in norms.iter().zip([0.1, 0.1, 0.01]) {
+            assert!((norm - expected).abs() < 1e-7, "{norms:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_an_error_at_the_stages_start() {
+        let mut driver = testing::driver(vec![Box::new(AdaptiveClip::new(0.5).exclude("head.*"))]).unwrap();
+        let text = driver.fire(Event::StageStart).unwrap_err().to_string();
+        assert!(text.contains("the pattern `head.*` matches no parameter"), "{text}");
+    }
+}
