@@ -1,7 +1,7 @@
 //! A factor for the first steps, then none.
 use serde::{Deserialize, Serialize};
 
-use super::{Schedule, require};
+use super::{Schedule, in_range};
 use crate::Result;
 
 /// `base_lr * factor` for the first `total_iters` steps, then `base_lr`. Source: `torch.optim.lr_scheduler.ConstantLR`,
@@ -39,7 +39,7 @@ impl Schedule for Constant {
     }
 
     fn check(&self) -> Result<()> {
-        require(self.name(), "factor", self.factor, "in [0, 1]", (0.0..=1.0).contains(&self.factor))
+        in_range(self.name(), "factor", self.factor, 0.0..=1.0)
     }
 
     fn name(&self) -> &'static str {

@@ -1,7 +1,7 @@
 //! Half a cosine down.
 use serde::{Deserialize, Serialize};
 
-use super::{Schedule, require};
+use super::{Schedule, at_least_0, require};
 use crate::Result;
 
 /// Half a cosine from `base_lr` to `eta_min` in `t_max` steps; on after that it goes up again, as torch's does.
@@ -43,13 +43,7 @@ impl Schedule for CosineAnnealing {
 
     fn check(&self) -> Result<()> {
         require(self.name(), "t_max", self.t_max, "at least 1", self.t_max > 0)?;
-        require(
-            self.name(),
-            "eta_min",
-            self.eta_min,
-            "a number of at least 0",
-            self.eta_min.is_finite() && self.eta_min >= 0.0,
-        )
+        at_least_0(self.name(), "eta_min", self.eta_min)
     }
 
     fn name(&self) -> &'static str {

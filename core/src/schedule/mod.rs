@@ -1,13 +1,56 @@
 //! Schedules: learning rates (and momentum) as pure functions of a counter.
 //!
 //! Names and arguments are those of `torch.optim.lr_scheduler`. Counter 0 is the first step.
+//!
+//! * torch's: [`Constant`], [`Linear`], [`Step`], [`MultiStep`], [`Exponential`], [`Polynomial`], [`CosineAnnealing`],
+//!   [`CosineAnnealingWarmRestarts`], [`OneCycle`], [`Cyclic`]; from closures [`Lambda`] and [`Multiplicative`]; by a metric
+//!   [`Plateau`]
+//! * others: [`Noam`], [`InverseSqrt`], [`WarmupStableDecay`]
+//! * of other schedules: [`Warmup`], [`Sequential`], [`Chained`]
+//! * [`AnySchedule`] and [`from_value`] read `{"name": "step", "step_size": 30}`
+mod any;
+mod chained;
 mod constant;
 mod cosine;
+mod cyclic;
+mod exponential;
+mod inverse_sqrt;
+mod lambda;
+mod linear;
+mod multi_step;
+mod multiplicative;
+mod noam;
 mod one_cycle;
+mod plateau;
+mod polynomial;
+mod sequential;
+mod step;
+mod warm_restarts;
+mod warmup;
+mod warmup_stable_decay;
 
+use std::ops::RangeInclusive;
+
+pub use any::{AnySchedule, InCode, from_value};
+pub use chained::Chained;
 pub use constant::Constant;
 pub use cosine::CosineAnnealing;
+pub use cyclic::{Cyclic, CyclicMode};
+pub use exponential::Exponential;
+pub use inverse_sqrt::InverseSqrt;
+pub use lambda::Lambda;
+pub use linear::Linear;
+pub use multi_step::MultiStep;
+pub use multiplicative::Multiplicative;
+pub use noam::Noam;
 pub use one_cycle::{AnnealStrategy, OneCycle};
+pub use plateau::{MinLr, Plateau, PlateauMode, PlateauState, ThresholdMode};
+pub use polynomial::Polynomial;
+pub use sequential::Sequential;
+pub use step::Step;
+pub use warm_restarts::CosineAnnealingWarmRestarts;
+pub use warmup::Warmup;
+pub use warmup_stable_decay::{DecayType, WarmupStableDecay};
 
 use crate::{Error, Result};
 
@@ -50,4 +93,21 @@ pub(crate) fn require(
         return Ok(());
     }
     Err(Error::Setting { of: of.into(), name: name.into(), got: got.to_string(), allowed: allowed.into() })
+}
+
+fn at_least_0(of: &str, name: &str, got: f64) -> Result<()> {
+    require(of, name, got, "a number of at least 0", got.is_finite() && got >= 0.0)
+}
+
+fn above_0(of: &str, name: &str, got: f64) -> Result<()> {
+    require(of, name, got, "a number above 0", got.is_finite() && got > 0.0)
+}
+
+fn in_0_to_1(of: &str, name: &str, got: f64) -> Result<()> {
+    require(of, name, got, "in [0, 1)", (0.0..1.0).contains(&got))
+}
+
+fn in_range(of: &str, name: &str, got: f64, range: RangeInclusive<f64>) -> Result<()> {
+    let allowed = format!("in [{}, {}]", range.start(), range.end());
+    require(of, name, got, &allowed, range.contains(&got))
 }

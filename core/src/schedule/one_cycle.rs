@@ -1,7 +1,7 @@
 //! Up, down, and far down.
 use serde::{Deserialize, Serialize};
 
-use super::{Schedule, require};
+use super::{Schedule, above_0, in_0_to_1, in_range, require};
 use crate::Result;
 
 /// How [`OneCycle`] goes from one value to the next.
@@ -18,7 +18,8 @@ pub enum AnnealStrategy {
 /// Up to `max_lr`, down to where it began and far below, in `total_steps` steps; momentum goes the other way.
 /// Source: `torch.optim.lr_scheduler.OneCycleLR` (Smith and Topin 2018).
 ///
-/// It replaces the optimizer's own learning rate. Defaults are torch's: `pct_start` 0.3, `anneal_strategy` cos,
+/// It replaces the optimizer's own learning rate. In a file, `epochs` and `steps_per_epoch` may stand for `total_steps`, which
+/// goes before them; there must be enough of them for a way up of more than one step. Other defaults are torch's: `pct_start` 0.3, `anneal_strategy` cos,
 /// `cycle_momentum` true, `base_momentum` 0.85, `max_momentum` 0.95, `div_factor` 25, `final_div_factor` 1e4, `three_phase`
 /// false. torch refuses steps past `total_steps`; here the last value stays.
 ///
@@ -34,7 +35,12 @@ pub enum AnnealStrategy {
 #[serde(deny_unknown_fields)]
 pub struct OneCycle {
     max_lr: f64,
-    total_steps: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total_steps: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epochs: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    steps_per_epoch: Option<u64>,
     #[serde(default = "defaults::pct_start")]
     pct_start: f64,
     #[serde(default)]
@@ -79,7 +85,9 @@ impl OneCycle {
     pub fn new(max_lr: f64, total_steps: u64) -> Self {
         Self {
             max_lr,
-            total_steps,
+            total_steps: Some(total_steps),
+            epochs: None,
+            steps_per_epoch: None,
             pct_start: defaults::pct_start(),
             anneal_strategy: AnnealStrategy::Cos,
             cycle_momentum: defaults::cycle_momentum(),
@@ -140,9 +148,15 @@ impl OneCycle {
         self
     }
 
+    /// `total_steps`, or as many as the epochs have; 0 if neither is given.
+    fn total(&self) -> u64 {
+        let of_epochs = || self.epochs.unwrap_or(0).saturating_mul(self.steps_per_epoch.unwrap_or(0));
+        self.total_steps.unwrap_or_else(of_epochs)
+    }
+
     /// The value at `counter` of something that goes from `first` to `peak`, `first` again (with three phases) and `last`.
     fn value(&self, counter: u64, first: f64, peak: f64, last: f64) -> f64 {
-        let total = self.total_steps as f64;
+        let total = self.total() as f64;
         let up = self.pct_start * total - 1.0;
         let phases: &[(f64, f64, f64)] = &if self.three_phase {
             [(up, first, peak), (2.0 * self.pct_start * total - 2.0, peak, first), (total - 1.0, first, last)]
@@ -180,23 +194,19 @@ impl Schedule for OneCycle {
     }
 
     fn check(&self) -> Result<()> {
-        let positive = |value: f64| value.is_finite() && value > 0.0;
         let of = self.name();
-        require(of, "max_lr", self.max_lr, "a number above 0", positive(self.max_lr))?;
-        require(of, "total_steps", self.total_steps, "at least 1", self.total_steps > 0)?;
-        require(of, "pct_start", self.pct_start, "in [0, 1]", (0.0..=1.0).contains(&self.pct_start))?;
-        require(of, "div_factor", self.div_factor, "a number above 0", positive(self.div_factor))?;
-        require(
-            of,
-            "final_div_factor",
-            self.final_div_factor,
-            "a number above 0",
-            positive(self.final_div_factor),
-        )?;
-        for (name, momentum) in [("base_momentum", self.base_momentum), ("max_momentum", self.max_momentum)] {
-            require(of, name, momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
-        }
-        Ok(())
+        above_0(of, "max_lr", self.max_lr)?;
+        in_range(of, "pct_start", self.pct_start, 0.0..=1.0)?;
+        // torch takes shorter ones too, skips the peak, and divides by 0 where the way up is one step long
+        let up = self.pct_start * self.total() as f64;
+        let long_enough = self.total() >= 2 && (up > 1.0 || self.pct_start == 0.0);
+        let least = if self.pct_start == 0.0 { 2.0 } else { (1.0 / self.pct_start).floor() + 1.0 };
+        let allowed = format!("at least {least} (with `pct_start` {})", self.pct_start);
+        require(of, "total_steps", self.total(), &allowed, long_enough)?;
+        above_0(of, "div_factor", self.div_factor)?;
+        above_0(of, "final_div_factor", self.final_div_factor)?;
+        in_0_to_1(of, "base_momentum", self.base_momentum)?;
+        in_0_to_1(of, "max_momentum", self.max_momentum)
     }
 
     fn name(&self) -> &'static str {

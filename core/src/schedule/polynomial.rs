@@ -1,0 +1,65 @@
+//! Down to 0 along a power of the steps left.
+use serde::{Deserialize, Serialize};
+
+use super::{Schedule, at_least_0, require};
+use crate::Result;
+
+/// `base_lr * (1 - counter / total_iters)^power`, then 0. Source: `torch.optim.lr_scheduler.PolynomialLR`.
+///
+/// Defaults are torch's: `total_iters` 5, `power` 1.
+///
+/// ```
+/// use catena_tensor::schedule::{Polynomial, Schedule};
+///
+/// let schedule = Polynomial::new().total_iters(4).power(2.0);
+/// assert_eq!([0, 2, 4, 5].map(|step| schedule.lr(1.0, step)), [1.0, 0.25, 0.0, 0.0]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Polynomial {
+    total_iters: u64,
+    power: f64,
+}
+
+impl Default for Polynomial {
+    fn default() -> Self {
+        Self { total_iters: 5, power: 1.0 }
+    }
+}
+
+impl Polynomial {
+    /// With torch's defaults: a line to 0 in 5 steps.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// After how many steps 0 is reached (default 5).
+    #[must_use]
+    pub fn total_iters(mut self, total_iters: u64) -> Self {
+        self.total_iters = total_iters;
+        self
+    }
+
+    /// The power (default 1).
+    #[must_use]
+    pub fn power(mut self, power: f64) -> Self {
+        self.power = power;
+        self
+    }
+}
+
+impl Schedule for Polynomial {
+    fn lr(&self, base_lr: f64, counter: u64) -> f64 {
+        let total = self.total_iters.max(1);
+        base_lr * (1.0 - counter.min(total) as f64 / total as f64).powf(self.power)
+    }
+
+    fn check(&self) -> Result<()> {
+        require(self.name(), "total_iters", self.total_iters, "at least 1", self.total_iters > 0)?;
+        at_least_0(self.name(), "power", self.power)
+    }
+
+    fn name(&self) -> &'static str {
+        "polynomial"
+    }
+}
