@@ -60,6 +60,9 @@ enum Task {
         peers: bool,
         /// The benchmarks to run; all of them if none is named.
         names: Vec<String>,
+        /// Flags for the peers, after `--`, such as `--rounds 3`.
+        #[arg(last = true)]
+        args: Vec<String>,
     },
 }
 
@@ -86,6 +89,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo { args } => demo::run(&workspace, &args),
         Task::Test { args } => workspace.run(workspace.test(&args)),
         Task::Ci => ci::run(&workspace),
-        Task::Bench { peers, names } => bench::run(&workspace, peers, &names),
+        Task::Bench { peers, names, args } => bench::run(&workspace, peers, &names, &args),
     }
 }
