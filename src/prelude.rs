@@ -1,8 +1,8 @@
 //! What most programs use: `use catena::prelude::*`.
 pub use catena_callbacks::{
-    Accumulate, Accuracy, AdaptiveClip, Backward, ClipGradNorm, ClipGradValue, Console, Criterion, Ema,
-    Forward, GradientNoise, LrSchedule, MaxSteps, NanGuard, OnNan, Optimize, Progress, SoftUpdate, Tail,
-    ToDevice, ZeroGrad,
+    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
+    Ema, Forward, GradientNoise, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule, MaxSteps, NanGuard,
+    OnNan, Optimize, Progress, ReduceLrOnPlateau, SoftUpdate, Tail, ToDevice, ZeroGrad,
 };
 pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
 pub use catena_tensor::batch::{Batch, Outputs};
@@ -10,6 +10,6 @@ pub use catena_tensor::data::{Loader, TensorLoader};
 pub use catena_tensor::loss::{CrossEntropy, Loss, LossFn, Mse};
 pub use catena_tensor::model::{Mode, Model, Net};
 pub use catena_tensor::optim::{Adam, AdamW, Optimizer, ParamGroup, RAdam, Rule, Sgd};
-pub use catena_tensor::schedule::{Constant, CosineAnnealing, OneCycle, Schedule};
+pub use catena_tensor::schedule::{AnnealStrategy, Constant, CosineAnnealing, OneCycle, Schedule};
 
 pub use crate::{Pass, Report, Runner, Stage, Status};

@@ -119,6 +119,21 @@ proptest! {
 }
 
 #[test]
+fn the_window_can_grow_from_an_epoch_on() {
+    let _exclusive = Exclusive::wait();
+    let stage = Stage::new("train")
+        .epochs(4)
+        .train(Sizes(vec![2; 6], 0))
+        .loss(loss::from_fn("squares", |outputs, _| {
+            Ok(outputs.get("output")?.f_square()?.f_mean(Kind::Double)?)
+        }))
+        .optimizer(Sgd::new(0.05))
+        .callback(Accumulate::new(1).from_epoch(2, 2).from_epoch(4, 6));
+    let report = Runner::builder(model()).stage(stage).build().unwrap().run().unwrap();
+    assert_eq!(report.steps, 6 + 3 + 3 + 1);
+}
+
+#[test]
 fn a_power_of_two_of_equal_micro_batches_is_the_plain_loop_to_the_bit() {
     let _exclusive = Exclusive::wait();
     // the plain loop divides each loss by n and lets the gradients add up

@@ -209,6 +209,7 @@ fn evaluations_can_be_asked_for_at_the_cut_of_an_epoch_a_stage_and_the_run() {
     for event in ["epoch_end", "stage_end", "run_end"] {
         assert_eq!(events[at(event)..at(event) + 3], evaluation, "after {event}");
     }
+    assert_eq!(events.iter().filter(|e| *e == "loader_start test").count(), 3, "and only when asked for");
     assert!(report.metrics["test/loss"].is_finite());
 }
 

@@ -1,4 +1,6 @@
 //! Gradient accumulation: several micro-batches, one step.
+use std::collections::BTreeMap;
+
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
 use serde::{Deserialize, Serialize};
 
@@ -49,12 +51,14 @@ pub struct Accumulate {
     tail: Tail,
     #[serde(default)]
     sum: bool,
+    #[serde(default)]
+    from_epoch: BTreeMap<u64, u64>,
 }
 
 impl Accumulate {
     /// The mean over `n` micro-batches.
     pub fn new(n: u64) -> Self {
-        Self { n, tail: Tail::Step, sum: false }
+        Self { n, tail: Tail::Step, sum: false, from_epoch: BTreeMap::new() }
     }
 
     /// The plain sum of `n` micro-batches' gradients: the loop that does not divide its loss.
@@ -67,6 +71,17 @@ impl Accumulate {
     pub fn tail(mut self, tail: Tail) -> Self {
         self.tail = tail;
         self
+    }
+
+    /// Another `n` from an epoch of the stage on (they count from 1); epochs before it keep theirs.
+    #[must_use]
+    pub fn from_epoch(mut self, epoch: u64, n: u64) -> Self {
+        self.from_epoch.insert(epoch, n);
+        self
+    }
+
+    fn n(&self, cx: &Context) -> u64 {
+        self.from_epoch.range(..=cx.epoch()).next_back().map_or(self.n, |(_, n)| *n)
     }
 
     fn weight(&self, cx: &Context) -> Result<f64> {
@@ -100,13 +115,16 @@ impl Callback for Accumulate {
     }
 
     fn check(&self) -> Result<()> {
-        if self.n > 0 { Ok(()) } else { Err("the window must hold at least 1 micro-batch".into()) }
+        let whole = self.n > 0 && self.from_epoch.values().all(|n| *n > 0);
+        if whole { Ok(()) } else { Err("the window must hold at least 1 micro-batch".into()) }
     }
 
     fn note(&self) -> String {
-        let Self { n, tail, sum } = self;
+        let Self { n, tail, sum, from_epoch } = self;
         let how = if *sum { "sum" } else { "mean" };
-        format!("{how} of {n}{}", if *tail == Tail::Drop { ", drops a short tail" } else { "" })
+        let later: String =
+            from_epoch.iter().map(|(epoch, n)| format!(", of {n} from epoch {epoch}")).collect();
+        format!("{how} of {n}{later}{}", if *tail == Tail::Drop { ", drops a short tail" } else { "" })
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
@@ -122,14 +140,14 @@ impl Callback for Accumulate {
     fn on_backward(&mut self, cx: &mut Context) -> Result<Flow> {
         let weight = self.weight(cx)?;
         cx.window.add(weight);
-        if cx.window.micro_batches() < self.n && !cx.is_last_batch() {
+        if cx.window.micro_batches() < self.n(cx) && !cx.is_last_batch() {
             cx.window.hold();
         }
         Ok(Flow::GO)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
-        let short = cx.window.micro_batches() < self.n;
+        let short = cx.window.micro_batches() < self.n(cx);
         let ratios = cx.window.ratios();
         if (short && self.tail == Tail::Drop) || ratios == 0.0 {
             return Ok(Flow::SKIP_STEP);

@@ -3,6 +3,7 @@
 //! | callback | phase | hears | logs |
 //! |---|---|---|---|
 //! | [`ToDevice`] | input | `batch_start` | |
+//! | [`Autocast`] | input | `forward`, `backward`, `batch_end` | |
 //! | [`Forward`] | forward | `forward` | |
 //! | [`Criterion`] | loss | `loss` | `loss` |
 //! | [`Accumulate`] | loss | `loss`, `backward`, `step` | |
@@ -10,14 +11,18 @@
 //! | [`ClipGradValue`] | clip | `step` | |
 //! | [`AdaptiveClip`] | clip | `stage_start`, `step` | |
 //! | [`GradientNoise`] | clip | `step` | |
+//! | [`LossScaler`] | unscale | `loss`, `step` | `loss_scale` |
 //! | [`ClipGradNorm`] | clip | `step` | `grad_norm` |
 //! | [`Optimize`] | optimize | `step` | |
 //! | [`ZeroGrad`] | zero_grad | `step` | |
 //! | [`Ema`] | average | `step` or `epoch_end`, starts and ends of loaders | |
+//! | [`Lookahead`] | average | `stage_start`, `step` | |
 //! | [`SoftUpdate`] | average | `step` | |
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
 //! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
 //! | [`NanGuard`] | decide | `loss` | |
+//! | [`ReduceLrOnPlateau`] | decide | `stage_start`, `epoch_end` | |
+//! | [`LrFinder`] | decide | `stage_start`, `step`, `stage_end` | |
 //! | [`MaxSteps`] | decide | `batch_end`, `loader_end` | |
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
@@ -29,6 +34,7 @@
 mod accumulate;
 mod accuracy;
 mod adaptive_clip;
+mod autocast;
 mod backward;
 mod clip_grad_norm;
 mod clip_grad_value;
@@ -37,11 +43,15 @@ mod criterion;
 mod ema;
 mod forward;
 mod gradient_noise;
+mod lookahead;
+mod loss_scaler;
+mod lr_finder;
 mod lr_schedule;
 mod max_steps;
 mod nan_guard;
 mod optimize;
 mod progress;
+mod reduce_lr_on_plateau;
 mod soft_update;
 mod to_device;
 mod zero_grad;
@@ -49,6 +59,7 @@ mod zero_grad;
 pub use accumulate::{Accumulate, Tail};
 pub use accuracy::Accuracy;
 pub use adaptive_clip::AdaptiveClip;
+pub use autocast::Autocast;
 pub use backward::Backward;
 pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
@@ -57,11 +68,15 @@ pub use criterion::Criterion;
 pub use ema::Ema;
 pub use forward::Forward;
 pub use gradient_noise::GradientNoise;
+pub use lookahead::Lookahead;
+pub use loss_scaler::LossScaler;
+pub use lr_finder::{LrCurve, LrFinder};
 pub use lr_schedule::LrSchedule;
 pub use max_steps::MaxSteps;
 pub use nan_guard::{NanGuard, OnNan};
 pub use optimize::Optimize;
 pub use progress::Progress;
+pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
 pub use soft_update::SoftUpdate;
 pub use to_device::ToDevice;
 pub use zero_grad::ZeroGrad;

@@ -1,6 +1,25 @@
 //! Compiles the C++ shim against the libtorch that torch-sys found, and lets tests find it at run time.
 use std::{env, path::PathBuf};
 
+const SOURCES: [&str; 16] = [
+    "context",
+    "gradients",
+    "optim",
+    "precision",
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adamax",
+    "asgd",
+    "lamb",
+    "lion",
+    "muon",
+    "nadam",
+    "radam",
+    "rmsprop",
+    "rprop",
+];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=cpp");
@@ -34,7 +53,7 @@ fn main() {
         .flag("-fno-math-errno")
         .flag("-fno-trapping-math")
         .flag("-ffp-contract=off")
-        .files(["cpp/context.cpp", "cpp/gradients.cpp", "cpp/optim.cpp", "cpp/radam.cpp"])
+        .files(SOURCES.map(|name| format!("cpp/{name}.cpp")))
         .compile("catena_native");
     println!("cargo::rustc-link-search=native={}", lib.display());
     println!("cargo::rustc-link-lib=dylib=torch_cpu");

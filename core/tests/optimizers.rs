@@ -1,12 +1,13 @@
-//! Optimizers against PyTorch: 200 steps with varying, zero and missing gradients (`fixtures/make_optim.py` made the numbers).
+//! Optimizers against PyTorch: 200 steps with varying, zero and missing gradients (`fixtures/make_optim.py` made the numbers;
+//! `fixtures/make_optim_numpy.py` those of Lion and LAMB, which torch hasn't).
 use std::collections::BTreeMap;
 
 use catena_native::context::cpu_capability;
 use catena_native::tensor::set_grad;
-use catena_tensor::optim::{Adam, AdamW, Optimizer, OptimizerConfig, ParamGroup, RAdam, Sgd};
+use catena_tensor::optim::{AdamW, Lamb, Muon, Optimizer, OptimizerConfig, ParamGroup, Sgd, names};
 use catena_tensor::params::Parameter;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 #[derive(Deserialize)]
@@ -29,34 +30,51 @@ struct Case {
     dtype: String,
     fused: bool,
     optimizer: serde_json::Map<String, Value>,
-    groups: Vec<BTreeMap<String, Value>>,
+    groups: Vec<Value>,
+    params: Option<Vec<String>>,
     after: BTreeMap<u64, BTreeMap<String, Vec<f64>>>,
     state: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-fn fixture() -> Fixture {
-    serde_json::from_str(include_str!("fixtures/optim.json")).unwrap()
+fn fixtures() -> [Fixture; 3] {
+    let more: Fixture = serde_json::from_str(include_str!("fixtures/optim_more.json")).unwrap();
+    // the cases of numpy have the same parameters and gradients
+    let numpy = Fixture {
+        cases: serde_json::from_str(include_str!("fixtures/optim_numpy.json")).unwrap(),
+        cpu_capability: String::new(),
+        ..serde_json::from_str(include_str!("fixtures/optim_more.json")).unwrap()
+    };
+    [serde_json::from_str(include_str!("fixtures/optim.json")).unwrap(), more, numpy]
+}
+
+impl Case {
+    fn kind(&self) -> Kind {
+        if self.dtype == "f64" { Kind::Double } else { Kind::Float }
+    }
+
+    /// The case's parameters, with these values, in the order in which PyTorch's program had them.
+    fn params<'a>(&self, fixture: &Fixture, values: impl Fn(&str) -> &'a [f64]) -> Vec<Parameter> {
+        let own = |name: &&String| self.params.as_ref().is_none_or(|own| own.contains(name));
+        let make = |name: &String| Parameter {
+            name: name.clone(),
+            tensor: tensor(values(name), &fixture.params[name].shape, self.kind()).set_requires_grad(true),
+        };
+        fixture.params.keys().filter(own).map(make).collect()
+    }
 }
 
 fn config(case: &Case) -> OptimizerConfig {
     let mut settings = case.optimizer.clone();
-    let name = settings.remove("name").unwrap();
-    let settings = Value::Object(settings);
-    let mut config: OptimizerConfig = match name.as_str().unwrap() {
-        "sgd" => serde_json::from_value::<Sgd>(settings).unwrap().into(),
-        "adam" => serde_json::from_value::<Adam>(settings).unwrap().into(),
-        "adamw" => serde_json::from_value::<AdamW>(settings).unwrap().into(),
-        "radam" => serde_json::from_value::<RAdam>(settings).unwrap().into(),
-        other => panic!("{other} is not in this fixture"),
-    };
-    for group in &case.groups {
-        let mut own = ParamGroup::new(group["pattern"].as_str().unwrap());
-        for (name, value) in group.iter().filter(|(name, _)| *name != "pattern") {
-            own = own.set(name, value.clone());
-        }
-        config = config.group(own);
+    settings.insert("groups".into(), Value::Array(case.groups.clone()));
+    OptimizerConfig::from_value(Value::Object(settings)).unwrap()
+}
+
+fn set_grads(fixture: &Fixture, params: &[Parameter], step: usize) {
+    for p in params {
+        let grad = fixture.grads[step][&p.name].as_ref();
+        let grad = grad.map(|data| tensor(data, &p.tensor.size(), p.tensor.kind()));
+        set_grad(&p.tensor, grad.as_ref()).unwrap();
     }
-    config
 }
 
 fn tensor(data: &[f64], shape: &[i64], kind: Kind) -> Tensor {
@@ -69,24 +87,13 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 
 /// Trains as the case says; gives parameters after the steps it names, and the optimizer.
 fn run(fixture: &Fixture, case: &Case) -> (BTreeMap<u64, BTreeMap<String, Vec<f64>>>, Optimizer) {
-    let kind = if case.dtype == "f64" { Kind::Double } else { Kind::Float };
-    // in the order in which PyTorch's program had them
-    let params: Vec<Parameter> = fixture
-        .params
-        .iter()
-        .map(|(name, p)| Parameter {
-            name: name.clone(),
-            tensor: tensor(&p.data, &p.shape, kind).set_requires_grad(true),
-        })
-        .collect();
+    let params = case.params(fixture, |name| &fixture.params[name].data);
     let mut optimizer = Optimizer::new(config(case), &params).unwrap();
     let mut after = BTreeMap::new();
-    for (step, grads) in (1..).zip(&fixture.grads) {
-        for p in &params {
-            let grad = grads[&p.name].as_ref().map(|data| tensor(data, &p.tensor.size(), kind));
-            set_grad(&p.tensor, grad.as_ref()).unwrap();
-        }
+    for step in 1..=fixture.grads.len() {
+        set_grads(fixture, &params, step - 1);
         optimizer.step().unwrap();
+        let step = step as u64;
         if case.after.contains_key(&step) {
             after.insert(step, params.iter().map(|p| (p.name.clone(), numbers(&p.tensor))).collect());
         }
@@ -94,131 +101,228 @@ fn run(fixture: &Fixture, case: &Case) -> (BTreeMap<u64, BTreeMap<String, Vec<f6
     (after, optimizer)
 }
 
-/// The largest difference, relative to the expected tensor's largest magnitude.
+/// The largest difference, relative to the expected tensor's largest magnitude; infinite if one is no number.
 fn difference(got: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(got.len(), expected.len());
     let largest = expected.iter().fold(0f64, |m, x| m.max(x.abs())).max(f64::MIN_POSITIVE);
-    got.iter().zip(expected).map(|(g, e)| (g - e).abs()).fold(0f64, f64::max) / largest
+    let number = |x: f64| if x.is_nan() { f64::INFINITY } else { x };
+    got.iter().zip(expected).map(|(g, e)| number((g - e).abs())).fold(0f64, f64::max) / largest
+}
+
+/// What a parameter, or an entry of its state, may differ by.
+fn bound(case: &Case, entry: &str, same_kernels: bool) -> f64 {
+    match (case.name.as_str(), entry) {
+        // torch rounds differently from one instruction set to the next, and these entries are small differences of large
+        // numbers. torch itself under ATEN_CPU_CAPABILITY=default differs from this fixture (AVX512) by as much: measured
+        // 1.2e-10 (f64) and 1.0e-2 (f32, where torch's error against f64 is 2e-2 to 3e-2), and 1.35e-5 for NAdam's mean.
+        ("rmsprop all f64", entry) if entry.starts_with("net.scalar") => 1e-9,
+        ("rmsprop all f32", entry) if entry.starts_with("net.scalar") => 0.1,
+        ("nadam all f32", "net.scalar.exp_avg") => 2e-5,
+        // Muon's matrix products are in bf16: on other instruction sets sums may round to a neighbour, 2^-9 of an update of
+        // `lr` in each of 200 steps. Measured: 0 on the fixture's instruction set, 4e-7 under ATEN_CPU_CAPABILITY=default.
+        (name, entry) if name.starts_with("muon") && !entry.ends_with("momentum_buffer") && !same_kernels => {
+            4e-3
+        }
+        // the fused kernels are the same code, so on the same instruction set they give the same bits
+        _ if case.fused && same_kernels => 0.0,
+        _ if case.dtype == "f64" => 1e-12,
+        _ => 1e-5,
+    }
 }
 
 #[test]
 fn every_case_agrees_with_pytorch() {
-    let fixture = fixture();
-    let same_kernels = cpu_capability().unwrap() == fixture.cpu_capability;
-    let mut wrong = Vec::new();
-    for case in &fixture.cases {
-        let (after, _) = run(&fixture, case);
-        let worst = case
-            .after
-            .iter()
-            .flat_map(|(step, params)| {
-                params.iter().map(|(name, expected)| difference(&after[step][name], expected))
-            })
-            .fold(0f64, f64::max);
-        // the fused kernels are the same code, so on the same instruction set they give the same bits
-        let bound = match (case.dtype.as_str(), case.fused && same_kernels) {
-            ("f64", _) => 1e-12,
-            (_, true) => 0.0,
-            (_, false) => 1e-5,
-        };
-        if worst.is_nan() || worst > bound {
-            wrong.push(format!("{}: {worst:e} > {bound:e}", case.name));
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for fixture in fixtures() {
+        let same_kernels = cpu_capability().unwrap() == fixture.cpu_capability;
+        for case in &fixture.cases {
+            let (after, _) = run(&fixture, case);
+            for (step, params) in &case.after {
+                for (name, expected) in params {
+                    let worst = difference(&after[step][name], expected);
+                    let bound = bound(case, name, same_kernels);
+                    if worst > bound {
+                        wrong.push(format!("{}: {name} at {step}: {worst:e} > {bound:e}", case.name));
+                    }
+                }
+            }
+            count += 1;
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(fixture.cases.len() > 90);
+    assert!(count > 190, "{count}");
 }
 
 #[test]
 fn state_has_torchs_names_and_values_and_only_where_torch_has_it() {
-    let fixture = fixture();
-    for case in &fixture.cases {
-        let (_, optimizer) = run(&fixture, case);
-        let state: BTreeMap<String, Tensor> = optimizer.state().into_iter().collect();
-        let expected: BTreeMap<String, Vec<f64>> = case
-            .state
-            .iter()
-            .flat_map(|(param, state)| {
-                state.iter().map(move |(name, value)| (format!("{param}.{name}"), value))
-            })
-            .filter_map(|(name, value)| match value {
-                Value::Null => None,
-                Value::Number(number) => Some((name, vec![number.as_f64().unwrap()])),
-                value => Some((name, serde_json::from_value(value.clone()).unwrap())),
-            })
-            .collect();
-        assert!(
-            state.keys().eq(expected.keys()),
-            "{}: {:?} but {:?}",
-            case.name,
-            state.keys(),
-            expected.keys()
-        );
-        let bound = if case.dtype == "f64" { 1e-12 } else { 1e-5 };
-        for (name, expected) in expected {
-            let worst = difference(&numbers(&state[&name]), &expected);
-            assert!(worst <= bound, "{}: {name} differs by {worst:e}", case.name);
+    let mut wrong = Vec::new();
+    for fixture in fixtures() {
+        for case in &fixture.cases {
+            let (_, optimizer) = run(&fixture, case);
+            let state: BTreeMap<String, Tensor> = optimizer.state().into_iter().collect();
+            let expected: BTreeMap<String, Vec<f64>> = case
+                .state
+                .iter()
+                .flat_map(|(param, state)| {
+                    state.iter().map(move |(name, value)| (format!("{param}.{name}"), value))
+                })
+                .filter_map(|(name, value)| match value {
+                    Value::Null => None,
+                    Value::Number(number) => Some((name, vec![number.as_f64().unwrap()])),
+                    value => Some((name, serde_json::from_value(value.clone()).unwrap())),
+                })
+                .collect();
+            assert!(
+                state.keys().eq(expected.keys()),
+                "{}: {:?} but {:?}",
+                case.name,
+                state.keys(),
+                expected.keys()
+            );
+            for (name, expected) in expected {
+                let worst = difference(&numbers(&state[&name]), &expected);
+                let bound = bound(case, &name, false);
+                if worst > bound {
+                    wrong.push(format!("{}: {name} differs by {worst:e} > {bound:e}", case.name));
+                }
+            }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn state_taken_out_and_put_back_goes_on_to_the_same_bits() {
-    let fixture = fixture();
-    for case in fixture.cases.iter().filter(|case| case.dtype == "f32") {
-        let (whole, _) = run(&fixture, case);
-        let kind = Kind::Float;
-        let make = |values: &BTreeMap<String, Vec<f64>>| -> Vec<Parameter> {
-            let shape = |name: &String| fixture.params[name].shape.clone();
-            let param = |(name, data): (&String, &Vec<f64>)| Parameter {
-                name: name.clone(),
-                tensor: tensor(data, &shape(name), kind).set_requires_grad(true),
-            };
-            values.iter().map(param).collect()
-        };
-        let step = |params: &[Parameter], optimizer: &mut Optimizer, at: usize| {
-            for p in params {
-                let grad =
-                    fixture.grads[at][&p.name].as_ref().map(|data| tensor(data, &p.tensor.size(), kind));
-                set_grad(&p.tensor, grad.as_ref()).unwrap();
+    for fixture in fixtures() {
+        for case in fixture.cases.iter().filter(|case| case.dtype == "f32") {
+            let (whole, _) = run(&fixture, case);
+            let mut params = case.params(&fixture, |name| &fixture.params[name].data);
+            let mut optimizer = Optimizer::new(config(case), &params).unwrap();
+            for at in 0..fixture.grads.len() {
+                if at == 1 || at == 77 {
+                    let values: BTreeMap<String, Vec<f64>> =
+                        params.iter().map(|p| (p.name.clone(), numbers(&p.tensor))).collect();
+                    let (state, steps) = (optimizer.state(), optimizer.steps());
+                    let state: Vec<(String, Tensor)> =
+                        state.into_iter().map(|(name, t)| (name, t.copy())).collect();
+                    params = case.params(&fixture, |name| &values[name]);
+                    optimizer = Optimizer::new(config(case), &params).unwrap();
+                    optimizer.load_state(&state, steps).unwrap();
+                }
+                set_grads(&fixture, &params, at);
+                optimizer.step().unwrap();
             }
-            optimizer.step().unwrap();
-        };
-        let mut params =
-            make(&fixture.params.iter().map(|(name, p)| (name.clone(), p.data.clone())).collect());
-        let mut optimizer = Optimizer::new(config(case), &params).unwrap();
-        for at in 0..fixture.grads.len() {
-            if at == 1 || at == 77 {
-                let values = params.iter().map(|p| (p.name.clone(), numbers(&p.tensor))).collect();
-                let (state, steps) = (optimizer.state(), optimizer.steps());
-                let state: Vec<(String, Tensor)> =
-                    state.into_iter().map(|(name, t)| (name, t.copy())).collect();
-                params = make(&values);
-                optimizer = Optimizer::new(config(case), &params).unwrap();
-                optimizer.load_state(&state, steps).unwrap();
+            let last = *whole.keys().last().unwrap();
+            for p in &params {
+                assert_eq!(numbers(&p.tensor), whole[&last][&p.name], "{}: {}", case.name, p.name);
             }
-            step(&params, &mut optimizer, at);
         }
-        let last = *whole.keys().last().unwrap();
-        for p in &params {
-            assert_eq!(numbers(&p.tensor), whole[&last][&p.name], "{}: {}", case.name, p.name);
+    }
+}
+
+/// Eight steps of `name` on a parameter that `change` may lay out otherwise after the optimizer was made.
+fn eight_steps(name: &str, kind: Kind, grad: &Tensor, change: impl FnOnce(&mut Tensor)) -> Vec<f64> {
+    let mut w = (Tensor::arange(grad.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin();
+    w = w.view(grad.size().as_slice()).to_kind(kind);
+    let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+    let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
+    let mut optimizer = Optimizer::new(config, &params).unwrap();
+    change(&mut w);
+    set_grad(&w, Some(grad)).unwrap();
+    (0..8).for_each(|_| optimizer.step().unwrap());
+    numbers(&w)
+}
+
+/// A gradient whose memory is turned: columns first.
+fn turned(rows: i64, columns: i64) -> Tensor {
+    let values = (Tensor::arange(rows * columns, (Kind::Float, Device::Cpu)).square() * 0.37).cos();
+    values.view([columns, rows]).transpose(0, 1)
+}
+
+/// Large enough for several threads, and no multiple of what a processor takes at once.
+const LARGE: (i64, i64) = (211, 307);
+
+#[test]
+fn a_gradient_laid_out_otherwise_than_its_parameter_is_taken_right() {
+    let grad = turned(3, 4);
+    assert!(!grad.is_contiguous());
+    for name in names() {
+        let [turned, straight] =
+            [&grad, &grad.contiguous()].map(|grad| eight_steps(name, Kind::Float, grad, |_| ()));
+        assert_eq!(turned, straight, "{name}");
+    }
+}
+
+/// A parameter that has been laid out otherwise than its state can't be walked side by side with it, so this takes the way
+/// that other devices and dtypes take.
+#[test]
+fn tensor_operations_agree_with_the_kernels() {
+    // these have no kernel of ours, and so no other way
+    let others = ["sgd", "adam", "adamw", "adagrad", "adafactor", "muon"];
+    for name in names().filter(|name| !others.contains(name)) {
+        for (kind, allowed) in [(Kind::Float, 1e-6), (Kind::Double, 1e-14)] {
+            for (rows, columns) in [(3, 4), LARGE] {
+                let grad = turned(rows, columns).to_kind(kind);
+                let kernel = eight_steps(name, kind, &grad, |_| ());
+                let operations = eight_steps(name, kind, &grad, |w| {
+                    w.set_data(&w.detach().transpose(0, 1).contiguous().transpose(0, 1));
+                    assert!(!w.is_contiguous());
+                });
+                let worst = difference(&operations, &kernel);
+                // tensor operations add up LAMB's norms in f32, the kernel in f64
+                let allowed = if (name, kind) == ("lamb", Kind::Float) { 1e-5 } else { allowed };
+                assert!(worst <= allowed, "{name} {kind:?}: {worst:e}");
+            }
         }
     }
 }
 
 #[test]
-fn a_gradient_laid_out_otherwise_than_its_parameter_is_taken_right() {
-    for config in [OptimizerConfig::from(Sgd::new(0.1)), AdamW::new(0.1).into(), RAdam::new(0.1).into()] {
-        let step = |grad: Tensor| {
-            let w = Tensor::zeros([3, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-            set_grad(&w, Some(&grad)).unwrap();
-            let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
-            let mut optimizer = Optimizer::new(config.clone(), &params).unwrap();
-            (0..8).for_each(|_| optimizer.step().unwrap());
-            numbers(&w)
-        };
-        let grad = Tensor::arange(12, (Kind::Float, Device::Cpu)).view([4, 3]).transpose(0, 1);
-        assert!(!grad.is_contiguous());
-        assert_eq!(step(grad.shallow_clone()), step(grad.contiguous()));
+fn the_kernels_give_the_same_bits_with_any_number_of_threads() {
+    let grad = turned(LARGE.0, LARGE.1);
+    for name in names().filter(|name| !["adafactor", "muon"].contains(name)) {
+        let [one, three] = [1, 3].map(|threads| {
+            tch::set_num_threads(threads);
+            eight_steps(name, Kind::Float, &grad, |_| ())
+        });
+        assert!(one == three, "{name}");
+    }
+}
+
+#[test]
+fn lamb_leaves_zeros_behind_and_stays_where_nothing_pulls() {
+    for turned in [false, true] {
+        let mut w = Tensor::zeros([3, 4], (Kind::Double, Device::Cpu));
+        let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+        let mut optimizer = Optimizer::new(Lamb::new(0.1).eps(0.0), &params).unwrap();
+        if turned {
+            w.set_data(&Tensor::zeros([4, 3], (Kind::Double, Device::Cpu)).transpose(0, 1));
+        }
+        set_grad(&w, Some(&Tensor::full([3, 4], 3.0, (Kind::Double, Device::Cpu)))).unwrap();
+        optimizer.step().unwrap();
+        // no parameter to measure the update by: the ratio is 1, and Adam's first update is the sign
+        assert!(difference(&numbers(&w), &[-0.1; 12]) < 1e-15, "{:?}", numbers(&w));
+
+        let mut optimizer = Optimizer::new(Lamb::new(0.1), &params).unwrap();
+        let before = numbers(&w);
+        set_grad(&w, Some(&w.zeros_like())).unwrap();
+        optimizer.step().unwrap();
+        assert_eq!(numbers(&w), before);
+    }
+}
+
+#[test]
+fn half_precision_errs_by_the_rounding_of_its_tensors() {
+    let grad = turned(3, 4);
+    for name in names() {
+        // eight steps, each rounded once; Muon's iteration enlarges what was rounded where the gradient is small
+        let roundings = if name == "muon" { 32.0 } else { 8.0 };
+        for (kind, bits) in [(Kind::BFloat16, 8), (Kind::Half, 11)] {
+            let single = eight_steps(name, Kind::Float, &grad, |_| ());
+            let half = eight_steps(name, kind, &grad.to_kind(kind), |_| ());
+            let worst = difference(&half, &single);
+            assert!(worst > 0.0 && worst <= roundings * 0.5f64.powi(bits), "{name} {kind:?}: {worst:e}");
+        }
     }
 }
 
@@ -268,4 +372,125 @@ fn the_first_matching_group_wins_and_the_rest_has_the_rules_settings() {
     assert_eq!(seen[0], (Some("fc1.*"), own(&["fc1.weight", "fc1.bias"]).as_slice(), 1e-4, 1e-2));
     assert_eq!(seen[1], (Some("*.bias"), own(&["fc2.bias"]).as_slice(), 1e-3, 0.0));
     assert_eq!(seen[2], (None, own(&["fc2.weight"]).as_slice(), 1e-3, 1e-2));
+}
+
+#[test]
+fn every_optimizer_goes_to_data_and_back_with_torchs_defaults() {
+    let defaults: BTreeMap<String, serde_json::Map<String, Value>> =
+        serde_json::from_str(include_str!("fixtures/optim_defaults.json")).unwrap();
+    assert!(names().eq(defaults.keys()), "{:?}", names().collect::<Vec<_>>());
+    for (name, defaults) in defaults {
+        let config = OptimizerConfig::from_value(json!({ "name": name })).unwrap();
+        assert!(config.check().is_ok(), "{name}");
+        let mut written = config.to_value().unwrap();
+        assert_eq!(written.as_object_mut().unwrap().remove("name"), Some(json!(name)));
+        assert_eq!(written, Value::Object(defaults), "{name}");
+    }
+    let whole = json!({
+        "name": "adamw", "lr": 0.001, "betas": [0.8, 0.99], "eps": 1e-9, "weight_decay": 0.1, "amsgrad": true,
+        "maximize": false, "groups": [{"pattern": "*.bias", "weight_decay": 0.0}],
+    });
+    let config: OptimizerConfig = serde_json::from_value(whole.clone()).unwrap();
+    assert_eq!(config.to_value().unwrap(), whole);
+    let settings = config.rule().to_value().unwrap();
+    assert_eq!((&settings["betas"], &settings["name"]), (&json!([0.8, 0.99]), &Value::Null));
+}
+
+#[test]
+fn unknown_names_and_fields_are_refused_with_the_known_ones() {
+    let all = "`adadelta`, `adafactor`, `adagrad`, `adam`, `adamax`, `adamw`, `asgd`, `lamb`, `lion`, `muon`, `nadam`, \
+               `radam`, `rmsprop`, `rprop`, `sgd`";
+    for (value, text) in [
+        (json!({"name": "adamx"}), format!("optimizer: unknown name `adamx`, expected one of {all}")),
+        (json!({"lr": 0.1}), format!("optimizer: missing field `name`, one of {all}")),
+        (json!({"name": 7}), format!("optimizer: the name is 7, expected one of {all}")),
+        (
+            json!(["sgd"]),
+            "optimizer: an object is needed, such as {\"name\": \"sgd\"}, but this is [\"sgd\"]".into(),
+        ),
+        (
+            json!({"name": "lion", "beta": 0.9}),
+            "lion: unknown field `beta`, expected one of `lr`, `betas`, `weight_decay`, `maximize`".into(),
+        ),
+        (
+            json!({"name": "lion", "groups": [{"pattern": "*", "eps": 1}]}),
+            "lion: unknown field `eps`, expected one of `lr`, `betas`, `weight_decay`, `maximize`".into(),
+        ),
+        (json!({"name": "lion", "groups": [{"lr": 1}]}), "lion: missing field `pattern`".into()),
+        (
+            json!({"name": "muon", "adjust_lr_fn": "new"}),
+            "muon: unknown variant `new`, expected `original` or `match_rms_adamw`".into(),
+        ),
+    ] {
+        assert_eq!(OptimizerConfig::from_value(value.clone()).unwrap_err().to_string(), text);
+        assert_eq!(serde_json::from_value::<OptimizerConfig>(value).unwrap_err().to_string(), text);
+    }
+}
+
+#[test]
+fn settings_out_of_range_are_refused_with_name_and_range() {
+    let not_negative = ["lr", "weight_decay"];
+    for name in names() {
+        for setting in not_negative.into_iter().filter(|s| (name, *s) != ("rprop", "weight_decay")) {
+            let config = OptimizerConfig::from_value(json!({"name": name, setting: -0.5})).unwrap();
+            let text = format!("{name}: `{setting}` is -0.5, but must be a number of at least 0");
+            assert_eq!(config.check().unwrap_err().to_string(), text);
+        }
+        // every setting that is a number can be read and set by its name, and is checked
+        let config = OptimizerConfig::from_value(json!({ "name": name })).unwrap();
+        let mut rule = config.rule().clone_box();
+        for setting in rule.settings() {
+            let value = std::mem::replace(rule.setting(setting).unwrap(), f64::NAN);
+            assert!(rule.check().is_err(), "{name}: {setting}");
+            *rule.setting(setting).unwrap() = value;
+            assert!(rule.check().is_ok(), "{name}: {setting}");
+        }
+        assert!(rule.setting("nothing").is_none());
+    }
+    for (value, text) in [
+        (json!({"name": "nadam", "betas": [0.9, 1.0]}), "nadam: `betas[1]` is 1, but must be in [0, 1)"),
+        (json!({"name": "rmsprop", "alpha": 1.1}), "rmsprop: `alpha` is 1.1, but must be in [0, 1]"),
+        (json!({"name": "rprop", "etas": [1.0, 1.2]}), "rprop: `etas[0]` is 1, but must be in (0, 1)"),
+        (
+            json!({"name": "rprop", "step_sizes": [1.0, 0.5]}),
+            "rprop: `step_sizes[1]` is 0.5, but must be a number of at least step_sizes[0]",
+        ),
+        (
+            json!({"name": "adafactor", "eps": [-1.0, 0.1]}),
+            "adafactor: `eps[0]` is -1, but must be a number of at least 0",
+        ),
+        (json!({"name": "adafactor", "d": 0.5}), "adafactor: `d` is 0.5, but must be a number of at least 1"),
+        (json!({"name": "muon", "ns_steps": 100}), "muon: `ns_steps` is 100, but must be below 100"),
+        (
+            json!({"name": "sgd", "groups": [{"pattern": "*", "momentum": -1}]}),
+            "sgd: `momentum` is -1, but must be a number of at least 0",
+        ),
+    ] {
+        assert_eq!(OptimizerConfig::from_value(value).unwrap().check().unwrap_err().to_string(), text);
+    }
+}
+
+#[test]
+fn a_parameter_that_the_rule_cannot_update_is_refused_when_built() {
+    let params = [("fc.weight", vec![3, 4]), ("fc.bias", vec![3])].map(|(name, size)| Parameter {
+        name: name.into(),
+        tensor: Tensor::zeros(size, (Kind::Float, Device::Cpu)),
+    });
+    assert!(Optimizer::new(Muon::new(0.1), &params[..1]).is_ok());
+    assert_eq!(
+        Optimizer::new(Muon::new(0.1), &params).unwrap_err().to_string(),
+        "parameter `fc.bias` of shape [3] doesn't fit: muon is for matrices; give this parameter to another optimizer",
+    );
+}
+
+#[test]
+fn rprops_first_step_size_is_the_rate_in_force_then() {
+    let w = Tensor::zeros([2], (Kind::Double, Device::Cpu));
+    let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+    let config = OptimizerConfig::from_value(json!({"name": "rprop", "lr": 0.5})).unwrap();
+    let mut optimizer = Optimizer::new(config, &params).unwrap();
+    optimizer.groups_mut()[0].set("lr", 0.25).unwrap();
+    set_grad(&w, Some(&Tensor::from_slice(&[3.0, -2.0]))).unwrap();
+    optimizer.step().unwrap();
+    assert_eq!(numbers(&w), [-0.25, 0.25]);
 }

@@ -49,6 +49,7 @@ pub struct Context {
     pub(crate) global_samples: u64,
     pub(crate) reason: Option<String>,
     pub(crate) skipped_by: Option<String>,
+    pub(crate) overflow: bool,
     pub(crate) stopped_by: Option<(String, Option<String>)>,
     pub(crate) evaluations: Vec<String>,
     pub(crate) exception: Option<String>,
@@ -99,6 +100,7 @@ impl Context {
             global_samples: 0,
             reason: None,
             skipped_by: None,
+            overflow: false,
             stopped_by: None,
             evaluations: Vec::new(),
             exception: None,
@@ -139,6 +141,12 @@ impl Context {
     /// needs it: their steps are seen.
     pub fn mark_stepped(&mut self) {
         self.outcome = Outcome::Stepped;
+    }
+
+    /// Tells that the gradients are not finite because of the loss scale: a step that is skipped now is
+    /// [`Outcome::SkippedByScaler`].
+    pub fn mark_overflow(&mut self) {
+        self.overflow = true;
     }
 
     /// Says why: the text stands beside the callback's name if its answer stops something.

@@ -205,6 +205,7 @@ impl Driver {
         self.cx.batch = Batch::default();
         self.cx.outputs.clear();
         self.cx.loss = None;
+        self.cx.pass = 0;
         Ok(())
     }
 
@@ -317,8 +318,10 @@ impl Driver {
                 }
             }
         }
-        let name = self.cx.skipped_by.clone().unwrap_or_default();
-        self.cx.outcome = Outcome::SkippedBy(name);
+        self.cx.outcome = match std::mem::take(&mut self.cx.overflow) {
+            true => Outcome::SkippedByScaler,
+            false => Outcome::SkippedBy(self.cx.skipped_by.clone().unwrap_or_default()),
+        };
         self.cx.window = Window::default();
         self.leave_pass();
         Ok(())

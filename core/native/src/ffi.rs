@@ -25,6 +25,15 @@ unsafe extern "C" {
     pub(crate) fn catena_identity(tensor: CTensor) -> usize;
     pub(crate) fn catena_set_grad(tensor: CTensor, grad: CTensor) -> c_int;
 
+    pub(crate) fn catena_autocast(device_type: c_int, enabled: *mut c_int, dtype: *mut c_int) -> c_int;
+    pub(crate) fn catena_set_autocast(
+        device_type: c_int,
+        enabled: c_int,
+        dtype: c_int,
+        nesting: c_int,
+    ) -> c_int;
+    pub(crate) fn catena_unscale(params: *mut CList, inverse_scale: f64, found_inf: *mut c_int) -> c_int;
+
     pub(crate) fn catena_list_new(tensors: *const CTensor, n: usize, out: *mut *mut CList) -> c_int;
     pub(crate) fn catena_list_free(list: *mut CList);
     pub(crate) fn catena_zero_grad(params: *mut CList) -> c_int;
@@ -63,19 +72,5 @@ unsafe extern "C" {
         weight_decay: f64,
         maximize: c_int,
         decoupled: c_int,
-    ) -> c_int;
-    pub(crate) fn catena_radam(
-        params: *mut CList,
-        exp_avgs: *mut CList,
-        exp_avg_sqs: *mut CList,
-        steps: *mut CList,
-        stepped: *mut u8,
-        lr: f64,
-        beta1: f64,
-        beta2: f64,
-        eps: f64,
-        weight_decay: f64,
-        decoupled: c_int,
-        maximize: c_int,
     ) -> c_int;
 }

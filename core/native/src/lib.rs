@@ -4,7 +4,8 @@
 //! libtorch throws; its text ends before libtorch's stack frames.
 //!
 //! * [`TensorList`]: tensors handed over once, used at every step; its methods work on their gradients
-//! * [`optim`]: one optimizer step in one call, with libtorch's fused kernels where it has them
+//! * [`optim`] and [`rules`]: one optimizer step in one call, with libtorch's fused kernels where it has them
+//! * [`precision`]: autocast in any half precision on any device, and the check of loss scaling
 //! * [`generator`]: the state of torch's random generators
 //! * [`context`]: deterministic algorithms, the processor's capability, versions
 //! * [`tensor`]: single-tensor calls
@@ -16,6 +17,8 @@ mod ffi;
 pub mod generator;
 mod list;
 pub mod optim;
+pub mod precision;
+pub mod rules;
 pub mod tensor;
 
 pub use error::{Error, Result};

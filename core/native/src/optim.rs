@@ -65,7 +65,7 @@ pub fn sgd(
     })
 }
 
-/// Arguments of [`adam`] and [`radam`], named as in torch.
+/// Arguments of [`adam`], named as in torch.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "torch.optim.Adam's arguments under their own names")]
 pub struct AdamArguments {
@@ -106,37 +106,6 @@ pub fn adam(
             a.weight_decay,
             a.maximize.into(),
             a.decoupled_weight_decay.into(),
-        )
-    })
-}
-
-/// `torch.optim.RAdam`: a kernel of this crate for f32 and f64 on the CPU, tensor operations elsewhere.
-///
-/// `steps` are f32 scalars on the CPU.
-pub fn radam(
-    params: &TensorList,
-    exp_avgs: &TensorList,
-    exp_avg_sqs: &TensorList,
-    steps: &TensorList,
-    stepped: &mut [u8],
-    a: AdamArguments,
-) -> Result<()> {
-    one_each(params, [exp_avgs, exp_avg_sqs, steps], stepped)?;
-    // SAFETY: live lists of equal length.
-    check(unsafe {
-        ffi::catena_radam(
-            params.raw(),
-            exp_avgs.raw(),
-            exp_avg_sqs.raw(),
-            steps.raw(),
-            stepped.as_mut_ptr(),
-            a.lr,
-            a.betas.0,
-            a.betas.1,
-            a.eps,
-            a.weight_decay,
-            a.decoupled_weight_decay.into(),
-            a.maximize.into(),
         )
     })
 }

@@ -4,12 +4,13 @@ use catena_native::optim::{AdamArguments, adam};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, merged, require_betas, require_not_negative};
+use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
 use crate::Result;
 
 /// Adam (Kingma and Ba 2015). Source: `torch.optim.Adam`, in libtorch's fused kernel.
 ///
-/// Defaults are torch's: `lr` 1e-3, `betas` (0.9, 0.999), `eps` 1e-8, `weight_decay` 0 (an L2 penalty), no AMSGrad.
+/// Defaults are torch's: `lr` 1e-3, `betas` (0.9, 0.999), `eps` 1e-8, `weight_decay` 0 (an L2 penalty, unless
+/// decoupled), no AMSGrad.
 ///
 /// ```
 /// use catena_tensor::optim::{Adam, Rule};
@@ -26,11 +27,13 @@ pub struct Adam {
     weight_decay: f64,
     amsgrad: bool,
     maximize: bool,
+    decoupled_weight_decay: bool,
 }
 
 impl Default for Adam {
     fn default() -> Self {
-        Self { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, amsgrad: false, maximize: false }
+        let (lr, betas, eps, weight_decay) = (1e-3, (0.9, 0.999), 1e-8, 0.0);
+        Self { lr, betas, eps, weight_decay, amsgrad: false, maximize: false, decoupled_weight_decay: false }
     }
 }
 
@@ -54,7 +57,7 @@ impl Adam {
         self
     }
 
-    /// The L2 penalty's factor (default 0).
+    /// The factor of the L2 penalty, or of the decoupled decay (default 0).
     #[must_use]
     pub fn weight_decay(mut self, weight_decay: f64) -> Self {
         self.weight_decay = weight_decay;
@@ -75,6 +78,13 @@ impl Adam {
         self
     }
 
+    /// Whether weight decay acts on the parameter, as in [`AdamW`], not through the gradient (default false).
+    #[must_use]
+    pub fn decoupled_weight_decay(mut self, decoupled: bool) -> Self {
+        self.decoupled_weight_decay = decoupled;
+        self
+    }
+
     fn check_as(&self, rule: &dyn Rule) -> Result<()> {
         require_not_negative(
             rule,
@@ -83,16 +93,9 @@ impl Adam {
         require_betas(rule, self.betas)
     }
 
-    fn step_as(
-        &self,
-        decoupled: bool,
-        params: &TensorList,
-        state: &[TensorList],
-        stepped: &mut [u8],
-    ) -> Result<()> {
-        let Self { lr, betas, eps, weight_decay, amsgrad: _, maximize } = *self;
-        let arguments =
-            AdamArguments { lr, betas, eps, weight_decay, decoupled_weight_decay: decoupled, maximize };
+    fn step_fused(&self, params: &TensorList, state: &[TensorList], stepped: &mut [u8]) -> Result<()> {
+        let Self { lr, betas, eps, weight_decay, amsgrad: _, maximize, decoupled_weight_decay } = *self;
+        let arguments = AdamArguments { lr, betas, eps, weight_decay, decoupled_weight_decay, maximize };
         let [step, exp_avg, exp_avg_sq, max_exp_avg_sq @ ..] = state else {
             return Err(crate::Error::State("Adam keeps three or four tensors a parameter".into()));
         };
@@ -131,16 +134,10 @@ impl Rule for Adam {
     }
 
     fn step(&self, params: &TensorList, state: &[TensorList], stepped: &mut [u8]) -> Result<()> {
-        self.step_as(false, params, state, stepped)
+        self.step_fused(params, state, stepped)
     }
 
-    fn clone_box(&self) -> Box<dyn Rule> {
-        Box::new(self.clone())
-    }
-
-    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
-        merged(self, changes)
-    }
+    as_data!();
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019). Source: `torch.optim.AdamW`, in libtorch's fused kernel.
@@ -153,36 +150,47 @@ impl Rule for Adam {
 /// assert!(AdamW::new(1e-3).weight_decay(0.1).check().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "AdamWSettings", into = "AdamWSettings")]
 pub struct AdamW {
-    #[serde(deserialize_with = "with_decay")]
+    /// With `decoupled_weight_decay`.
     adam: Adam,
 }
 
-fn with_decay<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Adam, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Settings {
-        lr: f64,
-        betas: (f64, f64),
-        eps: f64,
-        weight_decay: f64,
-        amsgrad: bool,
-        maximize: bool,
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AdamWSettings {
+    lr: f64,
+    betas: (f64, f64),
+    eps: f64,
+    weight_decay: f64,
+    amsgrad: bool,
+    maximize: bool,
+}
+
+impl Default for AdamWSettings {
+    fn default() -> Self {
+        AdamW::default().into()
     }
-    impl Default for Settings {
-        fn default() -> Self {
-            let Adam { lr, betas, eps, weight_decay, amsgrad, maximize } = AdamW::default().adam;
-            Self { lr, betas, eps, weight_decay, amsgrad, maximize }
-        }
+}
+
+impl From<AdamW> for AdamWSettings {
+    fn from(AdamW { adam }: AdamW) -> Self {
+        let Adam { lr, betas, eps, weight_decay, amsgrad, maximize, decoupled_weight_decay: _ } = adam;
+        Self { lr, betas, eps, weight_decay, amsgrad, maximize }
     }
-    let Settings { lr, betas, eps, weight_decay, amsgrad, maximize } = Settings::deserialize(deserializer)?;
-    Ok(Adam { lr, betas, eps, weight_decay, amsgrad, maximize })
+}
+
+impl From<AdamWSettings> for AdamW {
+    fn from(settings: AdamWSettings) -> Self {
+        let AdamWSettings { lr, betas, eps, weight_decay, amsgrad, maximize } = settings;
+        let decoupled_weight_decay = true;
+        Self { adam: Adam { lr, betas, eps, weight_decay, amsgrad, maximize, decoupled_weight_decay } }
+    }
 }
 
 impl Default for AdamW {
     fn default() -> Self {
-        Self { adam: Adam { weight_decay: 1e-2, ..Adam::default() } }
+        Self { adam: Adam { weight_decay: 1e-2, decoupled_weight_decay: true, ..Adam::default() } }
     }
 }
 
@@ -245,14 +253,8 @@ impl Rule for AdamW {
     }
 
     fn step(&self, params: &TensorList, state: &[TensorList], stepped: &mut [u8]) -> Result<()> {
-        self.adam.step_as(true, params, state, stepped)
+        self.adam.step_fused(params, state, stepped)
     }
 
-    fn clone_box(&self) -> Box<dyn Rule> {
-        Box::new(self.clone())
-    }
-
-    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
-        merged(self, changes)
-    }
+    as_data!();
 }

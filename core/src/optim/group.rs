@@ -1,7 +1,7 @@
 //! Parameters that share their settings, and their state.
 use catena_native::TensorList;
 use serde_json::{Map, Value};
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use super::{Rule, Slot};
 use crate::params::Parameter;
@@ -102,7 +102,7 @@ impl Group {
         let initial_lr = *setting_of(rule.as_mut(), "lr")?;
         let slots = rule.slots();
         let zeros = |slot: &Slot| -> Result<TensorList> {
-            let made: Result<Vec<Tensor>> = params.iter().map(|p| zero(*slot, &p.tensor)).collect();
+            let made: Result<Vec<Tensor>> = params.iter().map(|p| slot.zeros(&p.tensor)).collect();
             Ok(TensorList::new(&made?)?)
         };
         let tensors: Vec<Tensor> = params.iter().map(|p| p.tensor.shallow_clone()).collect();
@@ -156,17 +156,21 @@ impl Group {
     pub(super) fn state(&self) -> Vec<(String, Tensor)> {
         let mut all = Vec::new();
         for (i, name) in self.names.iter().enumerate().filter(|(i, _)| self.stepped[*i] != 0) {
-            for (slot, list) in self.slots.iter().zip(&self.state) {
+            for (slot, list) in self.slots.iter().zip(&self.state).filter(|(slot, _)| self.has(i, **slot)) {
                 all.push((format!("{name}.{}", slot.name()), list.tensors()[i].shallow_clone()));
             }
         }
         all
     }
 
+    fn has(&self, param: usize, slot: Slot) -> bool {
+        slot.is_for(self.params.tensors()[param].dim())
+    }
+
     fn slot_of(&self, key: &str) -> Option<(usize, usize)> {
         let (param, slot) = key.rsplit_once('.')?;
         let param = self.names.iter().position(|name| name == param)?;
-        Some((param, self.slots.iter().position(|s| s.name() == slot)?))
+        Some((param, self.slots.iter().position(|s| s.name() == slot && self.has(param, *s))?))
     }
 
     pub(super) fn knows(&self, key: &str) -> bool {
@@ -193,7 +197,10 @@ impl Group {
             }
             found[param] += 1;
         }
-        let partial = found.iter().position(|&n| n != 0 && n != self.slots.len());
+        let partial = found
+            .iter()
+            .enumerate()
+            .position(|(i, &n)| n != 0 && n != self.slots.iter().filter(|slot| self.has(i, **slot)).count());
         match partial {
             Some(i) => Err(Error::State(format!("the state of `{}` is not complete", self.names[i]))),
             None => Ok(()),
@@ -214,12 +221,4 @@ impl Group {
         }
         Ok(())
     }
-}
-
-fn zero(slot: Slot, param: &Tensor) -> Result<Tensor> {
-    Ok(match slot {
-        Slot::Like(_) => param.f_detach()?.f_zeros_like()?,
-        Slot::Step => Tensor::f_zeros([0i64; 0], (Kind::Float, param.device()))?,
-        Slot::StepOnHost => Tensor::f_zeros([0i64; 0], (Kind::Float, Device::Cpu))?,
-    })
 }

@@ -18,16 +18,40 @@
 //! assert_eq!(optimizer.lr(), 1e-3);
 //! # Ok::<(), catena_tensor::Error>(())
 //! ```
+mod adadelta;
+mod adafactor;
+mod adagrad;
 mod adam;
+mod adamax;
+mod asgd;
+mod config;
 mod group;
+mod lamb;
+mod lion;
+mod muon;
+mod nadam;
 mod radam;
+mod rmsprop;
+mod rprop;
 mod rule;
 mod sgd;
 
+pub use adadelta::Adadelta;
+pub use adafactor::Adafactor;
+pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
+pub use adamax::Adamax;
+pub use asgd::Asgd;
+pub use config::{OptimizerConfig, names};
 pub use group::{Group, ParamGroup};
+pub use lamb::Lamb;
+pub use lion::Lion;
+pub use muon::{AdjustLr, Muon};
+pub use nadam::NAdam;
 pub use radam::RAdam;
-pub use rule::{OptimizerConfig, Rule, Slot, merged};
+pub use rmsprop::RMSprop;
+pub use rprop::Rprop;
+pub use rule::{Rule, Slot, merged, to_value};
 pub use sgd::Sgd;
 
 use catena_native::TensorList;
@@ -105,6 +129,11 @@ impl Optimizer {
     /// The `ord`-norm of all gradients together, as a scalar tensor; nothing waits for the device.
     pub fn gradient_norm(&self, ord: f64) -> Result<Tensor> {
         Ok(self.params.gradient_norm(ord)?)
+    }
+
+    /// Multiplies every gradient by `inverse_scale`, and gives whether one of them is not finite; it waits for the device.
+    pub fn unscale_gradients(&self, inverse_scale: f64) -> Result<bool> {
+        Ok(self.params.unscale_gradients(inverse_scale)?)
     }
 
     /// Scales the gradients so that their `ord`-norm is at most `max_norm`, and gives the norm before that.

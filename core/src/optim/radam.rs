@@ -1,11 +1,11 @@
 //! Rectified Adam.
 use catena_native::TensorList;
-use catena_native::optim::{AdamArguments, radam};
+use catena_native::rules::{RAdamArguments, radam};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, merged, require_betas, require_not_negative};
-use crate::{Error, Result};
+use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
+use crate::Result;
 
 /// Rectified Adam (Liu et al. 2020). Source: `torch.optim.RAdam`, in one pass over memory on the CPU.
 ///
@@ -109,19 +109,11 @@ impl Rule for RAdam {
     }
 
     fn step(&self, params: &TensorList, state: &[TensorList], stepped: &mut [u8]) -> Result<()> {
-        let Self { lr, betas, eps, weight_decay, decoupled_weight_decay, maximize } = *self;
-        let [step, exp_avg, exp_avg_sq] = state else {
-            return Err(Error::State("RAdam keeps three tensors a parameter".into()));
-        };
-        let arguments = AdamArguments { lr, betas, eps, weight_decay, decoupled_weight_decay, maximize };
-        Ok(radam(params, exp_avg, exp_avg_sq, step, stepped, arguments)?)
+        let Self { lr, betas: (beta1, beta2), eps, weight_decay, decoupled_weight_decay, maximize } = *self;
+        let arguments =
+            RAdamArguments { lr, beta1, beta2, eps, weight_decay, decoupled_weight_decay, maximize };
+        Ok(radam(params, state, stepped, &arguments)?)
     }
 
-    fn clone_box(&self) -> Box<dyn Rule> {
-        Box::new(self.clone())
-    }
-
-    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
-        merged(self, changes)
-    }
+    as_data!();
 }

@@ -1,40 +1,84 @@
-//! What an optimizer is made from: a rule with its settings, and groups that differ from it.
+//! An optimizer's arithmetic: its settings, and the state it keeps.
 use std::fmt::Debug;
 
 use catena_native::TensorList;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tch::{Device, Kind, Tensor};
 
-use super::ParamGroup;
-use crate::params::{Parameter, matching};
+use super::{OptimizerConfig, ParamGroup};
 use crate::{Error, Result};
 
-/// A tensor of state that each parameter has.
+/// A tensor of state that each parameter has. It is zero before the parameter's first step; a rule sets what starts otherwise
+/// when `stepped` is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
-    /// Like the parameter, zero at first. The name is torch's, such as `exp_avg`.
+    /// Like the parameter. The name is torch's, such as `exp_avg`.
     Like(&'static str),
     /// A counter: an f32 scalar on the parameter's device, named `step`.
     Step,
     /// A counter on the CPU, named `step`.
     StepOnHost,
+    /// A number: an f32 scalar on the CPU, such as NAdam's `mu_product`.
+    Number(&'static str),
+    /// A number a row: the parameter's shape with 1 as the last size. Only from two dimensions on.
+    Rows(&'static str),
+    /// A number a column: the parameter's shape with 1 as the last size but one. Only from two dimensions on.
+    Columns(&'static str),
+    /// Like the parameter, but only below two dimensions.
+    Vector(&'static str),
 }
 
 impl Slot {
     /// The name in a state dict.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Like(name) => name,
+            Self::Like(name)
+            | Self::Number(name)
+            | Self::Rows(name)
+            | Self::Columns(name)
+            | Self::Vector(name) => name,
             Self::Step | Self::StepOnHost => "step",
         }
+    }
+
+    /// Whether a parameter of so many dimensions has it.
+    pub(super) fn is_for(self, dimensions: usize) -> bool {
+        match self {
+            Self::Rows(_) | Self::Columns(_) => dimensions > 1,
+            Self::Vector(_) => dimensions < 2,
+            Self::Like(_) | Self::Step | Self::StepOnHost | Self::Number(_) => true,
+        }
+    }
+
+    /// The state of a new parameter: zeros, or nothing of size 0 if the parameter doesn't have it.
+    pub(super) fn zeros(self, param: &Tensor) -> Result<Tensor> {
+        let mut size = param.size();
+        let n = size.len();
+        let options = (param.f_kind()?, param.device());
+        if !self.is_for(n) {
+            return Ok(Tensor::f_zeros([0], options)?);
+        }
+        Ok(match self {
+            Self::Like(_) | Self::Vector(_) => param.f_detach()?.f_zeros_like()?,
+            Self::Step => Tensor::f_zeros([0i64; 0], (Kind::Float, param.device()))?,
+            Self::StepOnHost | Self::Number(_) => Tensor::f_zeros([0i64; 0], (Kind::Float, Device::Cpu))?,
+            Self::Rows(_) => {
+                size[n - 1] = 1;
+                Tensor::f_zeros(size, options)?
+            }
+            Self::Columns(_) => {
+                size[n - 2] = 1;
+                Tensor::f_zeros(size, options)?
+            }
+        })
     }
 }
 
 /// An optimizer's arithmetic and its settings; the parameters and the state belong to [`Group`](super::Group).
 ///
-/// catena's own rules are [`Sgd`](super::Sgd), [`Adam`](super::Adam), [`AdamW`](super::AdamW) and [`RAdam`](super::RAdam);
-/// a rule of your own is used in the same way.
+/// catena's own rules are those of [`names`](super::names); a rule of your own is used in the same way.
 pub trait Rule: Debug + Send {
     /// The name, as in torch in lower case.
     fn name(&self) -> &'static str;
@@ -51,6 +95,12 @@ pub trait Rule: Debug + Send {
     /// The state that each parameter has.
     fn slots(&self) -> Vec<Slot>;
 
+    /// Whether it can update this parameter; by default it can update every one.
+    fn accepts(&self, name: &str, param: &Tensor) -> Result<()> {
+        let _ = (name, param);
+        Ok(())
+    }
+
     /// Updates the parameters that have a gradient. `state` is in the order of [`Rule::slots`]; `stepped[i]` tells whether
     /// parameter `i` has been stepped before, and is set for those that are stepped now.
     fn step(&self, params: &TensorList, state: &[TensorList], stepped: &mut [u8]) -> Result<()>;
@@ -60,6 +110,9 @@ pub trait Rule: Debug + Send {
 
     /// A copy in which some settings, by torch's names, are others. [`merged`] does this for rules that are `serde` types.
     fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>>;
+
+    /// The settings by torch's names, a JSON object. [`to_value`] does this for rules that are `serde` types.
+    fn to_value(&self) -> Result<Value>;
 
     /// A config with one group that differs.
     fn group(self, group: ParamGroup) -> OptimizerConfig
@@ -76,91 +129,35 @@ where
     R: Rule + Serialize + DeserializeOwned + 'static,
 {
     let wrong = |why: serde_json::Error| Error::Settings { of: rule.name().into(), why: why.to_string() };
-    let mut settings = serde_json::to_value(rule).map_err(wrong)?;
+    let mut settings = to_value(rule)?;
     if let Value::Object(settings) = &mut settings {
         settings.extend(changes.clone());
     }
     Ok(Box::new(serde_json::from_value::<R>(settings).map_err(wrong)?))
 }
 
-/// A rule and the groups that differ from it. Every rule becomes one by itself.
-///
-/// ```
-/// use catena_tensor::optim::{OptimizerConfig, ParamGroup, Sgd};
-///
-/// let config = OptimizerConfig::from(Sgd::new(0.1)).group(ParamGroup::new("head.*").lr(1.0));
-/// assert_eq!(
-///     config.describe(),
-///     "sgd (lr 0.1, momentum 0.0, dampening 0.0, weight_decay 0.0); `head.*`: lr 1.0",
-/// );
-/// ```
-#[derive(Debug)]
-pub struct OptimizerConfig {
-    pub(super) rule: Box<dyn Rule>,
-    pub(super) groups: Vec<ParamGroup>,
+/// A rule's settings as a JSON object.
+pub fn to_value<R: Rule + Serialize>(rule: &R) -> Result<Value> {
+    serde_json::to_value(rule).map_err(|why| Error::Settings { of: rule.name().into(), why: why.to_string() })
 }
 
-impl Clone for OptimizerConfig {
-    fn clone(&self) -> Self {
-        Self { rule: self.rule.clone_box(), groups: self.groups.clone() }
-    }
-}
-
-impl<R: Rule + 'static> From<R> for OptimizerConfig {
-    fn from(rule: R) -> Self {
-        Self { rule: Box::new(rule), groups: Vec::new() }
-    }
-}
-
-impl OptimizerConfig {
-    /// Adds a group; groups before it come first where two patterns match a name.
-    #[must_use]
-    pub fn group(mut self, group: ParamGroup) -> Self {
-        self.groups.push(group);
-        self
-    }
-
-    /// Whether the settings of the rule and of every group are in range.
-    pub fn check(&self) -> Result<()> {
-        self.rule.check()?;
-        self.groups.iter().try_for_each(|group| group.rule(self.rule.as_ref())?.check())
-    }
-
-    /// As [`OptimizerConfig::check`], and whether every pattern matches one of these parameters.
-    pub fn check_for(&self, params: &[Parameter]) -> Result<()> {
-        self.check()?;
-        for group in &self.groups {
-            matching(&group.pattern, params.iter().map(|p| p.name.as_str()))?;
+/// The methods of [`Rule`] that are the same in every rule that is a `serde` type.
+macro_rules! as_data {
+    () => {
+        fn clone_box(&self) -> Box<dyn Rule> {
+            Box::new(self.clone())
         }
-        if params.is_empty() {
-            return Err(Error::NoParameter { pattern: "*".into(), known: Vec::new() });
+
+        fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
+            crate::optim::merged(self, changes)
         }
-        Ok(())
-    }
 
-    /// One line: the rule and its settings, and where groups differ.
-    pub fn describe(&self) -> String {
-        let mut text = describe(self.rule.as_ref());
-        for group in &self.groups {
-            text += &format!("; {}", group.describe());
+        fn to_value(&self) -> Result<Value> {
+            crate::optim::to_value(self)
         }
-        text
-    }
-
-    /// The rule, whose settings hold where no group says otherwise.
-    pub fn rule(&self) -> &dyn Rule {
-        self.rule.as_ref()
-    }
+    };
 }
-
-/// A rule's name and settings: `sgd (lr 0.1, momentum 0.9)`.
-pub(super) fn describe(rule: &dyn Rule) -> String {
-    let mut rule = rule.clone_box();
-    let settings =
-        rule.settings().iter().filter_map(|name| Some(format!("{name} {:?}", rule.setting(name)?)));
-    let settings: Vec<String> = settings.collect();
-    format!("{} ({})", rule.name(), settings.join(", "))
-}
+pub(super) use as_data;
 
 /// Checks one setting of a rule.
 pub(super) fn require(
@@ -182,6 +179,11 @@ pub(super) fn require_not_negative(rule: &dyn Rule, settings: &[(&str, f64)]) ->
     settings.iter().try_for_each(|&(name, value)| {
         require(rule, name, value, "a number of at least 0", value.is_finite() && value >= 0.0)
     })
+}
+
+/// The check of a weight in a running mean.
+pub(super) fn require_in_unit(rule: &dyn Rule, name: &str, value: f64) -> Result<()> {
+    require(rule, name, value, "in [0, 1]", (0.0..=1.0).contains(&value))
 }
 
 /// The check of Adam's and its kin's `betas`.

@@ -4,7 +4,7 @@ use catena_native::optim::{SgdArguments, sgd};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, merged, require, require_not_negative};
+use super::rule::{Rule, Slot, as_data, require, require_not_negative};
 use crate::Result;
 
 /// Stochastic gradient descent, with momentum if asked for. Source: `torch.optim.SGD`, in libtorch's fused kernel.
@@ -117,11 +117,5 @@ impl Rule for Sgd {
         Ok(sgd(params, state.first(), stepped, arguments)?)
     }
 
-    fn clone_box(&self) -> Box<dyn Rule> {
-        Box::new(self.clone())
-    }
-
-    fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
-        merged(self, changes)
-    }
+    as_data!();
 }

@@ -1,0 +1,150 @@
+//! Slow weights that follow fast ones.
+use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
+use catena_tensor::tch::{self, Tensor};
+
+/// Lookahead (Zhang et al. 2019): after every `k` steps of the pass's optimizer the slow weights move a share `alpha` towards
+/// the weights, and the weights begin again from there. The slow weights begin as the weights are at the stage's start.
+///
+/// On resume: the slow weights are kept, by the parameters' names; the count is the optimizer's.
+///
+/// ```
+/// use catena_callbacks::Lookahead;
+/// use catena_chain::Callback;
+///
+/// assert!(Lookahead::new().k(6).alpha(0.5).check().is_ok());
+/// let error = Lookahead::new().alpha(0.0).check().unwrap_err();
+/// assert_eq!(error.to_string(), "`alpha` is 0, but must be in (0, 1]");
+/// ```
+#[derive(Debug)]
+pub struct Lookahead {
+    k: u64,
+    alpha: f64,
+    slow: Vec<(String, Tensor)>,
+}
+
+impl Default for Lookahead {
+    fn default() -> Self {
+        Self { k: 5, alpha: 0.5, slow: Vec::new() }
+    }
+}
+
+impl Lookahead {
+    /// The paper's settings: `k` 5, `alpha` 0.5.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many steps the weights are ahead (default 5).
+    #[must_use]
+    pub fn k(mut self, k: u64) -> Self {
+        self.k = k;
+        self
+    }
+
+    /// The share by which the slow weights follow (default 0.5).
+    #[must_use]
+    pub fn alpha(mut self, alpha: f64) -> Self {
+        self.alpha = alpha;
+        self
+    }
+}
+
+impl Callback for Lookahead {
+    fn state(&self) -> State {
+        let Self { k: _, alpha: _, slow } = self;
+        let tensors = slow.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        State { json: slow.len().into(), tensors }
+    }
+
+    fn load_state(&mut self, state: State) -> Result<()> {
+        self.slow = state.tensors;
+        Ok(())
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Average
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::StageStart, Event::Step])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.k == 0 {
+            return Err("`k` is 0, but must be at least 1".into());
+        }
+        if self.alpha > 0.0 && self.alpha <= 1.0 {
+            return Ok(());
+        }
+        Err(format!("`alpha` is {}, but must be in (0, 1]", self.alpha).into())
+    }
+
+    fn note(&self) -> String {
+        format!("k {}, alpha {}", self.k, self.alpha)
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        let optimizer = cx.optimizer_mut()?;
+        let copies = optimizer.names().iter().zip(optimizer.params());
+        let copies = copies.map(|(name, param)| Ok((name.clone(), param.f_detach_copy()?)));
+        self.slow = copies.collect::<Result<_>>()?;
+        Ok(Flow::GO)
+    }
+
+    fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
+        if *cx.outcome() != Outcome::Stepped {
+            return Ok(Flow::GO);
+        }
+        let optimizer = cx.optimizer_mut()?;
+        if optimizer.steps() % self.k != 0 {
+            return Ok(Flow::GO);
+        }
+        let _no_grad = tch::no_grad_guard();
+        for ((name, slow), (own, param)) in
+            self.slow.iter_mut().zip(optimizer.names().iter().zip(optimizer.params()))
+        {
+            if name != own {
+                return Err(
+                    format!("the slow weights of `{name}` stand where the optimizer has `{own}`").into()
+                );
+            }
+            let mut fast = param.f_detach()?;
+            let _moved = slow.f_lerp_(&fast, self.alpha)?;
+            fast.f_copy_(slow)?;
+        }
+        Ok(Flow::GO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_chain::testing;
+    use catena_tensor::native::tensor::set_grad;
+    use catena_tensor::tch::{Device, Kind};
+
+    use super::*;
+    use crate::Optimize;
+
+    #[test]
+    fn every_k_steps_the_weights_go_back_a_part_of_their_way() {
+        let chain: Vec<Box<dyn Callback>> =
+            vec![Box::new(Optimize), Box::new(Lookahead::new().k(2).alpha(0.25))];
+        let mut driver = testing::driver(chain).unwrap();
+        driver.fire(Event::StageStart).unwrap();
+        let bias = driver.context().model.var_store().variables()["fc.bias"].shallow_clone();
+        // SGD with lr 0.1 and a gradient of -10 moves each number by 1
+        set_grad(&bias, Some(&Tensor::full([3], -10.0, (Kind::Float, Device::Cpu)))).unwrap();
+        let mut seen = vec![];
+        for _ in 0..4 {
+            driver.enter_pass(0);
+            driver.fire(Event::Step).unwrap();
+            seen.push(bias.to_kind(Kind::Double).double_value(&[0]));
+        }
+        // 0 -> 1 -> 2, back to 0.5 -> 1.5 -> 2.5, back to 0.5 + 0.25 * 2
+        assert_eq!(seen, [1.0, 0.5, 1.5, 1.0]);
+    }
+}

@@ -1,0 +1,230 @@
+//! Sweeps the learning rate to find a good one.
+use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
+use catena_tensor::Error;
+use catena_tensor::params::state_dict;
+use catena_tensor::rng::Generators;
+use catena_tensor::tch::{self, Tensor};
+
+/// Raises the learning rate at each step from `start_lr` to `end_lr`, by equal factors, and records the smoothed loss; stops the
+/// stage when the sweep is done or the loss diverges, and then puts back the weights, the optimizer and torch's generators.
+/// (Smith 2017, "Cyclical learning rates for training neural networks".)
+///
+/// Give it a stage of its own. The result is in `cx.ext`, as a [`LrCurve`]. It waits for the device at every step. On resume: a
+/// sweep can't be gone on with, and begins anew.
+///
+/// ```
+/// use catena_callbacks::LrFinder;
+/// use catena_chain::Callback;
+///
+/// assert!(LrFinder::new().num_steps(50).range(1e-5, 1.0).check().is_ok());
+/// ```
+#[derive(Debug)]
+pub struct LrFinder {
+    start_lr: f64,
+    end_lr: f64,
+    num_steps: u64,
+    smoothing: f64,
+    diverged: f64,
+    average: f64,
+    curve: LrCurve,
+    kept: Option<Kept>,
+}
+
+/// What a sweep found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LrCurve {
+    /// Learning rates and smoothed losses, a pair for each step.
+    pub points: Vec<(f64, f64)>,
+    /// Whether the sweep ended because the loss diverged.
+    pub diverged: bool,
+}
+
+impl LrCurve {
+    /// The learning rate at which the loss falls fastest, by the logarithm of the rate; none of fewer than three points.
+    pub fn suggestion(&self) -> Option<f64> {
+        let slope = |w: &[(f64, f64)]| (w[2].1 - w[0].1) / (w[2].0 / w[0].0).ln();
+        let steepest = self.points.windows(3).min_by(|a, b| slope(a).total_cmp(&slope(b)))?;
+        (slope(steepest) < 0.0).then_some(steepest[1].0)
+    }
+}
+
+/// What is put back after the sweep.
+#[derive(Debug)]
+struct Kept {
+    variables: Vec<(String, Tensor)>,
+    optimizer: Vec<(String, Tensor)>,
+    steps: u64,
+    lrs: Vec<f64>,
+    generators: Generators,
+}
+
+impl Default for LrFinder {
+    fn default() -> Self {
+        let (start_lr, end_lr, num_steps, smoothing, diverged) = (1e-7, 10.0, 100, 0.98, 4.0);
+        let (average, curve, kept) = (0.0, LrCurve::default(), None);
+        Self { start_lr, end_lr, num_steps, smoothing, diverged, average, curve, kept }
+    }
+}
+
+impl LrFinder {
+    /// From 1e-7 to 10 in 100 steps, losses smoothed by 0.98, diverged at 4 times the best.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The first and the last learning rate (default 1e-7 and 10).
+    #[must_use]
+    pub fn range(mut self, start_lr: f64, end_lr: f64) -> Self {
+        (self.start_lr, self.end_lr) = (start_lr, end_lr);
+        self
+    }
+
+    /// How many steps the sweep has (default 100).
+    #[must_use]
+    pub fn num_steps(mut self, num_steps: u64) -> Self {
+        self.num_steps = num_steps;
+        self
+    }
+
+    /// How much of the running mean of the loss is kept at each step (default 0.98).
+    #[must_use]
+    pub fn smoothing(mut self, smoothing: f64) -> Self {
+        self.smoothing = smoothing;
+        self
+    }
+
+    fn lr(&self, step: usize) -> f64 {
+        let share = step as f64 / (self.num_steps - 1) as f64;
+        self.start_lr * (self.end_lr / self.start_lr).powf(share)
+    }
+
+    fn set_lr(&self, cx: &mut Context) -> Result<()> {
+        let lr = self.lr(self.curve.points.len());
+        cx.optimizer_mut()?.groups_mut().iter_mut().try_for_each(|group| Ok(group.set("lr", lr)?))
+    }
+
+    /// Adds a loss to the curve; whether the sweep goes on.
+    fn record(&mut self, loss: f64) -> bool {
+        let steps = self.curve.points.len();
+        self.average = self.smoothing * self.average + (1.0 - self.smoothing) * loss;
+        let smooth = self.average / (1.0 - self.smoothing.powi(steps as i32 + 1));
+        let best = self.curve.points.iter().map(|(_, loss)| *loss).fold(smooth, f64::min);
+        self.curve.points.push((self.lr(steps), smooth));
+        self.curve.diverged = !smooth.is_finite() || (steps > 0 && smooth > self.diverged * best);
+        !self.curve.diverged && self.curve.points.len() < self.num_steps as usize
+    }
+
+    fn keep(cx: &mut Context) -> Result<Kept> {
+        let copies = |tensors: Vec<(String, Tensor)>| -> Result<Vec<(String, Tensor)>> {
+            tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.f_detach_copy()?))).collect()
+        };
+        let variables = copies(state_dict(cx.model.var_store()))?;
+        let optimizer = cx.optimizer_mut()?;
+        let lrs = optimizer.groups().iter().filter_map(|group| group.get("lr")).collect();
+        let (state, steps) = (copies(optimizer.state())?, optimizer.steps());
+        Ok(Kept { variables, optimizer: state, steps, lrs, generators: Generators::keep()? })
+    }
+
+    fn put_back(kept: Kept, cx: &mut Context) -> Result<()> {
+        let Kept { variables, optimizer: state, steps, lrs, generators } = kept;
+        let _no_grad = tch::no_grad_guard();
+        for ((_, own), (_, kept)) in state_dict(cx.model.var_store()).iter().zip(&variables) {
+            own.f_detach()?.f_copy_(kept)?;
+        }
+        let optimizer = cx.optimizer_mut()?;
+        optimizer.zero_grad()?;
+        optimizer.load_state(&state, steps)?;
+        for (group, lr) in optimizer.groups_mut().iter_mut().zip(lrs) {
+            group.set("lr", lr)?;
+        }
+        Ok(generators.put_back()?)
+    }
+}
+
+impl Callback for LrFinder {
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Decide
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::StageStart, Event::Step, Event::StageEnd])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn syncs(&self) -> bool {
+        true
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.num_steps < 3 {
+            return Err(format!("`num_steps` is {}, but must be at least 3", self.num_steps).into());
+        }
+        if !(0.0..1.0).contains(&self.smoothing) {
+            return Err(format!("`smoothing` is {}, but must be in [0, 1)", self.smoothing).into());
+        }
+        let (start, end) = (self.start_lr, self.end_lr);
+        if start > 0.0 && end > start && end.is_finite() {
+            return Ok(());
+        }
+        Err(format!("the range goes from {start} to {end}, but must go up, from above 0").into())
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.kept = Some(Self::keep(cx)?);
+        self.set_lr(cx)?;
+        Ok(Flow::GO)
+    }
+
+    fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
+        if *cx.outcome() != Outcome::Stepped {
+            return Ok(Flow::GO);
+        }
+        let loss = cx.loss.as_ref().ok_or("no loss is set")?;
+        let loss = loss.value.f_double_value(&[]).map_err(Error::from)?;
+        if self.record(loss) {
+            self.set_lr(cx)?;
+            return Ok(Flow::GO);
+        }
+        cx.because(if self.curve.diverged { "the loss diverged" } else { "the sweep is done" });
+        Ok(Flow::STOP_STAGE)
+    }
+
+    fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        if let Some(kept) = self.kept.take() {
+            Self::put_back(kept, cx)?;
+        }
+        cx.ext.insert(std::mem::take(&mut self.curve));
+        Ok(Flow::GO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sweep_goes_up_by_equal_factors_and_stops_when_the_loss_diverges() {
+        let mut finder = LrFinder::new().range(1e-4, 1.0).num_steps(5).smoothing(0.0);
+        let goes_on: Vec<bool> =
+            [4.0, 3.0, 1.0, 2.0, 3.0].into_iter().map(|loss| finder.record(loss)).collect();
+        assert_eq!(goes_on, [true, true, true, true, false]);
+        for ((lr, _), expected) in finder.curve.points.iter().zip([1e-4, 1e-3, 1e-2, 1e-1, 1.0]) {
+            assert!((lr / expected - 1.0).abs() < 1e-12);
+        }
+        assert!(!finder.curve.diverged);
+        assert!((finder.curve.suggestion().unwrap() / 1e-3 - 1.0).abs() < 1e-12, "where it falls fastest");
+
+        let mut finder = LrFinder::new().smoothing(0.0);
+        assert!(finder.record(1.0) && finder.record(3.9) && !finder.record(4.1));
+        assert!(finder.curve.diverged);
+        let mut finder = LrFinder::new();
+        assert!(!finder.record(f64::NAN) && finder.curve.suggestion().is_none());
+    }
+}

@@ -1,0 +1,40 @@
+// torch.optim.Adadelta.
+#include "walk.h"
+
+namespace {
+
+struct Arguments {
+  double lr, rho, eps, weight_decay;
+  bool maximize;
+};
+
+template <class T> struct Adadelta {
+  T sign, decay, rho, rest, eps, lr;
+  bool decays;
+  explicit Adadelta(const Arguments& a)
+      : sign(a.maximize ? -1 : 1), decay(a.weight_decay), rho(a.rho), rest(1 - a.rho), eps(a.eps), lr(a.lr),
+        decays(a.weight_decay != 0) {}
+
+  template <class V> INLINE void operator()(V& p, const V& g, V& square_avg, V& acc_delta) const {
+    V grad = sign * g;
+    if (decays) grad = grad + decay * p;
+    V square = square_avg * rho + rest * grad * grad;
+    V delta = root(acc_delta + eps) / root(square + eps) * grad;
+    square_avg = square;
+    acc_delta = acc_delta * rho + rest * delta * delta;
+    p = p - lr * delta;
+  }
+};
+PASSES(2, Adadelta)
+
+} // namespace
+
+// State: step, square_avg, acc_delta.
+API int catena_adadelta(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+  return guard([&] {
+    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool) {
+      count(s[0]);
+      walk<Adadelta>(*a, p, g, s[1], s[2]);
+    });
+  });
+}

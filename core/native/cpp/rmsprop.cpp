@@ -1,0 +1,67 @@
+// torch.optim.RMSprop.
+#include "walk.h"
+
+namespace {
+
+struct Arguments {
+  double lr, alpha, eps, weight_decay, momentum;
+  bool centered, maximize, momentum_buffer; // momentum_buffer: whether there is one in the state
+};
+
+template <bool CENTERED, bool MOMENTUM> struct RMSprop {
+  template <class T> struct Rule {
+    T sign, decay, alpha, rest, eps, momentum, lr;
+    bool decays;
+    explicit Rule(const Arguments& a)
+        : sign(a.maximize ? -1 : 1), decay(a.weight_decay), alpha(a.alpha), rest(1 - a.alpha), eps(a.eps),
+          momentum(a.momentum), lr(a.lr), decays(a.weight_decay != 0) {}
+
+    // `more` is the momentum buffer, the mean of the gradients, or both in this order.
+    template <class V, class... M> INLINE void operator()(V& p, const V& g, V& square_avg, M&... more) const {
+      V grad = sign * g;
+      if (decays) grad = grad + decay * p;
+      V square = square_avg * alpha + rest * grad * grad;
+      square_avg = square;
+      auto state = std::tie(more...);
+      V spread = square;
+      if constexpr (CENTERED) {
+        V& grad_avg = std::get<MOMENTUM>(state);
+        V mean = grad_avg + rest * (grad - grad_avg);
+        grad_avg = mean;
+        spread = square - mean * mean;
+      }
+      V update = grad / (root(spread) + eps);
+      if constexpr (MOMENTUM) {
+        V& buffer = std::get<0>(state);
+        update = buffer * momentum + update;
+        buffer = update;
+      }
+      p = p - lr * update;
+    }
+  };
+};
+PASSES(1, RMSprop<false, false>::Rule)
+PASSES(2, RMSprop<false, true>::Rule)
+PASSES(2, RMSprop<true, false>::Rule)
+PASSES(3, RMSprop<true, true>::Rule)
+
+} // namespace
+
+// State: step, square_avg, momentum_buffer (if there is one), grad_avg (if centered).
+API int catena_rmsprop(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+  return guard([&] {
+    TORCH_CHECK(a->momentum_buffer || !(a->momentum > 0), "momentum needs a momentum buffer: set it when the optimizer is made");
+    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool) {
+      count(s[0]);
+      size_t mean = a->momentum_buffer ? 3 : 2;
+      if (a->centered && a->momentum > 0)
+        walk<RMSprop<true, true>::Rule>(*a, p, g, s[1], s[2], s[mean]);
+      else if (a->centered)
+        walk<RMSprop<true, false>::Rule>(*a, p, g, s[1], s[mean]);
+      else if (a->momentum > 0)
+        walk<RMSprop<false, true>::Rule>(*a, p, g, s[1], s[2]);
+      else
+        walk<RMSprop<false, false>::Rule>(*a, p, g, s[1]);
+    });
+  });
+}

@@ -1,0 +1,40 @@
+// torch.optim.Rprop.
+#include "walk.h"
+
+namespace {
+
+struct Arguments {
+  double lr, etaminus, etaplus, step_size_min, step_size_max;
+  bool maximize;
+};
+
+template <class T> struct Rprop {
+  T sign, etaminus, etaplus, least, most;
+  explicit Rprop(const Arguments& a)
+      : sign(a.maximize ? -1 : 1), etaminus(a.etaminus), etaplus(a.etaplus), least(a.step_size_min), most(a.step_size_max) {}
+
+  template <class V> INLINE void operator()(V& p, const V& g, V& prev, V& step_size) const {
+    V grad = sign * g, agreement = grad * prev;
+    V eta = choose(agreement > T(0), etaplus, choose(agreement < T(0), etaminus, filled(agreement, T(1))));
+    V size = within(step_size * eta, least, most);
+    // where the sign has changed, this step is left out and the next one does not compare
+    V kept = choose(agreement < T(0), T(0), grad);
+    step_size = size;
+    prev = kept;
+    p = p - sign_of(kept) * size;
+  }
+};
+PASSES(2, Rprop)
+
+} // namespace
+
+// State: step, prev, step_size.
+API int catena_rprop(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+  return guard([&] {
+    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool first) {
+      count(s[0]);
+      if (first) s[2].fill_(a->lr);
+      walk<Rprop>(*a, p, g, s[1], s[2]);
+    });
+  });
+}

@@ -1,0 +1,202 @@
+//! What an optimizer is made from: a rule with its settings, and groups that differ from it. In code or as data.
+use serde::de::DeserializeOwned;
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::{
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, ParamGroup, RAdam,
+    RMSprop, Rprop, Rule, Sgd,
+};
+use crate::params::{Parameter, matching};
+use crate::{Error, Result};
+
+/// A rule and the groups that differ from it. Every rule becomes one by itself.
+///
+/// ```
+/// use catena_tensor::optim::{OptimizerConfig, ParamGroup, Sgd};
+///
+/// let config = OptimizerConfig::from(Sgd::new(0.1)).group(ParamGroup::new("head.*").lr(1.0));
+/// assert_eq!(
+///     config.describe(),
+///     "sgd (lr 0.1, momentum 0.0, dampening 0.0, weight_decay 0.0); `head.*`: lr 1.0",
+/// );
+/// ```
+///
+/// It is data too, with torch's names; an unknown name or field is an error that lists the known ones:
+///
+/// ```
+/// use catena_tensor::optim::OptimizerConfig;
+///
+/// let text = r#"{
+///     "name": "adamw", "lr": 0.001, "betas": [0.9, 0.999],
+///     "groups": [{"pattern": "*.bias", "weight_decay": 0.0}]
+/// }"#;
+/// let config: OptimizerConfig = serde_json::from_str(text)?;
+/// let written = serde_json::to_string(&config)?;
+/// assert!(written.starts_with(r#"{"name":"adamw","amsgrad":false,"betas":[0.9,0.999],"eps":1e-8,"#));
+///
+/// let error = serde_json::from_str::<OptimizerConfig>(r#"{"name": "sgd", "beta": 0.9}"#).unwrap_err();
+/// assert!(error.to_string().starts_with("sgd: unknown field `beta`, expected one of `lr`, `momentum`,"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct OptimizerConfig {
+    pub(super) rule: Box<dyn Rule>,
+    pub(super) groups: Vec<ParamGroup>,
+}
+
+impl Clone for OptimizerConfig {
+    fn clone(&self) -> Self {
+        Self { rule: self.rule.clone_box(), groups: self.groups.clone() }
+    }
+}
+
+impl<R: Rule + 'static> From<R> for OptimizerConfig {
+    fn from(rule: R) -> Self {
+        Self { rule: Box::new(rule), groups: Vec::new() }
+    }
+}
+
+impl OptimizerConfig {
+    /// From `{"name": …, settings, "groups": [{"pattern": …, settings}]}`; settings that are left out have torch's defaults.
+    ///
+    /// Whether values are in range is [`OptimizerConfig::check`]'s business.
+    pub fn from_value(value: Value) -> Result<Self> {
+        let wrong = |why: String| Error::Settings { of: "optimizer".into(), why };
+        let Value::Object(mut settings) = value else {
+            return Err(wrong(format!(
+                "an object is needed, such as {{\"name\": \"sgd\"}}, but this is {value}"
+            )));
+        };
+        let known = || names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let name = match settings.remove("name") {
+            Some(Value::String(name)) => name,
+            None => return Err(wrong(format!("missing field `name`, one of {}", known()))),
+            Some(other) => return Err(wrong(format!("the name is {other}, expected one of {}", known()))),
+        };
+        let Some((_, read)) = RULES.into_iter().find(|(known, _)| *known == name) else {
+            return Err(wrong(format!("unknown name `{name}`, expected one of {}", known())));
+        };
+        let of = |why: serde_json::Error| Error::Settings { of: name.clone(), why: why.to_string() };
+        let groups: Vec<ParamGroup> = match settings.remove("groups") {
+            Some(groups) => serde_json::from_value(groups).map_err(of)?,
+            None => Vec::new(),
+        };
+        let rule = read(Value::Object(settings)).map_err(of)?;
+        for group in &groups {
+            let _known = group.rule(rule.as_ref())?;
+        }
+        Ok(Self { rule, groups })
+    }
+
+    /// What [`OptimizerConfig::from_value`] reads: every setting, and the groups if there are any.
+    pub fn to_value(&self) -> Result<Value> {
+        serde_json::to_value(self)
+            .map_err(|why| Error::Settings { of: self.rule.name().into(), why: why.to_string() })
+    }
+
+    /// Adds a group; groups before it come first where two patterns match a name.
+    #[must_use]
+    pub fn group(mut self, group: ParamGroup) -> Self {
+        self.groups.push(group);
+        self
+    }
+
+    /// Whether the settings of the rule and of every group are in range.
+    pub fn check(&self) -> Result<()> {
+        self.rule.check()?;
+        self.groups.iter().try_for_each(|group| group.rule(self.rule.as_ref())?.check())
+    }
+
+    /// As [`OptimizerConfig::check`], and whether every pattern matches one of these parameters and the rule can update them all.
+    pub fn check_for(&self, params: &[Parameter]) -> Result<()> {
+        self.check()?;
+        for group in &self.groups {
+            matching(&group.pattern, params.iter().map(|p| p.name.as_str()))?;
+        }
+        params.iter().try_for_each(|p| self.rule.accepts(&p.name, &p.tensor))?;
+        if params.is_empty() {
+            return Err(Error::NoParameter { pattern: "*".into(), known: Vec::new() });
+        }
+        Ok(())
+    }
+
+    /// One line: the rule and its settings, and where groups differ.
+    pub fn describe(&self) -> String {
+        let mut text = describe(self.rule.as_ref());
+        for group in &self.groups {
+            text += &format!("; {}", group.describe());
+        }
+        text
+    }
+
+    /// The rule, whose settings hold where no group says otherwise.
+    pub fn rule(&self) -> &dyn Rule {
+        self.rule.as_ref()
+    }
+}
+
+impl Serialize for OptimizerConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let settings = match self.rule.to_value().map_err(S::Error::custom)? {
+            Value::Object(settings) => settings,
+            other => return Err(S::Error::custom(format!("{}: {other} is no object", self.rule.name()))),
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", self.rule.name())?;
+        settings.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        if !self.groups.is_empty() {
+            map.serialize_entry("groups", &self.groups)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for OptimizerConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Self::from_value(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+type Read = fn(Value) -> serde_json::Result<Box<dyn Rule>>;
+
+fn read<R: Rule + DeserializeOwned + 'static>(settings: Value) -> serde_json::Result<Box<dyn Rule>> {
+    Ok(Box::new(serde_json::from_value::<R>(settings)?))
+}
+
+const RULES: [(&str, Read); 15] = [
+    ("adadelta", read::<Adadelta>),
+    ("adafactor", read::<Adafactor>),
+    ("adagrad", read::<Adagrad>),
+    ("adam", read::<Adam>),
+    ("adamax", read::<Adamax>),
+    ("adamw", read::<AdamW>),
+    ("asgd", read::<Asgd>),
+    ("lamb", read::<Lamb>),
+    ("lion", read::<Lion>),
+    ("muon", read::<Muon>),
+    ("nadam", read::<NAdam>),
+    ("radam", read::<RAdam>),
+    ("rmsprop", read::<RMSprop>),
+    ("rprop", read::<Rprop>),
+    ("sgd", read::<Sgd>),
+];
+
+/// The names of catena's own rules, as [`OptimizerConfig::from_value`] takes them.
+///
+/// ```
+/// assert!(catena_tensor::optim::names().any(|name| name == "adamw"));
+/// ```
+pub fn names() -> impl Iterator<Item = &'static str> {
+    RULES.into_iter().map(|(name, _)| name)
+}
+
+/// A rule's name and settings: `sgd (lr 0.1, momentum 0.9)`.
+pub(super) fn describe(rule: &dyn Rule) -> String {
+    let mut rule = rule.clone_box();
+    let settings =
+        rule.settings().iter().filter_map(|name| Some(format!("{name} {:?}", rule.setting(name)?)));
+    let settings: Vec<String> = settings.collect();
+    format!("{} ({})", rule.name(), settings.join(", "))
+}

@@ -1,0 +1,129 @@
+//! The program `parity` answers with PyTorch's numbers.
+mod common;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+fn parity(spec: &Value) -> Result<Value, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spec.json");
+    std::fs::write(&path, spec.to_string()).unwrap();
+    let output = common::run("parity", &[path.to_str().unwrap()]);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    match output.status.success() {
+        true => Ok(serde_json::from_str(&text(&output.stdout)).unwrap()),
+        false => Err(text(&output.stderr)),
+    }
+}
+
+/// Flat numbers as nested lists of this shape.
+fn nested(numbers: &[f64], shape: &[u64]) -> Value {
+    match shape {
+        [] => json!(numbers[0]),
+        [n, rest @ ..] => {
+            numbers.chunks(numbers.len() / *n as usize).map(|part| nested(part, rest)).collect()
+        }
+    }
+}
+
+fn flat(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(flat).collect(),
+        value => vec![value.as_f64().unwrap()],
+    }
+}
+
+#[test]
+fn optimizers_step_as_pytorchs_do() {
+    let fixture: Value = serde_json::from_str(include_str!("../core/tests/fixtures/optim.json")).unwrap();
+    let shape =
+        |name: &str| serde_json::from_value::<Vec<u64>>(fixture["params"][name]["shape"].clone()).unwrap();
+    let tensor = |name: &str, data: &Value| match data {
+        Value::Null => Value::Null,
+        data => nested(&flat(data), &shape(name)),
+    };
+    let object = |tensors: &Value, data: fn(&Value) -> &Value| -> Value {
+        let tensors = tensors.as_object().unwrap().iter();
+        Value::Object(tensors.map(|(name, t)| (name.clone(), tensor(name, data(t)))).collect())
+    };
+    let params = object(&fixture["params"], |p| &p["data"]);
+    let grads: Vec<Value> = fixture["grads"].as_array().unwrap().iter().map(|g| object(g, |g| g)).collect();
+    let cases = fixture["cases"].as_array().unwrap();
+    let mut tried = 0;
+    for case in cases.iter().filter(|case| case["dtype"] == "f64" && case["groups"] == json!([])).step_by(3) {
+        let spec =
+            json!({ "dtype": "f64", "optimizer": case["optimizer"], "params": params, "grads": grads });
+        let answer = parity(&spec).unwrap();
+        let after: BTreeMap<String, Value> = serde_json::from_value(case["after"].clone()).unwrap();
+        for (step, expected) in after {
+            let got = &answer["steps"][step.parse::<usize>().unwrap() - 1]["params"];
+            for (name, expected) in expected.as_object().unwrap() {
+                let (got, expected) = (flat(&got[name]), flat(expected));
+                let largest = expected.iter().fold(0f64, |m, x| m.max(x.abs()));
+                let close = got.iter().zip(&expected).all(|(g, e)| (g - e).abs() <= 1e-12 * largest);
+                assert!(close, "{} after {step}: {name}", case["name"]);
+            }
+        }
+        tried += 1;
+    }
+    assert!(tried >= 10, "{tried}");
+}
+
+#[test]
+fn clipping_norms_and_the_lr_of_each_step_are_told() {
+    let spec = json!({
+        "optimizer": {"name": "sgd", "lr": 1.0},
+        "params": {"w": [[0.0, 0.0]], "b": 0.0},
+        "grads": [{"w": [[3.0, 0.0]], "b": 4.0}, {"w": [[0.3, 0.4]], "b": null}],
+        "schedule": {"name": "step", "step_size": 1, "gamma": 0.5},
+        "clip": {"norm": 1.0},
+    });
+    let steps = &parity(&spec).unwrap()["steps"];
+    assert_eq!((&steps[0]["lr"], &steps[0]["norm"]), (&json!(1.0), &json!(5.0)));
+    assert_eq!((&steps[1]["lr"], &steps[1]["norm"]), (&json!(0.5), &json!(0.5)));
+    let b = steps[1]["params"]["b"].as_f64().unwrap();
+    assert!((b + 0.8).abs() < 1e-6, "{b}");
+}
+
+#[test]
+fn schedules_have_pytorchs_values() {
+    let fixture: Value = serde_json::from_str(include_str!("../core/tests/fixtures/schedule.json")).unwrap();
+    let cases =
+        fixture["cases"].as_array().unwrap().iter().filter(|case| case["schedule"]["name"].is_string());
+    let mut tried = std::collections::BTreeSet::new();
+    for case in cases {
+        let name = case["schedule"]["name"].as_str().unwrap();
+        // one case a schedule: `core/tests/schedules.rs` tries them all
+        if name.starts_with("lambda") || name.starts_with("multiplicative") || !tried.insert(name) {
+            continue;
+        }
+        let spec = json!({
+            "schedule": case["schedule"], "base_lr": case["base_lr"], "steps": case["steps"], "metric": case["metric"],
+        });
+        let (got, expected) = (flat(&parity(&spec).unwrap()["values"]), flat(&case["values"]));
+        let largest = expected.iter().fold(0f64, |m, x| m.max(x.abs()));
+        assert_eq!(got.len(), expected.len(), "{}", case["name"]);
+        assert!(got.iter().zip(&expected).all(|(g, e)| (g - e).abs() <= 1e-12 * largest), "{}", case["name"]);
+    }
+    assert!(tried.len() > 10, "{tried:?}");
+}
+
+#[test]
+fn a_spec_that_makes_no_sense_is_refused_in_words() {
+    for (spec, text) in [
+        (json!({}), "error: the spec has neither `optimizer` nor `schedule`"),
+        (
+            json!({"schedule": {"name": "exponential", "gama": 1}, "base_lr": 1, "steps": 1}),
+            "expected `gamma`",
+        ),
+        (json!({"schedule": {"name": "sawtooth"}, "base_lr": 1, "steps": 1}), "sawtooth"),
+        (
+            json!({"optimizer": {"name": "adamw", "lr": -1.0}, "params": {"w": [1.0]}, "grads": []}),
+            "`lr` is -1",
+        ),
+    ] {
+        let error = parity(&spec).unwrap_err();
+        assert!(error.contains(text), "{error}");
+    }
+}
