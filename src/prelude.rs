@@ -9,7 +9,13 @@ pub use catena_tensor::batch::{Batch, Outputs};
 pub use catena_tensor::data::{Loader, TensorLoader};
 pub use catena_tensor::loss::{CrossEntropy, Loss, LossFn, Mse};
 pub use catena_tensor::model::{Mode, Model, Net};
-pub use catena_tensor::optim::{Adam, AdamW, Optimizer, ParamGroup, RAdam, Rule, Sgd};
-pub use catena_tensor::schedule::{AnnealStrategy, Constant, CosineAnnealing, OneCycle, Schedule};
+pub use catena_tensor::optim::{
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, Optimizer, OptimizerConfig, ParamGroup,
+    RAdam, RMSprop, Rprop, Rule, Sgd,
+};
+pub use catena_tensor::schedule::{
+    AnnealStrategy, Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Cyclic, Exponential, Linear, MultiStep, Noam,
+    OneCycle, Plateau, Polynomial, Schedule, Sequential, Warmup, WarmupStableDecay,
+};
 
 pub use crate::{Pass, Report, Runner, Stage, Status};

@@ -8,8 +8,8 @@
 //   PASSES(Rule, 2)                             // two tensors of state
 //   walk<Rule>(factors, p, g, state...);
 //
-// V is T in a pass and a whole Tensor elsewhere, so a rule uses + - * / and the functions below, and neither += nor a branch on an
-// element.
+// V is T in a pass and a whole Tensor elsewhere, so a rule uses + - * / and the functions below, and neither += nor a branch
+// on an element.
 #pragma once
 #include "gradients.h"
 #include <ATen/OpMathType.h>

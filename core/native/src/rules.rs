@@ -1,9 +1,10 @@
 //! The optimizers that have a file of their own in `cpp/`, one step over a list of parameters in one call.
 //!
-//! As in [`optim`](crate::optim), parameters without a gradient are passed over. `state` has a list for each kind of state, in the
-//! order each function names; all of it is zero before a parameter's first step, which sets what starts at another value.
-//! Numbers of state (`step`, `mu_product`, `eta`, `mu`) are f32 scalars on the CPU, but Adagrad's `step` is on its parameter's
-//! device. Elementwise rules run in one pass over memory on the CPU in f32 and f64, and by tensor operations elsewhere.
+//! As in [`optim`](crate::optim), parameters without a gradient are passed over. `state` has a list for each kind of state,
+//! in the order each function names; all of it is zero before a parameter's first step, which sets what starts at another
+//! value. Numbers of state (`step`, `mu_product`, `eta`, `mu`) are f32 scalars on the CPU, but Adagrad's `step` is on its
+//! parameter's device. Elementwise rules run in one pass over memory on the CPU in f32 and f64, and by tensor operations
+//! elsewhere.
 use std::ffi::c_int;
 
 use crate::TensorList;
@@ -93,7 +94,8 @@ rules! {
         lr: f64, rho: f64, eps: f64, weight_decay: f64, maximize: bool,
     } |_| 3;
 
-    /// `torch.optim.RMSprop`. State: `step`, `square_avg`, `momentum_buffer` if that argument says so, `grad_avg` if centered.
+    /// `torch.optim.RMSprop`. State: `step`, `square_avg`, `momentum_buffer` if that argument says so, `grad_avg` if
+    /// centered.
     rmsprop catena_rmsprop RMSpropArguments {
         lr: f64, alpha: f64, eps: f64, weight_decay: f64, momentum: f64, centered: bool, maximize: bool,
         momentum_buffer: bool,
@@ -119,8 +121,8 @@ rules! {
         lr: f64, beta1: f64, beta2: f64, eps: f64, weight_decay: f64, maximize: bool,
     } |_| 3;
 
-    /// `torch.optim.Adafactor`. State: `step`, `row_var` and `col_var` (read from two dimensions on), `variance` (read below).
-    /// `eps1` below 0 stands for the dtype's epsilon.
+    /// `torch.optim.Adafactor`. State: `step`, `row_var` and `col_var` (read from two dimensions on), `variance` (read
+    /// below). `eps1` below 0 stands for the dtype's epsilon.
     adafactor catena_adafactor AdafactorArguments {
         lr: f64, beta2_decay: f64, eps1: f64, eps2: f64, d: f64, weight_decay: f64, maximize: bool,
     } |_| 4;

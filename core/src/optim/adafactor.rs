@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use super::rule::{Rule, Slot, as_data, require, require_not_negative};
 use crate::Result;
 
-/// Adafactor (Shazeer and Stern 2018): of the second moments of a matrix it keeps one number a row and one a column. Source:
-/// `torch.optim.Adafactor`, by tensor operations.
+/// Adafactor (Shazeer and Stern 2018): of the second moments of a matrix it keeps one number a row and one a column.
+/// Source: `torch.optim.Adafactor`, by tensor operations.
 ///
-/// Defaults are torch's: `lr` 1e-2 (an upper bound: the step is relative to the parameter's root mean square and falls as 1 / √t),
-/// `beta2_decay` -0.8, `eps` (none, 1e-3), `d` 1, `weight_decay` 0 (decoupled).
+/// Defaults are torch's: `lr` 1e-2 (an upper bound: the step is relative to the parameter's root mean square and falls as 1
+/// / √t), `beta2_decay` -0.8, `eps` (none, 1e-3), `d` 1, `weight_decay` 0 (decoupled).
 ///
 /// ```
 /// use catena_tensor::optim::{Adafactor, Rule};
@@ -50,8 +50,8 @@ impl Adafactor {
         self
     }
 
-    /// What the root of the squared gradients' mean is at least (default none: the dtype's epsilon), and what the parameter's root
-    /// mean square is taken to be at least (default 1e-3).
+    /// What the root of the squared gradients' mean is at least (default none: the dtype's epsilon), and what the
+    /// parameter's root mean square is taken to be at least (default 1e-3).
     #[must_use]
     pub fn eps(mut self, eps1: impl Into<Option<f64>>, eps2: f64) -> Self {
         self.eps = (eps1.into(), eps2);

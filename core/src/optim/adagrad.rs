@@ -9,8 +9,8 @@ use crate::Result;
 
 /// Adagrad (Duchi et al. 2011). Source: `torch.optim.Adagrad`, in libtorch's fused kernel.
 ///
-/// Defaults are torch's: `lr` 1e-2, `eps` 1e-10, everything else 0 or off. Unlike torch, which makes all state at once, a parameter has
-/// state from its first gradient on.
+/// Defaults are torch's: `lr` 1e-2, `eps` 1e-10, everything else 0 or off. Unlike torch, which makes all state at once, a
+/// parameter has state from its first gradient on.
 ///
 /// ```
 /// use catena_tensor::optim::{Adagrad, Rule};

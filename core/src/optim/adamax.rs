@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
 use crate::Result;
 
-/// Adam by the infinity norm (Kingma and Ba 2015, section 7.1). Source: `torch.optim.Adamax`, in one pass over memory on the CPU.
+/// Adam by the infinity norm (Kingma and Ba 2015, section 7.1). Source: `torch.optim.Adamax`, in one pass over memory on
+/// the CPU.
 ///
 /// Defaults are torch's: `lr` 2e-3, `betas` (0.9, 0.999), `eps` 1e-8, `weight_decay` 0 (an L2 penalty).
 ///

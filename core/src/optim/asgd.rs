@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 use super::rule::{Rule, Slot, as_data, require_not_negative};
 use crate::Result;
 
-/// Averaged stochastic gradient descent (Polyak and Juditsky 1992). Source: `torch.optim.ASGD`, in one pass over memory on the CPU.
+/// Averaged stochastic gradient descent (Polyak and Juditsky 1992). Source: `torch.optim.ASGD`, in one pass over memory on
+/// the CPU.
 ///
-/// The averages are the state `ax`. Defaults are torch's: `lr` 1e-2, `lambd` 1e-4, `alpha` 0.75, `t0` 1e6, `weight_decay` 0. As in torch,
-/// a change of `lr` reaches a parameter one step late, and the step size `eta` and the averages' weight `mu` are f32 whatever the
-/// parameters' dtype.
+/// The averages are the state `ax`. Defaults are torch's: `lr` 1e-2, `lambd` 1e-4, `alpha` 0.75, `t0` 1e6, `weight_decay`
+/// 0. As in torch, a change of `lr` reaches a parameter one step late, and the step size `eta` and the averages' weight
+/// `mu` are f32 whatever the parameters' dtype.
 ///
 /// ```
 /// use catena_tensor::optim::{Asgd, Rule};

@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
 use crate::Result;
 
-/// LAMB, for large batches (You et al. 2020, "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", algorithm 2); torch
-/// has none. In two passes over memory on the CPU.
+/// LAMB, for large batches (You et al. 2020, "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes",
+/// algorithm 2); torch has none. In two passes over memory on the CPU.
 ///
-/// AdamW's update is scaled for each parameter tensor so that its norm is `lr` times the parameter's; where either norm is 0 it is not
-/// scaled. There is no bound on this ratio (the paper's φ is the identity), and both moments are corrected for their start at zero.
-/// `lr` 1e-3, `betas` (0.9, 0.999), `eps` 1e-6 and `weight_decay` 0 by default.
+/// AdamW's update is scaled for each parameter tensor so that its norm is `lr` times the parameter's; where either norm is
+/// 0 it is not scaled. There is no bound on this ratio (the paper's φ is the identity), and both moments are corrected for
+/// their start at zero. `lr` 1e-3, `betas` (0.9, 0.999), `eps` 1e-6 and `weight_decay` 0 by default.
 ///
 /// ```
 /// use catena_tensor::optim::{Lamb, ParamGroup, Rule};

@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
 use crate::Result;
 
-/// Lion, evolved sign momentum (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2); torch has none. In one pass
-/// over memory on the CPU.
+/// Lion, evolved sign momentum (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2); torch has
+/// none. In one pass over memory on the CPU.
 ///
-/// Defaults are the authors': `lr` 1e-4, `betas` (0.9, 0.99), `weight_decay` 0 (decoupled). They advise a learning rate 3 to 10 times
-/// smaller than AdamW's, and a weight decay larger by as much.
+/// Defaults are the authors': `lr` 1e-4, `betas` (0.9, 0.99), `weight_decay` 0 (decoupled). They advise a learning rate 3
+/// to 10 times smaller than AdamW's, and a weight decay larger by as much.
 ///
 /// ```
 /// use catena_tensor::optim::{Lion, Rule};

@@ -8,11 +8,12 @@ use tch::Tensor;
 use super::rule::{Rule, Slot, as_data, require, require_not_negative};
 use crate::{Error, Result};
 
-/// Muon (Jordan et al. 2024): the momentum, made orthogonal. Source: `torch.optim.Muon`, by tensor operations; the orthogonalisation is in bf16
-/// whatever the parameters' dtype, as in torch.
+/// Muon (Jordan et al. 2024): the momentum, made orthogonal. Source: `torch.optim.Muon`, by tensor operations; the
+/// orthogonalisation is in bf16 whatever the parameters' dtype, as in torch.
 ///
-/// It is for the matrices of hidden layers: a parameter of other than two dimensions is an error, and wants an optimizer of its own. Defaults
-/// are torch's: `lr` 1e-3, `weight_decay` 0.1 (decoupled), `momentum` 0.95 with Nesterov's, five iterations.
+/// It is for the matrices of hidden layers: a parameter of other than two dimensions is an error, and wants an optimizer of
+/// its own. Defaults are torch's: `lr` 1e-3, `weight_decay` 0.1 (decoupled), `momentum` 0.95 with Nesterov's, five
+/// iterations.
 ///
 /// ```
 /// use catena_tensor::optim::{AdjustLr, Muon, Rule};

@@ -9,8 +9,9 @@ use crate::Result;
 
 /// Adam with Nesterov's momentum (Dozat 2016). Source: `torch.optim.NAdam`, in one pass over memory on the CPU.
 ///
-/// Defaults are torch's: `lr` 2e-3, `betas` (0.9, 0.999), `eps` 1e-8, `momentum_decay` 4e-3, `weight_decay` 0 (an L2 penalty, unless
-/// decoupled). As in torch, the product of the momenta (`mu_product`) is an f32 whatever the parameters' dtype.
+/// Defaults are torch's: `lr` 2e-3, `betas` (0.9, 0.999), `eps` 1e-8, `momentum_decay` 4e-3, `weight_decay` 0 (an L2
+/// penalty, unless decoupled). As in torch, the product of the momenta (`mu_product`) is an f32 whatever the parameters'
+/// dtype.
 ///
 /// ```
 /// use catena_tensor::optim::{NAdam, Rule};

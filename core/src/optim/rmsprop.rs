@@ -7,9 +7,11 @@ use serde_json::{Map, Value};
 use super::rule::{Rule, Slot, as_data, require_in_unit, require_not_negative};
 use crate::Result;
 
-/// RMSprop (Tieleman and Hinton 2012; centered: Graves 2013). Source: `torch.optim.RMSprop`, in one pass over memory on the CPU.
+/// RMSprop (Tieleman and Hinton 2012; centered: Graves 2013). Source: `torch.optim.RMSprop`, in one pass over memory on the
+/// CPU.
 ///
-/// Defaults are torch's: `lr` 1e-2, `alpha` 0.99, `eps` 1e-8, everything else 0 or off. As in torch, `eps` is added after the root.
+/// Defaults are torch's: `lr` 1e-2, `alpha` 0.99, `eps` 1e-8, everything else 0 or off. As in torch, `eps` is added after
+/// the root.
 ///
 /// ```
 /// use catena_tensor::optim::{RMSprop, Rule};

@@ -9,8 +9,8 @@ use crate::Result;
 
 /// Resilient backpropagation (Riedmiller and Braun 1993). Source: `torch.optim.Rprop`, in one pass over memory on the CPU.
 ///
-/// Only the gradients' signs count, so it is for whole batches. Defaults are torch's: `lr` 1e-2, `etas` (0.5, 1.2), `step_sizes`
-/// (1e-6, 50). `lr` is every element's first step size and does nothing after a parameter's first step.
+/// Only the gradients' signs count, so it is for whole batches. Defaults are torch's: `lr` 1e-2, `etas` (0.5, 1.2),
+/// `step_sizes` (1e-6, 50). `lr` is every element's first step size and does nothing after a parameter's first step.
 ///
 /// ```
 /// use catena_tensor::optim::{Rprop, Rule};
