@@ -10,12 +10,12 @@ pub use catena_tensor::data::{Loader, TensorLoader};
 pub use catena_tensor::loss::{CrossEntropy, Loss, LossFn, Mse};
 pub use catena_tensor::model::{Mode, Model, Net};
 pub use catena_tensor::optim::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, Optimizer, OptimizerConfig, ParamGroup,
-    RAdam, RMSprop, Rprop, Rule, Sgd,
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, Optimizer,
+    OptimizerConfig, ParamGroup, RAdam, RMSprop, Rprop, Rule, Sgd,
 };
 pub use catena_tensor::schedule::{
-    AnnealStrategy, Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Cyclic, Exponential, Linear, MultiStep, Noam,
-    OneCycle, Plateau, Polynomial, Schedule, Sequential, Warmup, WarmupStableDecay,
+    AnnealStrategy, Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Cyclic, Exponential, Linear,
+    MultiStep, Noam, OneCycle, Plateau, Polynomial, Schedule, Sequential, Warmup, WarmupStableDecay,
 };
 
 pub use crate::{Pass, Report, Runner, Stage, Status};
