@@ -33,7 +33,7 @@ impl Callback for SkipSpikes {
     }
 
     fn hears(&self) -> Events {
-        Events::of(&[Event::Loss, Event::RunEnd])
+        Events::of(&[Event::Loss, Event::StageEnd])
     }
 
     // it needs the number at once; `plan()` marks that
@@ -53,7 +53,7 @@ impl Callback for SkipSpikes {
         Ok(Flow::GO)
     }
 
-    fn on_run_end(&mut self, cx: &mut Context) -> catena::chain::Result<Flow> {
+    fn on_stage_end(&mut self, cx: &mut Context) -> catena::chain::Result<Flow> {
         cx.log("skipped_steps", self.skipped as f64, Reduce::Last)?;
         Ok(Flow::GO)
     }

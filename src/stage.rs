@@ -212,7 +212,7 @@ impl Stage {
         self
     }
 
-    /// Adds a callback that takes part in this stage only.
+    /// Adds a callback that takes part in this stage only: it hears nothing of `run_start` and `run_end`.
     #[must_use]
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.callbacks.push(Box::new(callback));
