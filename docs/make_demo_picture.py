@@ -22,8 +22,7 @@ lines = [line for line in lines[first:] if not line.startswith("training with")]
 console = Console(record=True, width=max(map(len, lines)) + 1, file=io.StringIO())
 console.print(Text("$ cargo xtask demo -- --epochs 4", style="bold"))
 for line in lines:
-    indent = len(line) - len(line.lstrip())
-    console.print(Text("\u00a0" * indent + line[indent:]), style="bold green" if "bit-identical" in line else "")
+    console.print(Text(line), style="bold green" if "bit-identical" in line else "")
 svg = console.export_svg(title="catena")
 svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # no fonts from elsewhere
 (here / "demo.svg").write_text(svg.replace("Fira Code", "ui-monospace, Menlo, Consolas"))

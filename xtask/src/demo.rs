@@ -67,7 +67,7 @@ fn different(results: &Results) -> Result<Vec<&'static str>> {
 }
 
 fn table(results: &Results) -> String {
-    let mut rows = vec![["", LOOPS[0], LOOPS[1]].map(str::to_owned)];
+    let mut rows = vec![["loop", LOOPS[0], LOOPS[1]].map(str::to_owned)];
     let mut keys: Vec<&str> = ROWS.into();
     for key in results[0].keys().chain(results[1].keys()) {
         if !keys.contains(&key.as_str()) {
@@ -131,7 +131,7 @@ mod tests {
         let lines: Vec<_> = table.lines().collect();
         assert!(lines[1].starts_with("params_sha256"), "{table}");
         assert!(lines.contains(&"steps             (missing)          (missing)"), "{table}");
-        assert_eq!(lines[0], "                  chain              explicit");
+        assert_eq!(lines[0], "loop              chain              explicit");
         assert!(lines.contains(&"train_loss        0.5                0.25"), "{table}");
         assert!(lines.contains(&"params_sha256     abababababababab…  abababababababab…"), "{table}");
         assert!(lines.contains(&"resumed_from      -                  -"), "{table}");
