@@ -57,12 +57,12 @@ impl ParamGroup {
 }
 
 fn setting_of<'a>(rule: &'a mut dyn Rule, name: &str) -> Result<&'a mut f64> {
-    let error = Error::UnknownSetting {
-        of: rule.name().to_owned(),
+    let (of, known) = (rule.name(), rule.settings());
+    rule.setting(name).ok_or_else(|| Error::UnknownSetting {
+        of: of.to_owned(),
         name: name.to_owned(),
-        known: rule.settings().iter().map(|s| (*s).to_owned()).collect(),
-    };
-    rule.setting(name).ok_or(error)
+        known: known.iter().map(|s| (*s).to_owned()).collect(),
+    })
 }
 
 /// Parameters that share their settings, and their state.
@@ -125,6 +125,11 @@ impl Group {
     /// A setting by torch's name: `lr`, `weight_decay`, …
     pub fn get(&self, name: &str) -> Option<f64> {
         self.rule.clone_box().setting(name).map(|value| *value)
+    }
+
+    /// The learning rate of the next step, without the copy that [`Group::get`] makes: asked at every step.
+    pub(super) fn lr(&mut self) -> Option<f64> {
+        self.rule.setting("lr").map(|lr| *lr)
     }
 
     /// Changes a setting. Whether the value makes sense is up to the caller: schedules call this at every step.

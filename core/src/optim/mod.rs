@@ -103,7 +103,7 @@ impl Optimizer {
 
     /// Updates every parameter that has a gradient.
     pub fn step(&mut self) -> Result<()> {
-        self.last_lr = Some(self.lr());
+        self.last_lr = self.groups[0].lr();
         for group in &mut self.groups {
             group.step()?;
         }
