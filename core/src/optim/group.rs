@@ -56,6 +56,12 @@ impl ParamGroup {
     }
 }
 
+/// The settings that are numbers, in the order of [`Rule::settings`].
+fn numbers(rule: &mut dyn Rule) -> Vec<f64> {
+    let names = rule.settings();
+    names.iter().map(|name| rule.setting(name).map_or(f64::NAN, |value| *value)).collect()
+}
+
 fn setting_of<'a>(rule: &'a mut dyn Rule, name: &str) -> Result<&'a mut f64> {
     let (of, known) = (rule.name(), rule.settings());
     rule.setting(name).ok_or_else(|| Error::UnknownSetting {
@@ -82,14 +88,14 @@ fn setting_of<'a>(rule: &'a mut dyn Rule, name: &str) -> Result<&'a mut f64> {
 /// ```
 #[derive(Debug)]
 pub struct Group {
-    pattern: Option<String>,
-    rule: Box<dyn Rule>,
-    initial_lr: f64,
-    names: Vec<String>,
-    params: TensorList,
-    slots: Vec<Slot>,
-    state: Vec<TensorList>,
-    stepped: Vec<u8>,
+    pub(super) pattern: Option<String>,
+    pub(super) rule: Box<dyn Rule>,
+    pub(super) initial: Vec<f64>,
+    pub(super) names: Vec<String>,
+    pub(super) params: TensorList,
+    pub(super) slots: Vec<Slot>,
+    pub(super) state: Vec<TensorList>,
+    pub(super) stepped: Vec<u8>,
 }
 
 impl Group {
@@ -99,7 +105,7 @@ impl Group {
         params: &[&Parameter],
     ) -> Result<Self> {
         rule.check()?;
-        let initial_lr = *setting_of(rule.as_mut(), "lr")?;
+        let _lr = setting_of(rule.as_mut(), "lr")?;
         let slots = rule.slots();
         let zeros = |slot: &Slot| -> Result<TensorList> {
             let made: Result<Vec<Tensor>> = params.iter().map(|p| slot.zeros(&p.tensor)).collect();
@@ -109,8 +115,8 @@ impl Group {
         Ok(Self {
             state: slots.iter().map(zeros).collect::<Result<_>>()?,
             pattern,
+            initial: numbers(rule.as_mut()),
             rule,
-            initial_lr,
             names: params.iter().map(|p| p.name.clone()).collect(),
             params: TensorList::new(&tensors)?,
             slots,
@@ -140,7 +146,13 @@ impl Group {
 
     /// The learning rate it was made with: what schedules are relative to.
     pub fn initial_lr(&self) -> f64 {
-        self.initial_lr
+        self.initial("lr").unwrap_or(f64::NAN)
+    }
+
+    /// What a setting was when the group was made: what schedules are relative to.
+    pub fn initial(&self, name: &str) -> Option<f64> {
+        let at = self.rule.settings().iter().position(|known| *known == name)?;
+        self.initial.get(at).copied()
     }
 
     /// The pattern that chose its parameters; none for the rest.
@@ -168,11 +180,11 @@ impl Group {
         all
     }
 
-    fn has(&self, param: usize, slot: Slot) -> bool {
+    pub(super) fn has(&self, param: usize, slot: Slot) -> bool {
         slot.is_for(self.params.tensors()[param].dim())
     }
 
-    fn slot_of(&self, key: &str) -> Option<(usize, usize)> {
+    pub(super) fn slot_of(&self, key: &str) -> Option<(usize, usize)> {
         let (param, slot) = key.rsplit_once('.')?;
         let param = self.names.iter().position(|name| name == param)?;
         Some((param, self.slots.iter().position(|s| s.name() == slot && self.has(param, *s))?))
@@ -225,5 +237,9 @@ impl Group {
             self.stepped[param] = 1;
         }
         Ok(())
+    }
+
+    pub(super) fn rule_name(&self) -> &'static str {
+        self.rule.name()
     }
 }

@@ -35,6 +35,7 @@ mod rmsprop;
 mod rprop;
 mod rule;
 mod sgd;
+mod state_dict;
 
 pub use adadelta::Adadelta;
 pub use adafactor::Adafactor;
@@ -53,6 +54,7 @@ pub use rmsprop::RMSprop;
 pub use rprop::Rprop;
 pub use rule::{Rule, Slot, merged, to_value};
 pub use sgd::Sgd;
+pub use state_dict::{GroupDict, StateDict};
 
 use catena_native::TensorList;
 use tch::Tensor;

@@ -1,0 +1,152 @@
+//! An optimizer's state dict: everything that changes goes out and comes back.
+use catena_native::tensor::set_grad;
+use catena_tensor::optim::{Optimizer, OptimizerConfig, StateDict, names};
+use catena_tensor::params::Parameter;
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+
+fn wave(n: i64, shift: f64) -> Tensor {
+    ((Tensor::arange(n, (Kind::Double, Device::Cpu)) + shift) * 0.7).sin()
+}
+
+fn params() -> Vec<Parameter> {
+    let made = |name: &str, n: i64| Parameter {
+        name: name.into(),
+        tensor: wave(n, 0.3).view([n / 3, 3]).to_kind(Kind::Float),
+    };
+    vec![made("body.w", 12), made("head.w", 6), made("body.v", 9)]
+}
+
+fn optimizer(settings: Value, params: &[Parameter]) -> Optimizer {
+    Optimizer::new(OptimizerConfig::from_value(settings).unwrap(), params).unwrap()
+}
+
+/// Step number `at`: `body.v` has a gradient from the sixth on, and the settings move.
+fn step(optimizer: &mut Optimizer, params: &[Parameter], at: u32) {
+    for p in params {
+        let has = p.name != "body.v" || at > 5;
+        let n = p.tensor.numel() as i64;
+        let grad = wave(n, f64::from(at)).view_as(&p.tensor).to_kind(Kind::Float);
+        set_grad(&p.tensor, has.then_some(&grad)).unwrap();
+    }
+    optimizer.step().unwrap();
+    for group in optimizer.groups_mut() {
+        let lr = group.initial_lr() * 0.9f64.powi(at as i32);
+        group.set("lr", lr).unwrap();
+        if let Some(initial) = group.initial("weight_decay") {
+            group.set("weight_decay", initial + 0.001 * f64::from(at) / 3.0).unwrap();
+        }
+    }
+}
+
+fn numbers(params: &[Parameter]) -> Vec<Vec<f32>> {
+    params.iter().map(|p| p.tensor.flatten(0, -1).try_into().unwrap()).collect()
+}
+
+/// As a file would give it back: the JSON through text, the tensors copied.
+fn through_text(saved: StateDict) -> StateDict {
+    let mut read: StateDict = serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap();
+    read.tensors = saved.tensors.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
+    read
+}
+
+fn two_groups(name: &str) -> Value {
+    json!({"name": name, "lr": 0.01, "groups": [{"pattern": "head.*", "lr": 0.002}]})
+}
+
+#[test]
+fn every_optimizer_goes_on_to_the_same_bits_with_settings_as_they_were_moved() {
+    for name in names() {
+        let run = |stop: Option<u32>| {
+            let mut params = params();
+            let mut own = optimizer(two_groups(name), &params);
+            for at in 1..=9 {
+                step(&mut own, &params, at);
+                if stop == Some(at) {
+                    let saved = through_text(own.state_dict().unwrap());
+                    params.iter_mut().for_each(|p| p.tensor = p.tensor.copy());
+                    // made with another rate: all settings are the saved ones
+                    let mut settings = two_groups(name);
+                    settings["lr"] = json!(0.7);
+                    own = optimizer(settings, &params);
+                    own.load_state_dict(&saved).unwrap();
+                }
+            }
+            let settings: Vec<_> = own.state_dict().unwrap().groups;
+            (numbers(&params), settings, own.steps(), own.last_lr())
+        };
+        let whole = run(None);
+        assert_eq!(whole.2, 9);
+        assert_eq!(whole.1[0].params, ["head.w"]);
+        for stop in [1, 4, 7] {
+            assert_eq!(run(Some(stop)), whole, "{name} stopped at {stop}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() {
+    let params = params();
+    let mut other = optimizer(json!({"name": "adam", "lr": 0.5, "groups": [{"pattern": "head.*"}]}), &params);
+    (1..4).for_each(|at| step(&mut other, &params, at));
+    let good = || through_text(other.state_dict().unwrap());
+
+    let mut own = optimizer(json!({"name": "adam", "lr": 0.1, "groups": [{"pattern": "head.*"}]}), &params);
+    let untouched = serde_json::to_value(own.state_dict().unwrap()).unwrap();
+    let mut refused = |saved: StateDict, text: &str| {
+        let error = own.load_state_dict(&saved).unwrap_err().to_string();
+        assert_eq!(error, format!("optimizer state: {text}"));
+        let after = own.state_dict().unwrap();
+        assert!(after.tensors.is_empty());
+        assert_eq!(serde_json::to_value(after).unwrap(), untouched);
+    };
+    refused(StateDict { name: "adamw".into(), ..good() }, "it is of `adamw`, but this optimizer is `adam`");
+    let mut saved = good();
+    saved.groups.pop();
+    refused(saved, "it has 1 groups, but this optimizer has 2");
+    let mut saved = good();
+    saved.groups[0].pattern = Some("heads.*".into());
+    refused(saved, "it has the group `heads.*`, where this optimizer has the group `head.*`");
+    let mut saved = good();
+    saved.groups[1].params[0] = "body.u".into();
+    refused(saved, "`body.u` is in a group of only one of the two optimizers");
+    let mut saved = good();
+    saved.groups[1].params.swap(0, 1);
+    refused(saved, "a group's parameters are in another order");
+    let mut saved = good();
+    saved.groups[1].stepped[0] = false;
+    refused(saved, "`body.w` has state, but was never stepped");
+    let mut saved = good();
+    saved.tensors.retain(|(name, _)| !name.starts_with("head.w"));
+    refused(saved, "`head.w` has been stepped, but has no state");
+    let mut saved = good();
+    saved.tensors.retain(|(name, _)| name != "head.w.exp_avg");
+    refused(saved, "the state of `head.w` is not complete");
+    let mut saved = good();
+    saved.groups[1].initial.remove("beta2");
+    refused(saved, "the initial `beta2` is missing");
+    let mut saved = good();
+    saved.groups[1].settings["amsgrad"] = json!(true);
+    refused(
+        saved,
+        "it was saved with other settings, which keep other state: adam (lr 0.36450000000000005, beta1 0.9, beta2 0.999, \
+         eps 1e-8, weight_decay 0.001)",
+    );
+}
+
+#[test]
+fn a_momentum_that_was_not_there_when_it_was_made_is_refused() {
+    let params = params();
+    let with = optimizer(json!({"name": "rmsprop", "momentum": 0.9}), &params);
+    let mut without = optimizer(json!({"name": "rmsprop"}), &params);
+    let error = without.load_state_dict(&with.state_dict().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("other settings, which keep other state: rmsprop"), "{error}");
+
+    // but one that a schedule has moved to 0 is not
+    let mut stopped = optimizer(json!({"name": "rmsprop", "momentum": 0.9}), &params);
+    stopped.groups_mut()[0].set("momentum", 0.0).unwrap();
+    let mut other = optimizer(json!({"name": "rmsprop", "momentum": 0.9}), &params);
+    other.load_state_dict(&stopped.state_dict().unwrap()).unwrap();
+    assert_eq!(other.groups()[0].get("momentum"), Some(0.0));
+    assert_eq!(other.groups()[0].initial("momentum"), Some(0.9));
+}
