@@ -1,0 +1,37 @@
+//! A run on disk: snapshots that are whole or not there, retention, logs that are cut back at resume. It knows no tensor library,
+//! so it builds in seconds and every program can read a run.
+//!
+//! ```text
+//! RUN/checkpoints/000000000123-b/   a snapshot: see [`SnapshotName`] and [`Manifest`]
+//! RUN/checkpoints/superseded/<n>/   newer ones, set aside when going on from an older one
+//! RUN/crash/<time>/                 what was there at an error inside a batch
+//! ```
+//!
+//! * [`Store`]: the snapshots of a run: writes, verifies, loads, keeps the right ones
+//! * [`Writer`]: a thread that writes them
+//! * [`retention`]: which ones are kept, as data
+//! * [`fs`]: what stands between all this and the disk, so that faults can be injected
+//! * [`logs`]: files that grow line by line; [`float`]: numbers that come back from JSON exactly
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod float;
+pub mod fs;
+mod load;
+pub mod logs;
+mod manifest;
+mod name;
+pub mod retention;
+mod snapshot;
+mod store;
+pub mod tensors;
+mod writer;
+
+pub use error::{Damage, Error, Result};
+pub use load::{Loaded, TensorData, load, verify};
+pub use manifest::{FORMAT, Manifest, ManifestFile};
+pub use name::{Cut, SnapshotName};
+pub use snapshot::{Snapshot, TensorFile};
+pub use store::{Listed, Saved, Store};
+pub use writer::Writer;

@@ -1,0 +1,154 @@
+//! Reading a snapshot: everything is verified before anything is used.
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::fs::{FileSystem, Kind};
+use crate::manifest::{FORMAT, MAX_BYTES, Manifest, ManifestFile, hex};
+use crate::tensors::{self, Entry};
+use crate::{Damage, Error, Result};
+
+/// The largest `state.json` that is read.
+const MAX_STATE: u64 = 256 << 20;
+
+/// How many bytes are read and hashed at a time.
+const CHUNK: usize = 256 << 10;
+
+/// A snapshot that was read and verified.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its table of contents.
+    pub manifest: Manifest,
+    /// `state.json`.
+    pub state: Value,
+    /// The tensor files by name.
+    pub files: BTreeMap<String, TensorData>,
+}
+
+/// A tensor file's content.
+#[derive(Debug)]
+pub struct TensorData {
+    /// The tensors, with their ranges in `bytes`.
+    pub tensors: Vec<Entry>,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads a snapshot and verifies every byte of it. Sizes are compared with the disk's before memory is taken.
+pub fn load(fs: &dyn FileSystem, path: &Path) -> Result<Loaded> {
+    let manifest = read_manifest(fs, path)?;
+    let read = |(name, file): (&String, &ManifestFile)| {
+        let whole = file.size <= MAX_STATE || name != "state.json";
+        let damage = || Damage::Content { file: name.clone(), why: "it is larger than any state".into() };
+        if !whole {
+            return Err(damaged(path, damage()));
+        }
+        Ok((name.clone(), read_file(fs, path, name, file)?))
+    };
+    // the largest files are read at the same time as the others
+    let contents: Vec<Result<(String, Vec<u8>)>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = manifest.files.iter().map(|file| scope.spawn(move || read(file))).collect();
+        let panicked = || Err(Error::Unwritable("a reading thread panicked".into()));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
+    });
+    let (mut state, mut files) = (None, BTreeMap::new());
+    for content in contents {
+        let (name, bytes) = content?;
+        let content = |why: String| damaged(path, Damage::Content { file: name.clone(), why });
+        if name == "state.json" {
+            state = Some(serde_json::from_slice(&bytes).map_err(|error| content(error.to_string()))?);
+        } else if name.ends_with(".safetensors") {
+            let tensors = tensors::parse(&bytes).map_err(content)?;
+            files.insert(name.clone(), TensorData { tensors, bytes });
+        }
+    }
+    let state = state.ok_or_else(|| damaged(path, Damage::Missing("state.json".into())))?;
+    Ok(Loaded { path: path.to_owned(), manifest, state, files })
+}
+
+/// Verifies every byte of a snapshot, and gives its table of contents.
+pub fn verify(fs: &dyn FileSystem, path: &Path) -> Result<Manifest> {
+    Ok(load(fs, path)?.manifest)
+}
+
+fn damaged(path: &Path, damage: Damage) -> Error {
+    Error::Damaged { path: path.to_owned(), damage }
+}
+
+/// The table of contents, verified in itself and against the names and sizes in the folder.
+pub(crate) fn read_manifest(fs: &dyn FileSystem, path: &Path) -> Result<Manifest> {
+    let damage = |damage| damaged(path, damage);
+    if fs.stat(path).map_err(Error::io("can't read", path))?.0 != Kind::Folder {
+        return Err(damage(Damage::NotAFile(path.display().to_string())));
+    }
+    let (at, name) = (path.join("manifest.json"), "manifest.json");
+    let size = plain_file(fs, path, name)?;
+    if size > MAX_BYTES {
+        return Err(damage(Damage::Manifest(format!("it has {size} bytes"))));
+    }
+    let mut bytes = Vec::new();
+    let file = fs.open(&at).map_err(Error::io("can't read", &at))?;
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(Error::io("can't read", &at))?;
+    let manifest = match Manifest::from_bytes(&bytes).map_err(damage)? {
+        Ok(manifest) => manifest,
+        Err(found) => return Err(Error::Format { path: path.to_owned(), found, known: FORMAT }),
+    };
+    for (name, _) in fs.list(path).map_err(Error::io("can't read", path))? {
+        if name != "manifest.json" && !manifest.files.contains_key(&name) {
+            return Err(damage(Damage::Unlisted(name)));
+        }
+    }
+    for (name, file) in &manifest.files {
+        let found = plain_file(fs, path, name)?;
+        if found != file.size {
+            return Err(damage(Damage::Size { file: name.clone(), expected: file.size, found }));
+        }
+    }
+    Ok(manifest)
+}
+
+/// The size of a plain file; that it is missing or something else is damage.
+fn plain_file(fs: &dyn FileSystem, folder: &Path, name: &str) -> Result<u64> {
+    let path = folder.join(name);
+    match fs.stat(&path) {
+        Ok((Kind::File, size)) => Ok(size),
+        Ok(_) => Err(damaged(folder, Damage::NotAFile(name.into()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(folder, Damage::Missing(name.into()))),
+        Err(error) => Err(Error::io("can't read", &path)(error)),
+    }
+}
+
+/// A file's bytes, whose size is known to be the disk's.
+fn read_file(fs: &dyn FileSystem, folder: &Path, name: &str, expected: &ManifestFile) -> Result<Vec<u8>> {
+    let path = folder.join(name);
+    let mut file = fs.open(&path).map_err(Error::io("can't read", &path))?;
+    let mut bytes = Vec::new();
+    let too_large = |_| Error::io("there is no memory for", &path)(io::ErrorKind::OutOfMemory.into());
+    bytes.try_reserve_exact(usize::try_from(expected.size).unwrap_or(usize::MAX)).map_err(too_large)?;
+    let mut hash = Sha256::new();
+    loop {
+        let start = bytes.len();
+        let left = expected.size.saturating_sub(start as u64).saturating_add(1);
+        let read = file.by_ref().take(left.min(CHUNK as u64)).read_to_end(&mut bytes);
+        if read.map_err(Error::io("can't read", &path))? == 0 {
+            break;
+        }
+        hash.update(&bytes[start..]);
+        if bytes.len() as u64 > expected.size {
+            break;
+        }
+    }
+    let found = bytes.len() as u64;
+    if found != expected.size {
+        return Err(damaged(folder, Damage::Size { file: name.into(), expected: expected.size, found }));
+    }
+    if hex(&hash.finalize()) != expected.sha256 {
+        return Err(damaged(folder, Damage::Hash(name.into())));
+    }
+    Ok(bytes)
+}

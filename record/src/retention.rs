@@ -1,0 +1,177 @@
+//! Which snapshots are kept, decided as data.
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Listed, SnapshotName};
+
+/// Which way a metric gets better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// Lower is better.
+    Min,
+    /// Higher is better.
+    Max,
+}
+
+/// The best by a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// How many.
+    pub k: usize,
+    /// The metric's whole name, such as `valid/loss`.
+    pub metric: String,
+    /// Which way it gets better.
+    pub goal: Goal,
+}
+
+/// Which snapshots are kept: the newest, the best, every m-th. The newest one always is.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use catena_record::{Cut, Listed, SnapshotName, retention::{Best, Goal, Retention}};
+///
+/// let listed: Vec<Listed> = [0.3, 0.1, 0.2, 0.4]
+///     .into_iter()
+///     .enumerate()
+///     .map(|(i, loss)| Listed {
+///         name: SnapshotName { global_batch: i as u64, cut: Cut::Epoch },
+///         sequence: i as u64 + 1,
+///         stage: "train".into(),
+///         measured: BTreeMap::from([("valid/loss".to_owned(), loss)]),
+///     })
+///     .collect();
+/// let best = Best { k: 1, metric: "valid/loss".into(), goal: Goal::Min };
+/// let retention = Retention { keep_last: 1, best: Some(best), every: None };
+/// let doomed: Vec<u64> = retention.doomed(&listed).iter().map(|name| name.global_batch).collect();
+/// assert_eq!(doomed, [0, 2]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// How many of the newest (default 2; at least 1 is kept).
+    pub keep_last: usize,
+    /// The best by a metric (default none).
+    pub best: Option<Best>,
+    /// Every m-th snapshot of the run, for ever (default none).
+    pub every: Option<u64>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { keep_last: 2, best: None, every: None }
+    }
+}
+
+impl Best {
+    /// The snapshots in which the metric was measured, best first. NaN is left out; of two equal ones the older is better.
+    pub fn ranked<'a>(&self, listed: &'a [Listed]) -> Vec<&'a Listed> {
+        let value = |l: &Listed| l.measured.get(&self.metric).copied().filter(|value| !value.is_nan());
+        let mut ranked: Vec<(f64, &Listed)> = listed.iter().filter_map(|l| Some((value(l)?, l))).collect();
+        ranked.sort_by(|(a, x), (b, y)| {
+            let order = if self.goal == Goal::Min { a.total_cmp(b) } else { b.total_cmp(a) };
+            // -0 and 0 are equal
+            if a == b { x.name.cmp(&y.name) } else { order }
+        });
+        ranked.into_iter().map(|(_, listed)| listed).collect()
+    }
+}
+
+impl Retention {
+    /// Those that are not kept, oldest first.
+    pub fn doomed(&self, listed: &[Listed]) -> Vec<SnapshotName> {
+        let mut names: Vec<SnapshotName> = listed.iter().map(|l| l.name).collect();
+        names.sort_unstable();
+        let mut kept: BTreeSet<SnapshotName> = names.iter().rev().take(self.keep_last.max(1)).copied().collect();
+        if let Some(best) = &self.best {
+            kept.extend(best.ranked(listed).into_iter().take(best.k).map(|l| l.name));
+        }
+        if let Some(every) = self.every {
+            kept.extend(listed.iter().filter(|l| l.sequence.checked_rem(every) == Some(0)).map(|l| l.name));
+        }
+        names.retain(|name| !kept.contains(name));
+        names
+    }
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the last {}", self.keep_last.max(1))?;
+        if let Some(Best { k, metric, goal }) = &self.best {
+            let goal = if *goal == Goal::Min { "lowest" } else { "highest" };
+            write!(f, ", the {k} with the {goal} {metric}")?;
+        }
+        match self.every {
+            Some(m) => write!(f, ", every {m}th"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Cut;
+
+    fn listed(values: &[Option<f64>]) -> Vec<Listed> {
+        let one = |(i, value): (usize, &Option<f64>)| Listed {
+            name: SnapshotName { global_batch: i as u64, cut: Cut::Batch },
+            sequence: i as u64 + 1,
+            stage: String::new(),
+            measured: value.map(|value| ("m".to_owned(), value)).into_iter().collect::<BTreeMap<_, _>>(),
+        };
+        values.iter().enumerate().map(one).collect()
+    }
+
+    fn kept(retention: &Retention, all: &[Listed]) -> Vec<u64> {
+        let doomed = retention.doomed(all);
+        all.iter().filter(|l| !doomed.contains(&l.name)).map(|l| l.name.global_batch).collect()
+    }
+
+    #[test]
+    fn the_newest_the_best_and_every_mth_are_kept() {
+        let best = |k, goal| Some(Best { k, metric: "m".into(), goal });
+        let values = [Some(2.0), Some(1.0), None, Some(1.0), Some(f64::NAN), Some(3.0), Some(0.0), None];
+        let all = listed(&values);
+        for (retention, expected) in [
+            (Retention::default(), &[6, 7][..]),
+            (Retention { keep_last: 0, ..Retention::default() }, &[7]),
+            (Retention { keep_last: 1, best: best(2, Goal::Min), every: None }, &[1, 6, 7]),
+            (Retention { keep_last: 1, best: best(3, Goal::Min), every: None }, &[1, 3, 6, 7]),
+            (Retention { keep_last: 1, best: best(2, Goal::Max), every: None }, &[0, 5, 7]),
+            (Retention { keep_last: 1, best: best(100, Goal::Max), every: None }, &[0, 1, 3, 5, 6, 7]),
+            (Retention { keep_last: 1, best: None, every: Some(3) }, &[2, 5, 7]),
+            (Retention { keep_last: 1, best: None, every: Some(0) }, &[7]),
+        ] {
+            assert_eq!(kept(&retention, &all), expected, "{retention}");
+        }
+        let zeros = listed(&[Some(0.0), Some(-0.0), Some(0.5)]);
+        let retention = Retention { keep_last: 1, best: best(1, Goal::Min), every: None };
+        assert_eq!(kept(&retention, &zeros), [0, 2], "the older of two equal ones");
+    }
+
+    proptest! {
+        #[test]
+        fn the_newest_is_never_doomed_and_deciding_again_dooms_nobody(
+            values in prop::collection::vec(prop::option::of(prop::num::f64::ANY), 1..20),
+            keep_last in 0usize..5, k in 0usize..4, every in prop::option::of(0u64..5), max: bool,
+        ) {
+            let goal = if max { Goal::Max } else { Goal::Min };
+            let best = Some(Best { k, metric: "m".into(), goal });
+            let retention = Retention { keep_last, best, every };
+            let mut all = listed(&values);
+            let doomed = retention.doomed(&all);
+            prop_assert!(!doomed.contains(&all[all.len() - 1].name));
+            all.retain(|l| !doomed.contains(&l.name));
+            prop_assert!(all.len() >= keep_last.clamp(1, values.len()));
+            prop_assert!(retention.doomed(&all).is_empty());
+        }
+    }
+}

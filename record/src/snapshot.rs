@@ -1,0 +1,94 @@
+//! Writing a snapshot: whole, or not there.
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::fs::FileSystem;
+use crate::manifest::{Manifest, ManifestFile, hex, is_plain};
+use crate::tensors::{self, Entry};
+use crate::{Error, Result, SnapshotName};
+
+/// A snapshot to be written. Its tensors' bytes are in one buffer, which is given back when it is written, to be used again.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub name: SnapshotName,
+    /// The stage it was taken in.
+    pub stage: String,
+    /// The time, as text.
+    pub time: String,
+    /// Who asked for it.
+    pub why: Vec<String>,
+    /// What was measured of just its parameters.
+    pub measured: BTreeMap<String, f64>,
+    /// The content of `state.json`.
+    pub state: Vec<u8>,
+    /// The tensor files.
+    pub files: Vec<TensorFile>,
+    /// The bytes of all tensors, file after file.
+    pub buffer: Vec<u8>,
+}
+
+/// A tensor file to be written.
+#[derive(Clone, Debug)]
+pub struct TensorFile {
+    /// Its name, such as `model.safetensors`.
+    pub name: String,
+    /// Its tensors, in the order of their bytes in the buffer, without gaps. Those of larger numbers come first, so that all are
+    /// aligned.
+    pub tensors: Vec<Entry>,
+}
+
+/// How many bytes are hashed and written at a time: they stay in the processor's cache in between.
+const CHUNK: usize = 256 << 10;
+
+impl Snapshot {
+    /// Writes all files into the folder, which is there and empty, and makes them and their names durable. Gives the bytes.
+    pub(crate) fn write(&self, fs: &dyn FileSystem, folder: &Path, sequence: u64) -> Result<u64> {
+        let mut manifest = Manifest::new(
+            sequence,
+            self.stage.clone(),
+            self.time.clone(),
+            self.why.clone(),
+            self.measured.clone(),
+        );
+        let mut files = vec![("state.json".to_owned(), Vec::new(), self.state.as_slice())];
+        for TensorFile { name, tensors } in &self.files {
+            let wrong = |why: String| Error::Unwritable(format!("{name}: {why}"));
+            let head = tensors::header(tensors).map_err(wrong)?;
+            let range = match (tensors.first(), tensors.last()) {
+                (Some(first), Some(last)) => first.bytes.start..last.bytes.end,
+                _ => 0..0,
+            };
+            let data = self.buffer.get(range).ok_or_else(|| wrong("its bytes are not in the buffer".into()))?;
+            files.push((name.clone(), head, data));
+        }
+        for (name, head, data) in files {
+            if !is_plain(&name) {
+                return Err(Error::Unwritable(format!("`{name}` can't be the name of a snapshot's file")));
+            }
+            let file = write_file(fs, &folder.join(&name), &[&head, data])?;
+            if manifest.files.insert(name.clone(), file).is_some() {
+                return Err(Error::Unwritable(format!("two files are named {name}")));
+            }
+        }
+        let bytes = manifest.to_bytes().map_err(|error| Error::Unwritable(format!("manifest.json: {error}")))?;
+        write_file(fs, &folder.join("manifest.json"), &[&bytes])?;
+        fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
+        Ok(manifest.files.values().map(|file| file.size).sum::<u64>() + bytes.len() as u64)
+    }
+}
+
+fn write_file(fs: &dyn FileSystem, path: &Path, parts: &[&[u8]]) -> Result<ManifestFile> {
+    let mut file = fs.create(path).map_err(Error::io("can't make", path))?;
+    let mut hash = Sha256::new();
+    for chunk in parts.iter().flat_map(|part| part.chunks(CHUNK)) {
+        hash.update(chunk);
+        file.write_all(chunk).map_err(Error::io("can't write", path))?;
+    }
+    file.flush().and_then(|()| file.sync()).map_err(Error::io("can't sync", path))?;
+    let size = parts.iter().map(|part| part.len() as u64).sum();
+    Ok(ManifestFile { size, sha256: hex(&hash.finalize()) })
+}

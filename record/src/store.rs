@@ -1,0 +1,309 @@
+//! The snapshots of a run.
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::fs::{FileSystem, Kind};
+use crate::load::{Loaded, load, read_manifest};
+use crate::retention::Retention;
+use crate::{Error, Result, Snapshot, SnapshotName};
+
+/// The snapshots of a run, in a run directory that this process has locked.
+///
+/// ```
+/// use std::sync::Arc;
+/// use catena_record::{Cut, Snapshot, SnapshotName, Store, fs::Os, retention::Retention};
+///
+/// let dir = tempfile::tempdir()?;
+/// let mut store = Store::open(dir.path(), Arc::new(Os))?;
+/// let snapshot = Snapshot {
+///     name: SnapshotName { global_batch: 7, cut: Cut::Batch },
+///     stage: "train".into(),
+///     time: "2026-01-01T00:00:00Z".into(),
+///     why: vec!["7 batches".into()],
+///     measured: Default::default(),
+///     state: b"{}".to_vec(),
+///     files: vec![],
+///     buffer: vec![],
+/// };
+/// store.save(&snapshot, &Retention::default())?;
+/// let newest = store.load_newest()?.unwrap();
+/// assert!(newest.path.ends_with("checkpoints/000000000007-b"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Store {
+    fs: Arc<dyn FileSystem>,
+    run: PathBuf,
+    checkpoints: PathBuf,
+    listed: Vec<Listed>,
+    sequence: u64,
+    // held for as long as the store lives; a killed process leaves no lock
+    _lock: Option<File>,
+}
+
+/// A snapshot that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Its name.
+    pub name: SnapshotName,
+    /// Which snapshot of the run it is, from 1.
+    pub sequence: u64,
+    /// The stage it was taken in.
+    pub stage: String,
+    /// What was measured of just its parameters.
+    pub measured: BTreeMap<String, f64>,
+}
+
+/// What a save came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved {
+    /// The bytes that were written; 0 if a snapshot of this name was there.
+    pub bytes: u64,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl Store {
+    /// Makes the run directory if it is missing, locks it, and looks at what is there. Left-overs of a save that was cut short are
+    /// removed.
+    pub fn open(run: &Path, fs: Arc<dyn FileSystem>) -> Result<Self> {
+        std::fs::create_dir_all(run).map_err(Error::io("can't make", run))?;
+        let at = run.join("lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&at);
+        let lock = lock.map_err(Error::io("can't open", &at))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: run.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(Error::io("can't lock", &at)(error)),
+        }
+        Self::with_lock(run, fs, Some(lock))
+    }
+
+    /// As [`Store::open`], on a file system that has the run directory and needs no lock, such as a test's.
+    pub fn unlocked(run: &Path, fs: Arc<dyn FileSystem>) -> Result<Self> {
+        Self::with_lock(run, fs, None)
+    }
+
+    fn with_lock(run: &Path, fs: Arc<dyn FileSystem>, lock: Option<File>) -> Result<Self> {
+        let checkpoints = run.join("checkpoints");
+        create_folder(fs.as_ref(), &checkpoints)?;
+        fs.sync_folder(run).map_err(Error::io("can't sync", run))?;
+        let run = run.to_owned();
+        let mut store = Self { fs, run, checkpoints, listed: Vec::new(), sequence: 0, _lock: lock };
+        store.look()?;
+        Ok(store)
+    }
+
+    /// Reads the tables of contents. What can't be used is left where it is, for [`Store::load_newest`] to judge.
+    fn look(&mut self) -> Result<()> {
+        let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
+        for (name, _) in names.iter().filter(|(name, _)| name.starts_with(TEMPORARY)) {
+            self.remove(&self.checkpoints.join(name))?;
+        }
+        self.listed.clear();
+        for name in names.iter().filter_map(|(name, _)| name.parse::<SnapshotName>().ok()) {
+            if let Ok(manifest) = read_manifest(self.fs.as_ref(), &self.path(name)) {
+                self.sequence = self.sequence.max(manifest.sequence);
+                let (sequence, stage, measured) = (manifest.sequence, manifest.stage, manifest.measured);
+                self.listed.push(Listed { name, sequence, stage, measured });
+            }
+        }
+        self.listed.sort_by_key(|listed| listed.name);
+        Ok(())
+    }
+
+    /// The run directory.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// A snapshot's folder.
+    pub fn path(&self, name: SnapshotName) -> PathBuf {
+        self.checkpoints.join(name.to_string())
+    }
+
+    /// The snapshots that are there, oldest first.
+    pub fn listed(&self) -> &[Listed] {
+        &self.listed
+    }
+
+    /// Whether the run directory holds anything that is, or was, a snapshot.
+    pub fn holds_snapshots(&self) -> Result<bool> {
+        let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
+        Ok(names.iter().any(|(name, _)| name.split('.').next().is_some_and(|n| n.parse::<SnapshotName>().is_ok())))
+    }
+
+    /// Writes a snapshot and makes it durable, the logs before it; then removes those that retention does not keep. One of the
+    /// same name is never overwritten: it is the same state, and nothing is done.
+    pub fn save(&mut self, snapshot: &Snapshot, retention: &Retention) -> Result<Saved> {
+        let started = Instant::now();
+        if self.listed.iter().any(|listed| listed.name == snapshot.name) {
+            return Ok(Saved { bytes: 0, time: started.elapsed() });
+        }
+        self.sync_logs()?;
+        let (path, fs) = (self.path(snapshot.name), self.fs.as_ref());
+        let temporary = self.checkpoints.join(format!("{TEMPORARY}{}", snapshot.name));
+        self.remove(&temporary)?;
+        let sequence = self.sequence + 1;
+        let bytes = self.write(snapshot, &temporary, &path, sequence).inspect_err(|_| {
+            if let Err(error) = self.remove(&temporary) {
+                log::warn!("a snapshot that failed could not be cleared away: {error}");
+            }
+        })?;
+        fs.sync_folder(&self.checkpoints).map_err(Error::io("can't sync", &self.checkpoints))?;
+        self.sequence = sequence;
+        let (name, stage) = (snapshot.name, snapshot.stage.clone());
+        // what an older snapshot of the same parameters has is that one's
+        let mut measured = snapshot.measured.clone();
+        for other in self.listed.iter().filter(|other| other.name.global_batch == name.global_batch) {
+            measured.retain(|metric, _| !other.measured.contains_key(metric));
+        }
+        self.listed.push(Listed { name, sequence, stage, measured });
+        self.listed.sort_by_key(|listed| listed.name);
+        self.apply(retention)?;
+        Ok(Saved { bytes, time: started.elapsed() })
+    }
+
+    fn write(&self, snapshot: &Snapshot, temporary: &Path, path: &Path, sequence: u64) -> Result<u64> {
+        let fs = self.fs.as_ref();
+        fs.create_folder(temporary).map_err(Error::io("can't make", temporary))?;
+        let bytes = snapshot.write(fs, temporary, sequence)?;
+        fs.rename(temporary, path).map_err(Error::io("can't rename to", path))?;
+        Ok(bytes)
+    }
+
+    /// Writes what was there at an error into `crash/<name>`, which is never gone on from.
+    pub fn save_crash(&self, snapshot: &Snapshot, name: &str) -> Result<PathBuf> {
+        let (crash, fs) = (self.run.join("crash"), self.fs.as_ref());
+        create_folder(fs, &crash)?;
+        let path = crash.join(name);
+        self.write(snapshot, &crash.join(format!("{TEMPORARY}{name}")), &path, 0)?;
+        fs.sync_folder(&crash).map_err(Error::io("can't sync", &crash))?;
+        Ok(path)
+    }
+
+    /// Removes what retention does not keep.
+    pub fn apply(&mut self, retention: &Retention) -> Result<()> {
+        for name in retention.doomed(&self.listed) {
+            // another name first: a snapshot that is half removed is none
+            let gone = self.checkpoints.join(format!("{TEMPORARY}{name}.gone"));
+            let path = self.path(name);
+            self.fs.rename(&path, &gone).map_err(Error::io("can't remove", &path))?;
+            self.listed.retain(|listed| listed.name != name);
+            self.remove(&gone)?;
+        }
+        Ok(())
+    }
+
+    /// The newest snapshot that is whole. Damaged ones are renamed `*.corrupt` with a warning that says why, and the next is tried; one
+    /// that can't be read, or that a later version wrote, is an error.
+    pub fn load_newest(&mut self) -> Result<Option<Loaded>> {
+        let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
+        let mut names: Vec<SnapshotName> = names.iter().filter_map(|(name, _)| name.parse().ok()).collect();
+        names.sort_unstable();
+        for name in names.into_iter().rev() {
+            match load(self.fs.as_ref(), &self.path(name)) {
+                Ok(loaded) => return Ok(Some(loaded)),
+                Err(Error::Damaged { path, damage }) => {
+                    let aside = self.set_aside(&path)?;
+                    log::warn!("{} is damaged: {damage}; it is now {}", path.display(), aside.display());
+                    self.listed.retain(|listed| listed.name != name);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A snapshot, if it is whole.
+    pub fn load(&self, name: SnapshotName) -> Result<Loaded> {
+        load(self.fs.as_ref(), &self.path(name))
+    }
+
+    /// Renames a damaged snapshot.
+    fn set_aside(&self, path: &Path) -> Result<PathBuf> {
+        let mut aside = path.with_added_extension("corrupt");
+        for n in 2.. {
+            if self.fs.stat(&aside).is_err() {
+                break;
+            }
+            aside = path.with_added_extension(format!("corrupt.{n}"));
+        }
+        self.fs.rename(path, &aside).map_err(Error::io("can't rename", path))?;
+        self.fs.sync_folder(&self.checkpoints).map_err(Error::io("can't sync", &self.checkpoints))?;
+        Ok(aside)
+    }
+
+    /// Moves the snapshots that are newer than this one into `superseded/<n>`, where `n` is the first number that is free.
+    pub fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
+        let newer: Vec<SnapshotName> = self.listed.iter().map(|l| l.name).filter(|name| *name > than).collect();
+        if newer.is_empty() {
+            return Ok(());
+        }
+        let superseded = self.checkpoints.join("superseded");
+        create_folder(self.fs.as_ref(), &superseded)?;
+        let mut folder = superseded.join("1");
+        for n in 2.. {
+            if self.fs.stat(&folder).is_err() {
+                break;
+            }
+            folder = superseded.join(n.to_string());
+        }
+        create_folder(self.fs.as_ref(), &folder)?;
+        // the newest goes first: what is left at any moment is a run's beginning
+        for name in newer.into_iter().rev() {
+            let path = self.path(name);
+            self.fs.rename(&path, &folder.join(name.to_string())).map_err(Error::io("can't move", &path))?;
+            self.listed.retain(|listed| listed.name != name);
+        }
+        for folder in [&folder, &superseded, &self.checkpoints] {
+            self.fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the logs durable, so that a snapshot never names more lines than there are.
+    fn sync_logs(&self) -> Result<()> {
+        for folder in [self.run.clone(), self.run.join("metrics")] {
+            let names = match self.fs.list(&folder) {
+                Ok(names) => names,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::io("can't read", &folder)(error)),
+            };
+            let is_log = |name: &str| name.ends_with(".jsonl") || name.ends_with(".csv");
+            for (name, _) in names.iter().filter(|(name, kind)| *kind == Kind::File && is_log(name)) {
+                let path = folder.join(name);
+                self.fs.sync_file(&path).map_err(Error::io("can't sync", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a folder of plain files, if it is there.
+    fn remove(&self, folder: &Path) -> Result<()> {
+        let names = match self.fs.list(folder) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("can't remove", folder)(error)),
+        };
+        for (name, _) in names {
+            let path = folder.join(name);
+            self.fs.remove_file(&path).map_err(Error::io("can't remove", &path))?;
+        }
+        self.fs.remove_folder(folder).map_err(Error::io("can't remove", folder))
+    }
+}
+
+/// What the names of folders begin with that are no snapshots, or not yet.
+const TEMPORARY: &str = ".tmp-";
+
+fn create_folder(fs: &dyn FileSystem, path: &Path) -> Result<()> {
+    match fs.create_folder(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("can't make", path)(error)),
+        _ => Ok(()),
+    }
+}
