@@ -1,12 +1,20 @@
 //! From a description to a runner: everything that can be found wrong before anything runs is found here.
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use catena_callbacks::{Backward, Criterion, Forward, LrSchedule, Optimize, ToDevice, ZeroGrad};
+use catena_callbacks::{
+    Backward, Criterion, Forward, Journal, LrSchedule, Optimize, ToDevice, ZeroGrad,
+};
 use catena_chain::{Callback, Driver, Event, Member, Settings};
 use catena_tensor::data::Loader;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::params::{matching, parameters};
 
+use catena_record::fs::{FileSystem, Os};
+
+use crate::disk::Disk;
+use crate::stage::StageLoader;
 use crate::{Error, Result, Runner, Stage};
 
 /// What a [`Runner`] is made from. Made by [`Runner::builder`].
@@ -32,6 +40,9 @@ pub struct RunnerBuilder {
     callbacks: Vec<Box<dyn Callback>>,
     seed: u64,
     dry_run: Option<u64>,
+    run_dir: Option<PathBuf>,
+    file_system: Arc<dyn FileSystem>,
+    allowed: Vec<String>,
 }
 
 impl fmt::Debug for RunnerBuilder {
@@ -45,7 +56,16 @@ impl fmt::Debug for RunnerBuilder {
 
 impl RunnerBuilder {
     pub(crate) fn new(model: Box<dyn Model>) -> Self {
-        Self { model, stages: Vec::new(), callbacks: Vec::new(), seed: 0, dry_run: None }
+        Self {
+            model,
+            stages: Vec::new(),
+            callbacks: Vec::new(),
+            seed: 0,
+            dry_run: None,
+            run_dir: None,
+            file_system: Arc::new(Os),
+            allowed: Vec::new(),
+        }
     }
 
     /// Adds a stage; they run in this order.
@@ -70,6 +90,30 @@ impl RunnerBuilder {
         self
     }
 
+    /// The run directory (none by default: nothing is written). It is made if it is missing, and locked for as long as the
+    /// runner lives. The runner puts in the journal ([`Journal`]) and the metric files ([`JsonLines`], [`CsvFiles`]), unless
+    /// callbacks of these names are there.
+    #[must_use]
+    pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.run_dir = Some(path.into());
+        self
+    }
+
+    /// What stands between the run directory and the disk (default: the operating system).
+    #[must_use]
+    pub fn file_system(mut self, file_system: Arc<dyn FileSystem>) -> Self {
+        self.file_system = file_system;
+        self
+    }
+
+    /// Lets [`Runner::resume`] go on although the run differs in this from the one that was saved: `epochs`, `data`, `optimizer`,
+    /// `seed`, a callback's name, … as the refusal names it. `stop` forgets that somebody had stopped the run.
+    #[must_use]
+    pub fn allow(mut self, difference: impl Into<String>) -> Self {
+        self.allowed.push(difference.into());
+        self
+    }
+
     /// Runs one epoch a stage, and the first `batches` batches of each loader: does everything work?
     #[must_use]
     pub fn dry_run(mut self, batches: u64) -> Self {
@@ -79,12 +123,15 @@ impl RunnerBuilder {
 
     /// The runner, or what is wrong with its description.
     pub fn build(self) -> Result<Runner> {
-        let Self { model, mut stages, callbacks, seed, dry_run } = self;
+        let Self { model, mut stages, mut callbacks, seed, dry_run, run_dir, file_system, allowed } = self;
         if stages.is_empty() {
             return Err(Error::Build("the runner has no stage; add one with `.stage(Stage::new(…))`".into()));
         }
         if let Some(batches) = dry_run {
             stages.iter_mut().for_each(|stage| limit(stage, batches));
+        }
+        if run_dir.is_some() {
+            put_in_files(&mut callbacks);
         }
         let mut members: Vec<Member> = callbacks.into_iter().map(Member::new).collect();
         for (i, stage) in stages.iter_mut().enumerate() {
@@ -115,10 +162,48 @@ impl RunnerBuilder {
             let settings = |source| Error::Settings { callback: member.name().to_owned(), source };
             member.callback().check().map_err(settings)?;
         }
-        let settings = Settings { seed, device: model.var_store().device(), run_dir: None };
+        check_watched(&members, &stages)?;
+        let disk = run_dir.as_deref().map(|path| Disk::open(path, file_system)).transpose()?;
+        let settings = Settings { seed, device: model.var_store().device(), run_dir };
         let driver = Driver::new(model, members, settings)?;
-        Ok(Runner::new(driver, stages))
+        Ok(Runner::new(driver, stages, disk, allowed))
     }
+}
+
+/// What writes the files of a run directory, unless the user has put in his own.
+fn put_in_files(callbacks: &mut Vec<Box<dyn Callback>>) {
+    let own: [Box<dyn Callback>; 1] = [Box::new(Journal::new())];
+    for callback in own {
+        if callbacks.iter().all(|other| other.name() != callback.name()) {
+            callbacks.push(callback);
+        }
+    }
+}
+
+/// A metric that is watched must be logged by somebody, if everybody says what he logs.
+fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
+    for (i, stage) in stages.iter().enumerate() {
+        let here = || members.iter().filter(move |member| member.hears_in(i));
+        let Some(logged) = here().map(|m| m.callback().logs()).collect::<Option<Vec<_>>>() else { continue };
+        let logged: Vec<String> = logged.into_iter().flatten().collect();
+        let known = |name: &String| {
+            let of_loader = |l: &StageLoader| name.strip_prefix(&format!("{}/", l.name)).map(str::to_owned);
+            logged.contains(name) || stage.loaders.iter().filter_map(of_loader).any(|rest| logged.contains(&rest))
+        };
+        for member in here() {
+            if let Some(name) = member.callback().watches().iter().find(|name| !known(name)) {
+                let loaders: Vec<&str> = stage.loaders.iter().map(|loader| loader.name.as_str()).collect();
+                let source = format!(
+                    "{} watches `{name}`, but nobody logs it; logged are {}, each in the loaders {}",
+                    member.name(),
+                    logged.join(", "),
+                    loaders.join(", ")
+                );
+                return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Puts in what acts on a batch, first in its phase, unless the user has put in a callback of that name.

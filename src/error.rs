@@ -1,4 +1,6 @@
 //! What can go wrong with a run.
+use std::path::PathBuf;
+
 use catena_chain::{BoxError, Place};
 
 /// A result of this crate.
@@ -48,6 +50,35 @@ pub enum Error {
         /// The loaders there are.
         known: String,
     },
+    /// A run without a directory can't be resumed.
+    #[error("the runner has no run directory to go on from; give one with `.run_dir(path)`")]
+    NoRunDirectory,
+    /// There is nothing to go on from.
+    #[error("{} holds no snapshot to go on from", path.display())]
+    NoSnapshot {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// The run directory holds another run.
+    #[error(
+        "{} holds snapshots of a run already; go on from them with `resume`, or give another directory",
+        path.display()
+    )]
+    HoldsRun {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// The run is not the one that was saved.
+    #[error(
+        "the run is not the one that was saved: {differences}; to go on all the same, name what is in backticks with `.allow(\"…\")`"
+    )]
+    OtherRun {
+        /// What was, and what is.
+        differences: String,
+    },
+    /// A snapshot could not be taken or read.
+    #[error("snapshot: {0}")]
+    Record(#[from] catena_record::Error),
     /// The runner has run.
     #[error("this runner has run already; build another one (or resume) to go on")]
     HasRun,

@@ -40,6 +40,7 @@
 struct Readme;
 
 mod builder;
+mod disk;
 mod error;
 mod plan;
 pub mod prelude;
@@ -51,9 +52,10 @@ pub use builder::RunnerBuilder;
 pub use catena_callbacks as callbacks;
 pub use catena_chain as chain;
 pub use catena_chain::{Callback, Context, Event, Flow, State};
+pub use catena_record as record;
 pub use catena_tensor as tensor;
 pub use catena_tensor::tch;
 pub use error::{Error, Result};
 pub use report::{Report, Status, Stopped};
-pub use runner::Runner;
+pub use runner::{Resume, Runner};
 pub use stage::{Pass, Stage};

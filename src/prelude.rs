@@ -1,8 +1,8 @@
 //! What most programs use: `use catena::prelude::*`.
 pub use catena_callbacks::{
-    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
-    Ema, Forward, GradientNoise, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule, MaxSteps, NanGuard,
-    OnNan, Optimize, Progress, ReduceLrOnPlateau, SoftUpdate, Tail, ToDevice, ZeroGrad,
+    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console, Criterion,
+    EarlyStopping, Ema, Forward, GaussianNoise, Journal, GradientNoise, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule, MaxSteps, NanGuard,
+    OnNan, Optimize, Progress, ReduceLrOnPlateau, Signals, SoftUpdate, Tail, ToDevice, Validate, ZeroGrad,
 };
 pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
 pub use catena_tensor::batch::{Batch, Outputs};
@@ -18,4 +18,4 @@ pub use catena_tensor::schedule::{
     MultiStep, Noam, OneCycle, Plateau, Polynomial, Schedule, Sequential, Warmup, WarmupStableDecay,
 };
 
-pub use crate::{Pass, Report, Runner, Stage, Status};
+pub use crate::{Pass, Report, Resume, Runner, Stage, Status};

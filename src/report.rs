@@ -11,6 +11,8 @@ pub enum Status {
     Completed,
     /// Somebody stopped it.
     Stopped(Stopped),
+    /// A signal, or whoever asked for it, interrupted it: a resumed run goes on. Holds what it was.
+    Interrupted(String),
 }
 
 /// Who stopped a run, and why.
@@ -43,8 +45,12 @@ pub struct Report {
     pub status: Status,
     /// Epochs begun, over all stages.
     pub epochs: u64,
-    /// Train batches.
+    /// Train batches of the run.
     pub batches: u64,
+    /// Train batches that this process did: all, or those since the snapshot it went on from.
+    pub batches_run: u64,
+    /// The train batch whose snapshot it went on from.
+    pub resumed_from: Option<u64>,
     /// Steps of the first pass's optimizer.
     pub steps: u64,
     /// Train samples.
@@ -56,11 +62,19 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(cx: &Context, stopped: Option<Stopped>) -> Self {
+    pub(crate) fn new(cx: &Context, cut_short: bool, resumed_from: Option<u64>) -> Self {
+        let stopped = cx.stopped_by().filter(|_| cut_short);
+        let status = match (cx.interrupted(), stopped) {
+            (Some(why), _) => Status::Interrupted(why.to_owned()),
+            (None, Some((by, why))) => Status::Stopped(Stopped { by: by.into(), why: why.map(Into::into) }),
+            (None, None) => Status::Completed,
+        };
         Self {
-            status: stopped.map_or(Status::Completed, Status::Stopped),
+            status,
             epochs: cx.global_epoch(),
             batches: cx.global_batch(),
+            batches_run: cx.global_batch() - resumed_from.unwrap_or(0),
+            resumed_from,
             steps: cx.global_step(),
             samples: cx.global_samples(),
             metrics: cx.metrics.ended().clone(),

@@ -1,5 +1,8 @@
 //! The loop. Everything that acts on a batch is a callback; here is only what happens when.
+mod cursor;
+mod cuts;
 mod edges;
+mod resume;
 
 use catena_chain::{Driver, Event, Skip, Stop};
 use catena_tensor::batch::Batch;
@@ -7,10 +10,12 @@ use catena_tensor::model::{Mode, Model};
 use catena_tensor::rng::{Exclusive, manual_seed};
 use catena_tensor::tch::Tensor;
 
+pub(crate) use self::cursor::{Cursor, Open};
 use self::edges::Quiet;
 pub(crate) use self::edges::params_of;
-use crate::stage::StageLoader;
-use crate::{Error, Report, Result, RunnerBuilder, Stage, Stopped, plan};
+pub use self::resume::Resume;
+use crate::disk::{Cut, Disk};
+use crate::{Report, Result, RunnerBuilder, Stage, plan};
 
 /// Runs stages, epochs, loaders and batches, and tells the chain of callbacks.
 ///
@@ -33,8 +38,13 @@ use crate::{Error, Report, Result, RunnerBuilder, Stage, Stopped, plan};
 pub struct Runner {
     driver: Driver,
     stages: Vec<Stage>,
-    has_run: bool,
+    at: Cursor,
     frozen: Vec<Tensor>,
+    disk: Option<Disk>,
+    allowed: Vec<String>,
+    has_run: bool,
+    resumed_from: Option<u64>,
+    is_leaving: bool,
 }
 
 impl Runner {
@@ -43,8 +53,18 @@ impl Runner {
         RunnerBuilder::new(Box::new(model))
     }
 
-    pub(crate) fn new(driver: Driver, stages: Vec<Stage>) -> Self {
-        Self { driver, stages, has_run: false, frozen: Vec::new() }
+    pub(crate) fn new(driver: Driver, stages: Vec<Stage>, disk: Option<Disk>, allowed: Vec<String>) -> Self {
+        Self {
+            driver,
+            stages,
+            at: Cursor::default(),
+            frozen: Vec::new(),
+            disk,
+            allowed,
+            has_run: false,
+            resumed_from: None,
+            is_leaving: false,
+        }
     }
 
     /// Stages, loaders, passes, and for each event the callbacks that hear it, in order.
@@ -63,86 +83,94 @@ impl Runner {
     }
 
     /// Runs every stage. It seeds torch's generators with the run's seed, and holds them (and torch's thread count) until it
-    /// ends: a run on another thread meanwhile is an error.
+    /// ends: a run on another thread meanwhile is an error, and so is a run directory that holds snapshots already.
     pub fn run(&mut self) -> Result<Report> {
         let _exclusive = Exclusive::now()?;
-        if std::mem::replace(&mut self.has_run, true) {
-            return Err(Error::HasRun);
-        }
+        self.claim()?;
+        self.begin_on_disk()?;
         manual_seed(self.driver.context().seed());
-        let stopped = self.run_stages().inspect_err(|error| self.driver.fire_exception(error))?;
-        Ok(Report::new(self.driver.context(), stopped))
+        self.go_on()
     }
 
-    fn run_stages(&mut self) -> Result<Option<Stopped>> {
-        self.driver.fire(Event::RunStart)?;
-        let mut cut_short = false;
-        for stage in 0..self.stages.len() {
-            cut_short |= self.driver.stop() == Stop::Run;
-            if cut_short {
-                break;
-            }
-            cut_short = self.run_stage(stage)? && self.driver.stop() == Stop::Run;
-            self.driver.clear_stop(Stop::Stage);
+    /// From wherever the loop is to the end.
+    fn go_on(&mut self) -> Result<Report> {
+        let went = self.run_stages().and_then(|()| self.end_on_disk());
+        if let Err(error) = &went {
+            self.driver.fire_exception(error);
+            self.save_crash(error);
         }
-        let stopped = self.driver.stopped_by().filter(|_| cut_short);
-        let stopped = stopped.map(|(by, why)| Stopped { by: by.into(), why: why.map(Into::into) });
-        self.driver.set_cut_short(cut_short);
-        self.driver.fire(Event::RunEnd)?;
-        if let Some(stage) = self.driver.return_to_stage() {
-            self.cut(stage)?;
+        went.map(|()| Report::new(self.driver.context(), self.at.cut_short, self.resumed_from))
+    }
+
+    fn run_stages(&mut self) -> Result<()> {
+        if self.at.open == Open::Nothing {
+            self.driver.fire(Event::RunStart)?;
+            self.at.open = Open::Run;
+        }
+        if self.at.open == Open::Ended {
+            return Ok(());
+        }
+        while self.driver.stop() < Stop::Run && self.at.stage < self.stages.len() {
+            self.run_stage()?;
+        }
+        let is_left = self.at.stage < self.stages.len() || self.at.cut_short;
+        self.end(Event::RunEnd, self.driver.stop() == Stop::Run && is_left)?;
+        self.at.open = Open::Ended;
+        if self.driver.return_to_stage().is_some() {
+            self.cut(Cut::Run)?;
             self.driver.leave_stage();
         }
-        Ok(stopped)
+        Ok(())
     }
 
-    fn run_stage(&mut self, stage: usize) -> Result<bool> {
-        self.enter_stage(stage)?;
-        self.driver.fire(Event::StageStart)?;
-        let (mut epochs, mut cut_short) = (0, false);
-        while self.driver.stop() < Stop::Stage && epochs < self.stages[stage].epochs {
-            cut_short = self.run_epoch(stage)?;
-            self.driver.clear_stop(Stop::Epoch);
-            epochs += 1;
+    fn run_stage(&mut self) -> Result<()> {
+        let (stage, epochs) = (self.at.stage, self.stages[self.at.stage].epochs);
+        if self.at.open == Open::Run {
+            self.enter_stage(stage)?;
+            self.at.open = Open::Stage;
+            self.driver.fire(Event::StageStart)?;
         }
-        cut_short = self.driver.stop() >= Stop::Stage && (cut_short || epochs < self.stages[stage].epochs);
-        self.driver.set_cut_short(cut_short);
-        self.driver.fire(Event::StageEnd)?;
-        self.cut(stage)?;
-        self.leave_stage()?;
-        Ok(cut_short)
+        while self.driver.stop() < Stop::Stage && self.at.epochs < epochs {
+            self.run_epoch()?;
+        }
+        let is_left = self.at.epochs < epochs || self.at.cut_short;
+        self.end(Event::StageEnd, self.driver.stop() >= Stop::Stage && is_left)?;
+        self.at.next_stage();
+        self.cut(Cut::Stage)?;
+        self.leave_stage()
     }
 
-    fn run_epoch(&mut self, stage: usize) -> Result<bool> {
-        self.driver.enter_epoch();
-        self.driver.fire(Event::EpochStart)?;
-        let mut cut_short = false;
-        for loader in 0..self.stages[stage].loaders.len() {
-            if self.stages[stage].loaders[loader].on_request {
-                continue;
-            }
-            cut_short |= self.driver.stop() >= Stop::Epoch;
-            if cut_short {
-                break;
-            }
-            cut_short = self.run_loader(stage, loader)? && self.driver.stop() >= Stop::Epoch;
+    fn run_epoch(&mut self) -> Result<()> {
+        if self.at.open == Open::Stage {
+            self.driver.enter_epoch();
+            self.at.begin_epoch();
+            self.driver.fire(Event::EpochStart)?;
+        }
+        while self.driver.stop() < Stop::Epoch && self.has_loader() {
+            let before = self.keep_before(self.at.loader)?;
+            self.run_loader(self.at.loader)?;
+            self.save_if_left(before)?;
             self.driver.clear_stop(Stop::Loader);
+            self.at.next_loader();
         }
-        self.driver.set_cut_short(cut_short);
-        self.driver.fire(Event::EpochEnd)?;
-        self.cut(stage)?;
-        Ok(cut_short)
+        let is_left = self.has_loader() || self.at.cut_short;
+        self.end(Event::EpochEnd, self.driver.stop() >= Stop::Epoch && is_left)?;
+        self.at.next_epoch();
+        self.cut(Cut::Epoch)
     }
 
-    fn run_loader(&mut self, stage: usize, loader: usize) -> Result<bool> {
-        let mode = self.stages[stage].loaders[loader].mode;
+    fn run_loader(&mut self, loader: usize) -> Result<()> {
+        let mode = self.stages[self.stage_index()].loaders[loader].mode;
         let _quiet = (mode != Mode::Train).then(Quiet::new).transpose()?;
-        self.enter_loader(stage, loader)?;
-        self.driver.fire(Event::LoaderStart)?;
+        if mode != Mode::Train || self.at.open < Open::Loader {
+            self.enter_loader(loader, 0)?;
+            self.at.open = self.at.open.max(if mode == Mode::Train { Open::Loader } else { Open::Epoch });
+            self.driver.fire(Event::LoaderStart)?;
+        }
         let mut exhausted = false;
         while self.driver.stop() < Stop::Loader && !exhausted {
-            match self.next_batch(stage, loader)? {
-                Some(batch) => self.run_batch(batch, mode, stage)?,
+            match self.next_batch(loader)? {
+                Some(batch) => self.run_batch(batch, mode)?,
                 None => exhausted = true,
             }
         }
@@ -150,17 +178,15 @@ impl Runner {
             self.close_open_windows()?;
         }
         let cut_short = !exhausted && !self.driver.context().is_last_batch();
-        self.driver.set_cut_short(cut_short);
-        self.driver.fire(Event::LoaderEnd)?;
-        self.driver.leave_loader().map_err(|source| self.at(source))?;
-        Ok(cut_short)
+        self.end(Event::LoaderEnd, cut_short)?;
+        self.driver.leave_loader().map_err(|source| self.at(source))
     }
 
-    fn run_batch(&mut self, batch: Batch, mode: Mode, stage: usize) -> Result<()> {
+    fn run_batch(&mut self, batch: Batch, mode: Mode) -> Result<()> {
         self.driver.enter_batch(batch);
         self.driver.fire(Event::BatchStart)?;
         self.driver.end_batch_start();
-        for pass in 0..self.stages[stage].passes.len() {
+        for pass in 0..self.driver.context().passes() {
             if self.driver.context().flow().skip == Skip::Batch {
                 break;
             }
@@ -169,7 +195,7 @@ impl Runner {
         }
         self.driver.fire(Event::BatchEnd)?;
         self.driver.end_batch();
-        if mode == Mode::Train { self.cut(stage) } else { Ok(()) }
+        if mode == Mode::Train { self.cut(Cut::Batch) } else { Ok(()) }
     }
 
     fn run_pass(&mut self, mode: Mode) -> Result<()> {
@@ -213,18 +239,11 @@ impl Runner {
         Ok(())
     }
 
-    /// Everybody has heard the end event: now the evaluations that were asked for.
-    fn cut(&mut self, stage: usize) -> Result<()> {
-        for name in self.driver.take_evaluations() {
-            let is_it = |l: &StageLoader| l.name == name && l.mode == Mode::Eval;
-            let Some(loader) = self.stages[stage].loaders.iter().position(is_it) else {
-                return Err(self.no_evaluation(name, stage));
-            };
-            self.driver.put_loader_aside();
-            self.run_loader(stage, loader)?;
-            self.driver.clear_stop(Stop::Loader);
-            self.driver.take_loader_back();
-        }
+    /// Something ends, cut short or not.
+    fn end(&mut self, event: Event, cut_short: bool) -> Result<()> {
+        self.at.cut_short = cut_short;
+        self.driver.set_cut_short(cut_short);
+        self.driver.fire(event)?;
         Ok(())
     }
 }

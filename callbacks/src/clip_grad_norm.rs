@@ -103,6 +103,7 @@ impl Callback for ClipGradNorm {
             return Ok(Flow::GO);
         }
         let norm = cx.optimizer_mut()?.clip_grad_norm(self.max_norm, self.norm_type)?;
+        cx.grad_norm = Some((&norm).into());
         let Some(on_nonfinite) = self.on_nonfinite else {
             cx.log("grad_norm", norm, Reduce::MeanBy(1.0))?;
             return Ok(Flow::GO);

@@ -3,6 +3,7 @@
 //! | callback | phase | hears | logs |
 //! |---|---|---|---|
 //! | [`ToDevice`] | input | `batch_start` | |
+//! | [`GaussianNoise`] | input | `batch_start` | |
 //! | [`Autocast`] | input | `forward`, `backward`, `batch_end` | |
 //! | [`Forward`] | forward | `forward` | |
 //! | [`Criterion`] | loss | `loss` | `loss` |
@@ -21,10 +22,15 @@
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
 //! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
 //! | [`NanGuard`] | decide | `loss` | |
+//! | [`Checkpoint`] | decide | `run_start`, `batch_end`, `epoch_end`, `run_end` | |
+//! | [`EarlyStopping`] | decide | `epoch_end` | |
+//! | [`Validate`] | decide | `batch_end` or `epoch_end` | |
+//! | [`Signals`] | decide | starts and ends of the run, `batch_end` | |
 //! | [`ReduceLrOnPlateau`] | decide | `stage_start`, `epoch_end` | |
 //! | [`LrFinder`] | decide | `stage_start`, `step`, `stage_end` | |
 //! | [`MaxSteps`] | decide | `batch_end`, `loader_end` | |
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
+//! | [`Journal`] | report | `loss`, `step`, `batch_end`, starts and ends of the run | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
 //!
 //! The runner puts [`ToDevice`], [`Forward`], [`Criterion`], [`Backward`], [`Optimize`] and [`ZeroGrad`] in by itself.
@@ -36,13 +42,17 @@ mod accuracy;
 mod adaptive_clip;
 mod autocast;
 mod backward;
+mod checkpoint;
 mod clip_grad_norm;
 mod clip_grad_value;
 mod console;
 mod criterion;
 mod ema;
+mod early_stopping;
 mod forward;
+mod gaussian_noise;
 mod gradient_noise;
+mod journal;
 mod lookahead;
 mod loss_scaler;
 mod lr_finder;
@@ -52,8 +62,10 @@ mod nan_guard;
 mod optimize;
 mod progress;
 mod reduce_lr_on_plateau;
+mod signals;
 mod soft_update;
 mod to_device;
+mod validate;
 mod zero_grad;
 
 pub use accumulate::{Accumulate, Tail};
@@ -61,13 +73,17 @@ pub use accuracy::Accuracy;
 pub use adaptive_clip::AdaptiveClip;
 pub use autocast::Autocast;
 pub use backward::Backward;
+pub use checkpoint::{Checkpoint, SnapshotPolicy, goal};
 pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
 pub use console::Console;
 pub use criterion::Criterion;
 pub use ema::Ema;
+pub use early_stopping::EarlyStopping;
 pub use forward::Forward;
+pub use gaussian_noise::GaussianNoise;
 pub use gradient_noise::GradientNoise;
+pub use journal::Journal;
 pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;
 pub use lr_finder::{LrCurve, LrFinder};
@@ -77,6 +93,8 @@ pub use nan_guard::{NanGuard, OnNan};
 pub use optimize::Optimize;
 pub use progress::Progress;
 pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
+pub use signals::Signals;
 pub use soft_update::SoftUpdate;
 pub use to_device::ToDevice;
+pub use validate::Validate;
 pub use zero_grad::ZeroGrad;

@@ -38,8 +38,7 @@ impl ReduceLrOnPlateau {
 impl Callback for ReduceLrOnPlateau {
     fn state(&self) -> State {
         let Self { metric: _, plateau } = self;
-        // a state that can't be written would be lost without a word: a number is always one
-        State { json: serde_json::to_value(plateau.state()).unwrap_or_default(), tensors: Vec::new() }
+        State::of(&plateau.state()).unwrap_or_default()
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
@@ -59,6 +58,10 @@ impl Callback for ReduceLrOnPlateau {
         Some(Vec::new())
     }
 
+    fn watches(&self) -> Vec<String> {
+        vec![self.metric.clone()]
+    }
+
     fn check(&self) -> Result<()> {
         Ok(self.plateau.check()?)
     }
@@ -74,12 +77,7 @@ impl Callback for ReduceLrOnPlateau {
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        let Some(value) = cx.metrics.get(&self.metric) else {
-            let known: Vec<&str> = cx.metrics.ended().keys().map(String::as_str).collect();
-            return Err(
-                format!("there is no metric `{}`; there are: {}", self.metric, known.join(", ")).into()
-            );
-        };
+        let value = cx.metrics.require(&self.metric)?;
         if self.plateau.observe(value) {
             for (i, group) in cx.optimizer_mut()?.groups_mut().iter_mut().enumerate() {
                 let lr = group.get("lr").unwrap_or_default();

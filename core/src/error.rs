@@ -89,6 +89,20 @@ pub enum Error {
     /// Stored state that doesn't belong to this optimizer.
     #[error("optimizer state: {0}")]
     State(String),
+    /// Weights to start from that do not fit.
+    #[error("{0}")]
+    Init(String),
+    /// A dtype that no file has.
+    #[error("tensors of dtype {0} can't be saved")]
+    Dtype(String),
+    /// A file that can't be read.
+    #[error("{path} can't be read: {why}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Another run in this process holds torch's generators and thread count.
     #[error(
         "another run is going on in this process; torch's random generators and thread count are one a process, so runs \

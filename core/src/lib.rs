@@ -8,15 +8,18 @@
 //! * [`optim`]: optimizers over libtorch's fused kernels, with groups and state by parameter name
 //! * [`schedule`]: learning rates as pure functions of a counter
 //! * [`rng`]: torch's generators and who may use them
+//! * [`init`]: starting from another model's weights
 //! * [`hash`]: SHA-256 over named tensors
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod bytes;
 pub mod data;
 pub mod device;
 mod error;
 pub mod hash;
+pub mod init;
 pub mod loss;
 pub mod model;
 pub mod optim;

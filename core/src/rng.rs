@@ -42,6 +42,16 @@ impl Generators {
         Ok(Self { states })
     }
 
+    /// States that were kept, one a device.
+    pub fn from_states(states: Vec<(Device, Tensor)>) -> Self {
+        Self { states }
+    }
+
+    /// The states, one a device: bytes that only torch understands.
+    pub fn states(&self) -> impl Iterator<Item = (Device, &Tensor)> {
+        self.states.iter().map(|(device, state)| (*device, state))
+    }
+
     /// Puts the state back: what is drawn next is what was drawn after [`Generators::keep`].
     pub fn put_back(&self) -> Result<()> {
         for (device, state) in &self.states {

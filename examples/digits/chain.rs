@@ -30,28 +30,39 @@ pub(crate) fn train(
         stage = stage.callback(Accumulate::new(settings.accumulate));
     }
     if let Some(batches) = settings.stop_after_batches {
+        let mut left = batches;
         stage = stage.callback(on(Event::BatchEnd, move |cx| {
-            if cx.is_train() && cx.global_batch() >= batches {
+            left -= u64::from(cx.is_train());
+            if left == 0 {
                 std::process::exit(9);
             }
             Ok(Flow::GO)
         }));
     }
-    let mut runner = Runner::builder(Net::new(vs, net))
+    let mut builder = Runner::builder(Net::new(vs, net))
         .seed(settings.seed)
         .stage(stage)
         .callback(Accuracy::new())
         .callback(Progress::new())
-        .callback(Console::new())
-        .build()?;
+        .callback(Console::new());
+    if let Some(dir) = &settings.dir {
+        let every = settings.checkpoint_every.unwrap_or(Every::Epochs(1));
+        builder = builder.run_dir(dir).callback(Checkpoint::new().every(every)).callback(Signals::new());
+    }
+    let mut runner = builder.build()?;
     log::info!("{}", runner.plan());
-    let report = runner.run()?;
+    let report = if settings.resume { runner.resume(Resume::LatestIfAny)? } else { runner.run()? };
+    if let Status::Interrupted(signal) = &report.status {
+        eprintln!("{signal}: stopped after {} batches, and saved; go on with --resume", report.batches);
+        std::process::exit(if signal == "SIGINT" { 130 } else { 143 });
+    }
 
     let optimizer = runner.driver().context().optimizers.get("main").ok_or("the stage has an optimizer")?;
     Ok(Outcome {
         optimizer: optimizer.state(),
         batches: report.batches,
-        batches_run: report.batches,
+        batches_run: report.batches_run,
+        resumed_from: report.resumed_from,
         steps: report.steps,
         train_loss: report.metrics["train/loss"],
         valid_loss: report.metrics["valid/loss"],

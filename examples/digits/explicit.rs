@@ -106,8 +106,16 @@ pub(crate) fn train_and_tell(
     }
     let steps = optimizer.steps();
     let optimizer = optimizer.state();
-    let batches = global_batch;
-    Ok(Outcome { optimizer, batches, batches_run: batches, steps, train_loss, valid_loss, valid_accuracy })
+    Ok(Outcome {
+        optimizer,
+        batches: global_batch,
+        batches_run: global_batch,
+        resumed_from: None,
+        steps,
+        train_loss,
+        valid_loss,
+        valid_accuracy,
+    })
 }
 
 fn cross_entropy(output: &Tensor, target: &Tensor) -> Tensor {

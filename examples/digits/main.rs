@@ -20,6 +20,7 @@ pub(crate) struct Outcome {
     pub(crate) optimizer: Vec<(String, tch::Tensor)>,
     pub(crate) batches: u64,
     pub(crate) batches_run: u64,
+    pub(crate) resumed_from: Option<u64>,
     pub(crate) steps: u64,
     pub(crate) train_loss: f64,
     pub(crate) valid_loss: f64,
@@ -68,7 +69,7 @@ fn run(settings: &Settings) -> Result<(), BoxError> {
             "train_loss": outcome.train_loss,
             "valid_loss": outcome.valid_loss,
             "valid_accuracy": outcome.valid_accuracy,
-            "resumed_from": null,
+            "resumed_from": outcome.resumed_from,
         })
     );
     Ok(())

@@ -1,6 +1,7 @@
 //! The flags, the model, and what both loops are made from.
 use std::path::PathBuf;
 
+use catena::chain::Every;
 use catena::tch::nn;
 use catena::tensor::optim::{Adam, AdamW, OptimizerConfig, RAdam, Sgd};
 use catena::tensor::schedule::{CosineAnnealing, OneCycle, Schedule};
@@ -51,13 +52,13 @@ pub(crate) struct Settings {
     pub(crate) lr: f64,
     #[arg(long, value_enum, default_value = "cosine")]
     pub(crate) schedule: ScheduleName,
-    /// Run directory (comes with checkpoints)
+    /// Run directory: checkpoints, journal, metrics and log
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
-    /// How often to save a checkpoint, such as "1 epoch" (comes with checkpoints)
-    #[arg(long)]
-    pub(crate) checkpoint_every: Option<String>,
-    /// Go on from the newest checkpoint in the run directory (comes with checkpoints)
+    /// How often to save a checkpoint, such as "100 steps", "7 batches" or "30 seconds" ["1 epoch" by default]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) checkpoint_every: Option<Every>,
+    /// Go on from the newest good checkpoint in the run directory, or start if there is none
     #[arg(long)]
     pub(crate) resume: bool,
     /// Leave at once, as a killed process would, after so many train batches; exit status 9
@@ -86,9 +87,10 @@ impl Settings {
             Some((flag, _)) if matches!(self.r#loop, Loop::Explicit) => Err(format!(
                 "{flag} needs the runner: the explicit loop writes nothing; leave out `--loop explicit`"
             )),
-            Some((flag, _)) => {
-                Err(format!("{flag} needs snapshots, which this version does not have yet; leave it out"))
+            Some((flag, _)) if self.dir.is_none() => {
+                Err(format!("{flag} needs a run directory; give one with `--dir DIR`"))
             }
+            Some(_) => Ok(()),
             None => Ok(()),
         }
     }

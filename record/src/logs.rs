@@ -48,11 +48,10 @@ impl LogFile {
     }
 
     /// Hands what waits to the operating system.
-    pub fn flush(&mut self) -> io::Result<()> {
-        if let (false, Err(error)) = (self.broken, self.file.flush()) {
+    pub fn flush(&mut self) {
+        if !self.broken && let Err(error) = self.file.flush() {
             self.give_up(&error);
         }
-        Ok(())
     }
 
     /// Cuts it back to what it was when it had so many bytes.

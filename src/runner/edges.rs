@@ -40,16 +40,41 @@ impl Runner {
         Ok(())
     }
 
-    pub(super) fn enter_loader(&mut self, stage: usize, loader: usize) -> Result<()> {
+    /// A runner runs once.
+    pub(super) fn claim(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.has_run, true) {
+            true => Err(Error::HasRun),
+            false => Ok(()),
+        }
+    }
+
+    /// The number of the stage that the driver is in.
+    pub(super) fn stage_index(&self) -> usize {
+        self.driver.context().stage_index()
+    }
+
+    /// Whether the epoch has a loader left; those that run on request only are passed over.
+    pub(super) fn has_loader(&mut self) -> bool {
+        let loaders = &self.stages[self.at.stage].loaders;
+        while loaders.get(self.at.loader).is_some_and(|loader| loader.on_request) {
+            self.at.loader += 1;
+        }
+        self.at.loader < loaders.len()
+    }
+
+    /// Enters a loader, where `batch` batches of its epoch are done.
+    pub(super) fn enter_loader(&mut self, loader: usize, batch: u64) -> Result<()> {
+        let stage = self.stage_index();
         let StageLoader { name, mode, source, .. } = &mut self.stages[stage].loaders[loader];
         self.driver.enter_loader(LoaderScope::new(name.clone(), *mode, source.batches()));
         let cx = self.driver.context();
-        let start = Start { seed: cx.seed(), stage: stage as u64, epoch: cx.epoch(), batch: 0 };
+        let start = Start { seed: cx.seed(), stage: stage as u64, epoch: cx.epoch(), batch };
         guarded(|| source.start(start))
             .map_err(|source| Error::Loader { place: Box::new(cx.place()), source })
     }
 
-    pub(super) fn next_batch(&mut self, stage: usize, loader: usize) -> Result<Option<Batch>> {
+    pub(super) fn next_batch(&mut self, loader: usize) -> Result<Option<Batch>> {
+        let stage = self.stage_index();
         let source = &mut self.stages[stage].loaders[loader].source;
         guarded(|| source.next_batch())
             .map_err(|source| Error::Loader { place: Box::new(self.driver.context().place()), source })
@@ -63,8 +88,8 @@ impl Runner {
         Error::At { place: Box::new(self.driver.context().place()), source }
     }
 
-    pub(super) fn no_evaluation(&self, name: String, stage: usize) -> Error {
-        let loaders = self.stages[stage].loaders.iter().filter(|loader| loader.mode == Mode::Eval);
+    pub(super) fn no_evaluation(&self, name: String) -> Error {
+        let loaders = self.stages[self.stage_index()].loaders.iter().filter(|loader| loader.mode == Mode::Eval);
         let known: Vec<&str> = loaders.map(|loader| loader.name.as_str()).collect();
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
         Error::NoEvaluation { name, place: Box::new(self.driver.context().place()), known }

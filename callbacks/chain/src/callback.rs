@@ -42,6 +42,12 @@ pub trait Callback {
         None
     }
 
+    /// The metrics that it reads when their loaders have ended, by their whole names, such as `valid/loss`. If every callback
+    /// says what it logs, one that does not exist is an error at `build()`.
+    fn watches(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether it waits for the device at every batch.
     fn syncs(&self) -> bool {
         false
@@ -55,6 +61,13 @@ pub trait Callback {
     /// What `plan()` says beside its name, such as a setting; nothing by default.
     fn note(&self) -> String {
         String::new()
+    }
+
+    /// Writes out what it holds back, such as lines of a log: asked before a snapshot is taken, whose
+    /// [`Callback::state`] then names how far the log went.
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        let _ = cx;
+        Ok(())
     }
 
     /// The run begins.
@@ -195,6 +208,9 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     fn logs(&self) -> Option<Vec<String>> {
         (**self).logs()
     }
+    fn watches(&self) -> Vec<String> {
+        (**self).watches()
+    }
     fn syncs(&self) -> bool {
         (**self).syncs()
     }
@@ -203,6 +219,9 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     }
     fn check(&self) -> Result<()> {
         (**self).check()
+    }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        (**self).flush(cx)
     }
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         (**self).on_event(event, cx)

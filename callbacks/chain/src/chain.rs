@@ -56,6 +56,15 @@ impl Member {
         self.callback.as_ref()
     }
 
+    pub(crate) fn callback_mut(&mut self) -> &mut dyn Callback {
+        self.callback.as_mut()
+    }
+
+    /// What its state is kept under: its name, and for a callback of one stage `<number of the stage>/<name>`.
+    pub fn key(&self) -> String {
+        self.stage.map_or_else(|| self.name.clone(), |stage| format!("{stage}/{}", self.name))
+    }
+
     /// Whether it takes part in the stage of this number.
     pub fn hears_in(&self, stage: usize) -> bool {
         self.stage.is_none_or(|own| own == stage)
@@ -100,6 +109,10 @@ impl Chain {
     /// The callbacks, in order.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    pub(crate) fn members_mut(&mut self) -> &mut [Member] {
+        &mut self.members
     }
 
     pub(crate) fn enter(&mut self, stage: Option<usize>) {

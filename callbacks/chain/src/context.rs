@@ -1,5 +1,6 @@
 //! What callbacks work on.
 use std::path::Path;
+use std::time::Duration;
 
 use catena_tensor::batch::{Batch, Outputs};
 use catena_tensor::loss::Loss;
@@ -8,6 +9,7 @@ use catena_tensor::optim::Optimizer;
 use catena_tensor::tch::Device;
 
 use crate::driver::{LoaderScope, PassScope, Settings, StageScope};
+use crate::metrics::Now;
 use crate::{
     Event, Extensions, Flow, Metrics, Optimizers, Outcome, Place, Reduce, Result, Skip, Value, Window,
 };
@@ -31,6 +33,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The accumulation window of the current pass.
     pub window: Window,
+    /// The norm of the step's gradients before clipping, if a callback computed it; none again at the next pass.
+    pub grad_norm: Option<Value>,
     /// What callbacks tell each other, by type.
     pub ext: Extensions,
 
@@ -52,6 +56,10 @@ pub struct Context {
     pub(crate) overflow: bool,
     pub(crate) stopped_by: Option<(String, Option<String>)>,
     pub(crate) evaluations: Vec<String>,
+    pub(crate) snapshots: Vec<String>,
+    pub(crate) snapshot_cost: Option<Duration>,
+    pub(crate) interrupted: Option<String>,
+    pub(crate) resuming: bool,
     pub(crate) exception: Option<String>,
     pub(crate) probe: Probe,
 }
@@ -84,6 +92,7 @@ impl Context {
             loss: None,
             metrics: Metrics::default(),
             window: Window::default(),
+            grad_norm: None,
             ext: Extensions::default(),
             settings,
             stage: None,
@@ -103,6 +112,10 @@ impl Context {
             overflow: false,
             stopped_by: None,
             evaluations: Vec::new(),
+            snapshots: Vec::new(),
+            snapshot_cost: None,
+            interrupted: None,
+            resuming: false,
             exception: None,
             probe: Probe::default(),
         }
@@ -114,13 +127,17 @@ impl Context {
     /// is set at once, under its own name.
     pub fn log(&mut self, name: &str, value: impl Into<Value>, reduce: Reduce) -> Result<()> {
         if self.loader.is_none() {
-            return self.metrics.set(name, value.into(), self.global_epoch);
+            return self.metrics.set(name, value.into(), self.now());
         }
         let weight = match reduce {
             Reduce::MeanBy(weight) => weight,
             _ => self.batch.weight,
         };
         self.metrics.log(name, value.into(), reduce, weight)
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { epoch: self.global_epoch, batch: self.global_batch }
     }
 
     /// The optimizer of the current pass, or an error that says that there is none.
@@ -161,6 +178,36 @@ impl Context {
         if !self.evaluations.contains(&loader) {
             self.evaluations.push(loader);
         }
+    }
+
+    /// Asks for a snapshot, at the next cut: after a Train batch, an epoch, a stage or the run, when everybody has heard the
+    /// end event. However many ask, one is taken. Without a run directory nothing is.
+    pub fn request_snapshot(&mut self, why: impl Into<String>) {
+        self.snapshots.push(why.into());
+    }
+
+    /// What the last snapshot took of the training thread's time: copying, and waiting for the one before it.
+    pub fn snapshot_cost(&self) -> Option<Duration> {
+        self.snapshot_cost
+    }
+
+    /// Ends the run at the next cut, in the middle of whatever is going on, and takes a snapshot there: a resumed run goes on
+    /// as if nothing had been. A signal does this; a decision of the training is [`Flow::STOP_RUN`].
+    ///
+    /// An evaluation is left at once, and run again from its beginning at resume. End events are fired all the same, with
+    /// [`Context::interrupted`] set: what they are told is not the end.
+    pub fn interrupt(&mut self, why: impl Into<String>) {
+        self.interrupted.get_or_insert(why.into());
+    }
+
+    /// Why the run is being interrupted, if it is.
+    pub fn interrupted(&self) -> Option<&str> {
+        self.interrupted.as_deref()
+    }
+
+    /// In a start event: whether it is fired again because the run goes on from a snapshot, whose state is loaded after it.
+    pub fn resuming(&self) -> bool {
+        self.resuming
     }
 
     /// The stage's name; empty outside of stages.
@@ -267,6 +314,11 @@ impl Context {
     /// The answers so far: skips of this batch, and stops that have not been reached.
     pub fn flow(&self) -> Flow {
         self.flow
+    }
+
+    /// Who asked for the last stop that counted, and why.
+    pub fn stopped_by(&self) -> Option<(&str, Option<&str>)> {
+        self.stopped_by.as_ref().map(|(name, why)| (name.as_str(), why.as_deref()))
     }
 
     /// Whether somebody skips this step (or the whole batch): who acts in `step` must not step then.

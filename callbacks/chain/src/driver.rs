@@ -1,6 +1,7 @@
 //! What drives a chain: a runner, or a test. All that changes a [`Context`]'s place and counters is here.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use catena_tensor::batch::{Batch, Outputs};
 use catena_tensor::loss::Loss;
@@ -92,9 +93,9 @@ struct Aside {
 /// ```
 #[derive(Debug)]
 pub struct Driver {
-    cx: Context,
-    chain: Chain,
-    windows: Vec<Window>,
+    pub(crate) cx: Context,
+    pub(crate) chain: Chain,
+    pub(crate) windows: Vec<Window>,
     skip_of_batch: Skip,
     aside: Vec<Aside>,
     left: Option<(StageScope, u64)>,
@@ -200,7 +201,7 @@ impl Driver {
     /// Leaves the loader: its metrics have ended.
     pub fn leave_loader(&mut self) -> Result<()> {
         if let Some(loader) = self.cx.loader.take() {
-            self.cx.metrics.end_loader(&loader.name, self.cx.global_epoch)?;
+            self.cx.metrics.end_loader(&loader.name, self.cx.now())?;
         }
         self.cx.batch = Batch::default();
         self.cx.outputs.clear();
@@ -282,6 +283,7 @@ impl Driver {
         cx.pass = pass;
         cx.flow.skip = self.skip_of_batch;
         cx.outcome = Outcome::Accumulating;
+        cx.grad_norm = None;
         if self.aside.is_empty() {
             cx.window = self.windows.get(pass).copied().unwrap_or_default();
             cx.window.release();
@@ -333,15 +335,19 @@ impl Driver {
         open.into_iter()
     }
 
-    /// Clears what was skipped, before an event that belongs to no batch.
+    /// The batch is done: what was skipped is cleared, and so are its tensors, which no later event may depend on.
     pub fn end_batch(&mut self) {
         self.cx.flow.skip = Skip::None;
         self.skip_of_batch = Skip::None;
+        self.cx.batch = Batch::default();
+        self.cx.outputs.clear();
+        self.cx.loss = None;
+        self.cx.grad_norm = None;
     }
 
-    /// The stop that has been asked for.
+    /// The stop that has been asked for; an interruption is one of the run.
     pub fn stop(&self) -> Stop {
-        self.cx.flow.stop
+        if self.cx.interrupted.is_some() { Stop::Run } else { self.cx.flow.stop }
     }
 
     /// Something has ended: says for its end event whether it was cut short.
@@ -356,13 +362,28 @@ impl Driver {
         }
     }
 
-    /// Who asked for the last stop, and why.
-    pub fn stopped_by(&self) -> Option<(&str, Option<&str>)> {
-        self.cx.stopped_by.as_ref().map(|(name, why)| (name.as_str(), why.as_deref()))
-    }
-
     /// The evaluations that were asked for since the last cut.
     pub fn take_evaluations(&mut self) -> Vec<String> {
         std::mem::take(&mut self.cx.evaluations)
+    }
+
+    /// Asks again for evaluations that were not run, in their order.
+    pub fn put_back_evaluations(&mut self, evaluations: Vec<String>) {
+        self.cx.evaluations = evaluations;
+    }
+
+    /// Why snapshots were asked for since the last cut.
+    pub fn take_snapshots(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.cx.snapshots)
+    }
+
+    /// Tells what a snapshot took of the training thread's time.
+    pub fn set_snapshot_cost(&mut self, cost: Duration) {
+        self.cx.snapshot_cost = Some(cost);
+    }
+
+    /// Whether start events are fired again because the run goes on from a snapshot.
+    pub fn set_resuming(&mut self, resuming: bool) {
+        self.cx.resuming = resuming;
     }
 }

@@ -58,6 +58,16 @@ pub enum Error {
         /// The event.
         event: Event,
     },
+    /// A callback's state could not be had, or not be taken back.
+    #[error("{callback}: {what} failed: {source}")]
+    Saving {
+        /// The callback's name.
+        callback: String,
+        /// The method.
+        what: &'static str,
+        /// What it returned.
+        source: BoxError,
+    },
     /// Two callbacks of one name.
     #[error(
         "two callbacks are named `{0}`; a name is the key of a callback's state, so give one another with `.named(\"…\")`"

@@ -31,8 +31,32 @@ pub enum Every {
     Epochs(u64),
     /// Seconds since it was first asked.
     Seconds(f64),
+    /// As often as snapshots may be taken at this share of the run's time, measured by what the last one took of it. For
+    /// snapshots only: made by [`Every::overhead`].
+    Overhead(f64),
     /// Never.
     Never,
+}
+
+impl Every {
+    /// As often as it costs that share of the run's time, such as `"1%"`.
+    ///
+    /// ```
+    /// use catena_chain::Every;
+    ///
+    /// assert_eq!(Every::overhead("1%")?, Every::Overhead(0.01));
+    /// assert_eq!("0.5% overhead".parse::<Every>()?, Every::Overhead(0.005));
+    /// # Ok::<(), catena_chain::BoxError>(())
+    /// ```
+    pub fn overhead(share: &str) -> Result<Self> {
+        let percent = share.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        match percent.filter(|percent| *percent > 0.0 && *percent <= 100.0) {
+            Some(percent) => Ok(Self::Overhead(percent / 100.0)),
+            None => {
+                Err(format!("`{share}` is not a share; give a percentage above 0%, for example \"1%\"").into())
+            }
+        }
+    }
 }
 
 impl fmt::Display for Every {
@@ -42,6 +66,7 @@ impl fmt::Display for Every {
             Self::Steps(n) => (n as f64, "step", "steps"),
             Self::Epochs(n) => (n as f64, "epoch", "epochs"),
             Self::Seconds(s) => (s, "second", "seconds"),
+            Self::Overhead(share) => return write!(f, "{}% overhead", share * 100.0),
             Self::Never => return f.write_str("never"),
         };
         write!(f, "{n} {}", if n == 1.0 { unit } else { units })
@@ -54,13 +79,16 @@ impl FromStr for Every {
     fn from_str(text: &str) -> Result<Self> {
         let error = || {
             format!(
-                "`{text}` is not a frequency; give for example \"100 steps\", \"1 epoch\", \"7 batches\", \"30 seconds\" or \"never\", with a number above 0"
+                "`{text}` is not a frequency; give for example \"100 steps\", \"1 epoch\", \"7 batches\", \"30 seconds\", \"1% overhead\" or \"never\", with a number above 0"
             )
         };
         if text.trim() == "never" {
             return Ok(Self::Never);
         }
         let (number, unit) = text.trim().split_once(' ').ok_or_else(error)?;
+        if unit.trim() == "overhead" {
+            return Self::overhead(number);
+        }
         let count = || number.parse::<u64>().ok().filter(|&n| n > 0).ok_or_else(error);
         Ok(match unit.trim() {
             "batch" | "batches" => Self::Batches(count()?),
@@ -125,6 +153,7 @@ impl Trigger {
                 let since = *self.since.get_or_insert_with(Instant::now);
                 Some((since.elapsed().as_secs_f64() / s) as u64)
             }
+            Every::Overhead(share) => return self.affordable(cx, share),
             Every::Never => None,
         };
         let due = passed.is_some_and(|passed| passed > self.seen);
@@ -132,10 +161,23 @@ impl Trigger {
         due
     }
 
+    /// The first one is due at once, since only it tells the cost; then one when enough time has passed to pay for it.
+    fn affordable(&mut self, cx: &Context, share: f64) -> bool {
+        let due = match (self.since, cx.snapshot_cost()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(since), Some(cost)) => since.elapsed().as_secs_f64() * share >= cost.as_secs_f64(),
+        };
+        if due {
+            self.since = Some(Instant::now());
+        }
+        due
+    }
+
     /// What must survive a resume. A clock begins anew.
     pub fn state(&self) -> State {
         let Self { every, seen, since: _ } = self;
-        let seen = if matches!(every, Every::Seconds(_)) { 0 } else { *seen };
+        let seen = if matches!(every, Every::Seconds(_) | Every::Overhead(_)) { 0 } else { *seen };
         State { json: seen.into(), tensors: Vec::new() }
     }
 
@@ -155,7 +197,7 @@ mod tests {
 
     #[test]
     fn text_and_value_are_the_same_in_both_directions() {
-        for every in [Every::Batches(7), Every::Steps(1), Every::Epochs(2), Every::Seconds(0.5), Every::Never]
+        for every in [Every::Batches(7), Every::Steps(1), Every::Epochs(2), Every::Seconds(0.5), Every::Overhead(0.01), Every::Never]
         {
             assert_eq!(every.to_string().parse::<Every>().unwrap(), every);
             let json = serde_json::to_string(&every).unwrap();

@@ -1,6 +1,8 @@
 //! How a callback changes the course of the loop.
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What is left out of the current batch, acting at once. Everybody still hears the event in which it was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Skip {
@@ -14,7 +16,8 @@ pub enum Skip {
 }
 
 /// What ends early, acting at the cut after the current batch, whose step is still done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// Nothing.
     #[default]
@@ -87,7 +90,8 @@ impl Flow {
 }
 
 /// What became of a step.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The window is still open, or nothing happened yet.
     #[default]

@@ -1,4 +1,5 @@
 //! The micro-batches whose gradients are added before a step.
+use serde::{Deserialize, Serialize};
 
 /// The accumulation window of the current pass. Without a callback that holds it open, it closes with every batch.
 ///
@@ -16,7 +17,7 @@
 /// window.hold();
 /// assert_eq!((window.micro_batches(), window.ratios(), window.is_open()), (2, 1.5, true));
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     micro_batches: u64,
     first_weight: f64,

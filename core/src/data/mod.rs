@@ -2,6 +2,7 @@
 //!
 //! A loader is told where it starts, by [`Start`], and gives batches until it has none. The same start gives the same
 //! batches in any process, whatever ran before: that is what makes a resumed run exact.
+pub mod draws;
 mod limit;
 pub mod order;
 mod tensors;

@@ -40,11 +40,17 @@ impl<C: Callback> Callback for Named<C> {
     fn logs(&self) -> Option<Vec<String>> {
         self.inner.logs()
     }
+    fn watches(&self) -> Vec<String> {
+        self.inner.watches()
+    }
     fn syncs(&self) -> bool {
         self.inner.syncs()
     }
     fn check(&self) -> Result<()> {
         self.inner.check()
+    }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.flush(cx)
     }
     fn note(&self) -> String {
         self.inner.note()
@@ -86,11 +92,17 @@ impl<C: Callback> Callback for Phased<C> {
     fn logs(&self) -> Option<Vec<String>> {
         self.inner.logs()
     }
+    fn watches(&self) -> Vec<String> {
+        self.inner.watches()
+    }
     fn syncs(&self) -> bool {
         self.inner.syncs()
     }
     fn check(&self) -> Result<()> {
         self.inner.check()
+    }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.flush(cx)
     }
     fn note(&self) -> String {
         self.inner.note()

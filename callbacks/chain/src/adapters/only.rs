@@ -84,11 +84,17 @@ impl<C: Callback> Callback for OnlyIn<C> {
     fn logs(&self) -> Option<Vec<String>> {
         self.inner.logs()
     }
+    fn watches(&self) -> Vec<String> {
+        self.inner.watches()
+    }
     fn syncs(&self) -> bool {
         self.inner.syncs()
     }
     fn check(&self) -> Result<()> {
         self.inner.check()
+    }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.flush(cx)
     }
     fn note(&self) -> String {
         join(&self.only.to_string(), &self.inner.note())

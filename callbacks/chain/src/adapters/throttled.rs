@@ -46,7 +46,7 @@ impl<C> Throttled<C> {
                 );
                 outside || self.open
             }
-            Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) => {
+            Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) | Every::Overhead(_) => {
                 if !event.is_of_batch() {
                     return true;
                 }
@@ -83,17 +83,23 @@ impl<C: Callback> Callback for Throttled<C> {
     fn hears(&self) -> Events {
         self.inner.hears().with(Events::of(&[match self.trigger.every() {
             Every::Epochs(_) | Every::Never => Event::EpochStart,
-            Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) => Event::BatchStart,
+            Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) | Every::Overhead(_) => Event::BatchStart,
         }]))
     }
     fn logs(&self) -> Option<Vec<String>> {
         self.inner.logs()
+    }
+    fn watches(&self) -> Vec<String> {
+        self.inner.watches()
     }
     fn syncs(&self) -> bool {
         self.inner.syncs()
     }
     fn check(&self) -> Result<()> {
         self.inner.check()
+    }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.flush(cx)
     }
     fn note(&self) -> String {
         join(&format!("every {}", self.trigger.every()), &self.inner.note())

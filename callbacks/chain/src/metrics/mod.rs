@@ -1,95 +1,16 @@
 //! Metrics: logged without waiting for the device, folded on the host in order.
+mod slot;
+mod value;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use catena_tensor::tch::{Device, Kind, Tensor};
+use serde::{Deserialize, Serialize};
 
+pub use self::slot::Reduce;
+use self::slot::Slot;
+pub use self::value::{Value, read_values};
 use crate::Result;
-
-/// How the values that a loader's batches log become one.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Reduce {
-    /// The mean, each value counting by its batch's weight.
-    #[default]
-    Mean,
-    /// The mean, this value counting by a weight of its own.
-    MeanBy(f64),
-    /// The sum.
-    Sum,
-    /// The last value.
-    Last,
-    /// The smallest value.
-    Min,
-    /// The largest value.
-    Max,
-}
-
-/// A value to log: a number, or a tensor of one element that is read later.
-///
-/// A tensor is kept as it is, without a copy: do not change it in place after logging it.
-#[derive(Debug)]
-pub enum Value {
-    /// A number.
-    Number(f64),
-    /// A tensor of one element, on any device.
-    Tensor(Tensor),
-}
-
-impl From<f64> for Value {
-    fn from(number: f64) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<Tensor> for Value {
-    fn from(tensor: Tensor) -> Self {
-        Self::Tensor(tensor)
-    }
-}
-
-impl From<&Tensor> for Value {
-    fn from(tensor: &Tensor) -> Self {
-        Self::Tensor(tensor.shallow_clone())
-    }
-}
-
-#[derive(Debug)]
-struct Slot {
-    name: String,
-    reduce: Reduce,
-    folded: f64,
-    weight: f64,
-    last: f64,
-    count: u64,
-}
-
-impl Slot {
-    fn fold(&mut self, value: f64, weight: f64) {
-        self.last = value;
-        self.count += 1;
-        match self.reduce {
-            Reduce::Mean | Reduce::MeanBy(_) => {
-                // a value that counts nothing may be anything, NaN included
-                if weight != 0.0 {
-                    self.folded += weight * value;
-                }
-                self.weight += weight;
-            }
-            Reduce::Sum => self.folded += value,
-            Reduce::Last => self.folded = value,
-            Reduce::Min if self.count == 1 || value < self.folded || value.is_nan() => self.folded = value,
-            Reduce::Max if self.count == 1 || value > self.folded || value.is_nan() => self.folded = value,
-            Reduce::Min | Reduce::Max => {}
-        }
-    }
-
-    fn value(&self) -> f64 {
-        match self.reduce {
-            Reduce::Mean | Reduce::MeanBy(_) => self.folded / self.weight,
-            _ => self.folded,
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Queued {
@@ -114,8 +35,7 @@ impl LoaderMetrics {
         let slot = match self.slots.iter().position(|slot| slot.name == name) {
             Some(slot) => slot,
             None => {
-                let name = name.to_owned();
-                self.slots.push(Slot { name, reduce, folded: 0.0, weight: 0.0, last: f64::NAN, count: 0 });
+                self.slots.push(Slot::new(name, reduce));
                 self.slots.len() - 1
             }
         };
@@ -146,37 +66,9 @@ impl LoaderMetrics {
         if self.queue.len() >= QUEUE { self.drain() } else { Ok(()) }
     }
 
-    /// Reads what waits (one copy a device and dtype) and folds it, in the order in which it was logged.
+    /// Reads what waits and folds it, in the order in which it was logged.
     fn drain(&mut self) -> Result<()> {
-        self.read.clear();
-        self.read.resize(self.queue.len(), 0.0);
-        let mut elsewhere: Vec<(Device, Kind, Vec<usize>)> = Vec::new();
-        for (i, queued) in self.queue.iter().enumerate() {
-            match &queued.value {
-                Value::Number(number) => self.read[i] = *number,
-                Value::Tensor(tensor) if tensor.device() == Device::Cpu => {
-                    self.read[i] = tensor.f_double_value(&[])?
-                }
-                Value::Tensor(tensor) => {
-                    let (device, kind) = (tensor.device(), tensor.f_kind()?);
-                    match elsewhere.iter_mut().find(|(d, k, _)| *d == device && *k == kind) {
-                        Some((_, _, at)) => at.push(i),
-                        None => elsewhere.push((device, kind, vec![i])),
-                    }
-                }
-            }
-        }
-        for (_, _, at) in elsewhere {
-            let tensors = at.iter().filter_map(|&i| match &self.queue[i].value {
-                Value::Tensor(tensor) => Some(tensor.f_reshape([0i64; 0])),
-                Value::Number(_) => None,
-            });
-            let stacked = Tensor::f_stack(&tensors.collect::<std::result::Result<Vec<_>, _>>()?, 0)?;
-            let values: Vec<f64> = stacked.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.try_into()?;
-            for (&i, value) in at.iter().zip(values) {
-                self.read[i] = value;
-            }
-        }
+        read_values(self.queue.iter().map(|queued| &queued.value), &mut self.read)?;
         for (queued, &value) in self.queue.drain(..).zip(&self.read) {
             self.slots[queued.slot].fold(value, queued.weight);
         }
@@ -185,11 +77,13 @@ impl LoaderMetrics {
 }
 
 /// The smallest and the largest value that a metric had at a loader's end, and the global epochs they were seen in.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "said above")]
 pub struct Best {
+    #[serde(with = "catena_record::float")]
     pub min: f64,
     pub min_epoch: u64,
+    #[serde(with = "catena_record::float")]
     pub max: f64,
     pub max_epoch: u64,
 }
@@ -214,6 +108,17 @@ pub struct Best {
 pub struct Metrics {
     pub(crate) current: LoaderMetrics,
     ended: BTreeMap<String, f64>,
+    ended_at: BTreeMap<String, u64>,
+    best: BTreeMap<String, Best>,
+}
+
+/// What must survive a resume.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SavedMetrics {
+    current: Vec<Slot>,
+    #[serde(with = "catena_record::float::map")]
+    ended: BTreeMap<String, f64>,
+    ended_at: BTreeMap<String, u64>,
     best: BTreeMap<String, Best>,
 }
 
@@ -225,6 +130,15 @@ impl Metrics {
     /// The value that a metric had when its loader last ended: `get("valid/loss")`.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.ended.get(name).copied()
+    }
+
+    /// As [`Metrics::get`], or an error that lists the names that exist.
+    pub fn require(&self, name: &str) -> Result<f64> {
+        self.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.ended.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+            format!("there is no metric `{name}`; there are: {known}").into()
+        })
     }
 
     /// Everything that has ended, by name.
@@ -255,25 +169,45 @@ impl Metrics {
         Ok(self.current.slots.iter().map(|slot| (slot.name.as_str(), slot.value())))
     }
 
+    /// What ended when so many train batches of the run were done: what was measured of the parameters as they were then.
+    pub fn ended_at(&self, global_batch: u64) -> impl Iterator<Item = (&str, f64)> {
+        let then = self.ended_at.iter().filter(move |(_, at)| **at == global_batch);
+        then.filter_map(|(name, _)| Some((name.as_str(), self.get(name)?)))
+    }
+
     /// Sets a value that belongs to no loader.
-    pub(crate) fn set(&mut self, name: &str, value: Value, epoch: u64) -> Result<()> {
+    pub(crate) fn set(&mut self, name: &str, value: Value, now: Now) -> Result<()> {
         let value = match value {
             Value::Number(number) => number,
             Value::Tensor(tensor) => tensor.f_double_value(&[])?,
         };
-        self.end(Cow::Borrowed(name), value, epoch);
+        self.end(Cow::Borrowed(name), value, now);
         Ok(())
     }
 
-    pub(crate) fn end_loader(&mut self, loader: &str, epoch: u64) -> Result<()> {
+    pub(crate) fn end_loader(&mut self, loader: &str, now: Now) -> Result<()> {
         self.current.drain()?;
         for slot in std::mem::take(&mut self.current.slots) {
-            self.end(format!("{loader}/{}", slot.name).into(), slot.value(), epoch);
+            self.end(format!("{loader}/{}", slot.name).into(), slot.value(), now);
         }
         Ok(())
     }
 
-    fn end(&mut self, name: Cow<'_, str>, value: f64, epoch: u64) {
+    pub(crate) fn save(&mut self) -> Result<SavedMetrics> {
+        self.current.drain()?;
+        let Self { current: LoaderMetrics { slots, queue: _, read: _ }, ended, ended_at, best } = &*self;
+        let (current, ended, ended_at, best) = (slots.clone(), ended.clone(), ended_at.clone(), best.clone());
+        Ok(SavedMetrics { current, ended, ended_at, best })
+    }
+
+    pub(crate) fn load(&mut self, saved: SavedMetrics) {
+        let SavedMetrics { current, ended, ended_at, best } = saved;
+        self.current.queue.clear();
+        self.current.slots = current;
+        (self.ended, self.ended_at, self.best) = (ended, ended_at, best);
+    }
+
+    fn end(&mut self, name: Cow<'_, str>, value: f64, Now { epoch, batch }: Now) {
         let name = name.into_owned();
         if !value.is_nan() {
             let first = Best { min: value, min_epoch: epoch, max: value, max_epoch: epoch };
@@ -285,13 +219,51 @@ impl Metrics {
                 (best.max, best.max_epoch) = (value, epoch);
             }
         }
+        self.ended_at.insert(name.clone(), batch);
         self.ended.insert(name, value);
     }
 }
 
+/// When a value ends: the run's epoch and train batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) epoch: u64,
+    pub(crate) batch: u64,
+}
+
 #[cfg(test)]
 mod tests {
+    use catena_tensor::tch::Tensor;
+
     use super::*;
+
+    #[test]
+    fn what_is_saved_in_the_middle_of_a_loader_goes_on_to_the_same_bits() {
+        let log = |metrics: &mut Metrics, range: std::ops::Range<i32>| {
+            for i in range {
+                let value = (f64::from(i) * 0.7).sin() / 3.0;
+                metrics.log("m", value.into(), Reduce::Mean, 0.1 * f64::from(i)).unwrap();
+                metrics.log("low", (-value).into(), Reduce::Min, 1.0).unwrap();
+                metrics.log("nan", f64::NAN.into(), Reduce::Last, 1.0).unwrap();
+            }
+        };
+        let now = Now { epoch: 1, batch: 9 };
+        let mut whole = Metrics::default();
+        log(&mut whole, 0..40);
+        whole.end_loader("train", now).unwrap();
+        let mut first = Metrics::default();
+        log(&mut first, 0..17);
+        let text = serde_json::to_string(&first.save().unwrap()).unwrap();
+        let mut second = Metrics::default();
+        second.load(serde_json::from_str(&text).unwrap());
+        log(&mut second, 17..40);
+        second.end_loader("train", now).unwrap();
+        for name in ["train/m", "train/low", "train/nan"] {
+            assert_eq!(whole.get(name).unwrap().to_bits(), second.get(name).unwrap().to_bits(), "{name}");
+        }
+        assert_eq!(second.ended_at(9).count(), 3);
+        assert_eq!(second.ended_at(8).count(), 0);
+    }
 
     fn fold(reduce: Reduce, values: &[(f64, f64)]) -> f64 {
         let mut metrics = Metrics::default();

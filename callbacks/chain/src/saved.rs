@@ -1,0 +1,165 @@
+//! What must survive a resume, besides the tensors: the run's books, and the callbacks' states.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use catena_tensor::panic_message;
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::SavedMetrics;
+use crate::{Driver, Error, Outcome, Result, State, Stop, Window};
+
+/// A driver's books at a cut: counters, windows, metrics, and stops that have not been reached.
+///
+/// They are loaded into a driver that stands in the same stage, epoch and loader, by [`Driver::load_books`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Books {
+    epoch: u64,
+    global_epoch: u64,
+    global_batch: u64,
+    global_step: u64,
+    global_samples: u64,
+    loader_batch: u64,
+    loader_samples: u64,
+    pass: usize,
+    steps_before: u64,
+    outcome: Outcome,
+    window: Window,
+    windows: Vec<Window>,
+    stop: Stop,
+    stopped_by: Option<(String, Option<String>)>,
+    skipped_by: Option<String>,
+    cut_short: bool,
+    metrics: SavedMetrics,
+}
+
+impl Books {
+    /// Train batches of the run.
+    pub fn global_batch(&self) -> u64 {
+        self.global_batch
+    }
+
+    /// How many batches of its loader are done.
+    pub fn loader_batch(&self) -> u64 {
+        self.loader_batch
+    }
+
+    /// The stop that was asked for and not reached.
+    pub fn stop(&self) -> Stop {
+        self.stop
+    }
+
+    /// Forgets a stop, so that the run goes on.
+    pub fn clear_stop(&mut self) {
+        (self.stop, self.stopped_by) = (Stop::None, None);
+    }
+
+    /// Whether gradients wait in a window.
+    pub fn has_open_window(&self) -> bool {
+        self.windows.iter().any(Window::is_open)
+    }
+}
+
+impl Driver {
+    /// The books. Metrics that wait are read.
+    pub fn books(&mut self) -> Result<Books> {
+        let metrics = self.cx.metrics.save()?;
+        let cx = &self.cx;
+        let loader = cx.loader.as_ref();
+        Ok(Books {
+            epoch: cx.epoch,
+            global_epoch: cx.global_epoch,
+            global_batch: cx.global_batch,
+            global_step: cx.global_step,
+            global_samples: cx.global_samples,
+            loader_batch: loader.map_or(0, |loader| loader.batch),
+            loader_samples: loader.map_or(0, |loader| loader.samples),
+            pass: cx.pass,
+            steps_before: cx.steps_before,
+            outcome: cx.outcome.clone(),
+            window: cx.window,
+            windows: self.windows.clone(),
+            stop: cx.flow.stop,
+            stopped_by: cx.stopped_by.clone(),
+            skipped_by: cx.skipped_by.clone(),
+            cut_short: cx.cut_short,
+            metrics,
+        })
+    }
+
+    /// Takes the books back, in the stage, epoch and loader they were kept in.
+    pub fn load_books(&mut self, books: Books) {
+        let Books {
+            epoch,
+            global_epoch,
+            global_batch,
+            global_step,
+            global_samples,
+            loader_batch,
+            loader_samples,
+            pass,
+            steps_before,
+            outcome,
+            window,
+            windows,
+            stop,
+            stopped_by,
+            skipped_by,
+            cut_short,
+            metrics,
+        } = books;
+        self.windows = windows;
+        let cx = &mut self.cx;
+        (cx.epoch, cx.global_epoch) = (epoch, global_epoch);
+        (cx.global_batch, cx.global_step, cx.global_samples) = (global_batch, global_step, global_samples);
+        if let Some(loader) = &mut cx.loader {
+            (loader.batch, loader.samples) = (loader_batch, loader_samples);
+        }
+        (cx.pass, cx.steps_before, cx.outcome, cx.window) = (pass, steps_before, outcome, window);
+        (cx.flow.stop, cx.stopped_by) = (stop, stopped_by);
+        (cx.skipped_by, cx.cut_short) = (skipped_by, cut_short);
+        cx.metrics.load(metrics);
+    }
+
+    /// Lets every callback write out what it holds back.
+    pub fn flush(&mut self) -> std::result::Result<(), Error> {
+        let Self { cx, chain, .. } = self;
+        for member in chain.members_mut() {
+            let name = member.name().to_owned();
+            guarded(&name, "flush", || member.callback_mut().flush(cx))?;
+        }
+        Ok(())
+    }
+
+    /// Every callback's state by its key, in the chain's order; those that keep nothing are left out.
+    ///
+    /// The key is the name, and for a callback of one stage `<number of the stage>/<name>`.
+    pub fn states(&self) -> std::result::Result<Vec<(String, State)>, Error> {
+        let mut states = Vec::new();
+        for member in self.chain.members() {
+            let state = guarded(member.name(), "state", || Ok(member.callback().state()))?;
+            if !state.is_none() {
+                states.push((member.key(), state));
+            }
+        }
+        Ok(states)
+    }
+
+    /// Gives a callback its state back. False if the chain has no callback of this key.
+    pub fn load_state(&mut self, key: &str, state: State) -> std::result::Result<bool, Error> {
+        let Some(member) = self.chain.members_mut().iter_mut().find(|member| member.key() == key) else {
+            return Ok(false);
+        };
+        let name = member.name().to_owned();
+        guarded(&name, "load_state", || member.callback_mut().load_state(state))?;
+        Ok(true)
+    }
+}
+
+/// A callback's answer; an error names it, and a panic is one.
+fn guarded<T>(name: &str, what: &'static str, call: impl FnOnce() -> Result<T>) -> std::result::Result<T, Error> {
+    let wrong = |source| Error::Saving { callback: name.to_owned(), what, source };
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => answer.map_err(wrong),
+        Err(panic) => Err(wrong(format!("panicked: {}", panic_message(panic.as_ref())).into())),
+    }
+}

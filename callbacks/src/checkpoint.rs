@@ -1,0 +1,199 @@
+//! When snapshots are taken, and which are kept.
+use catena_chain::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger};
+use catena_record::retention::{Best, Goal, Retention};
+use catena_tensor::schedule::PlateauMode;
+use serde_json::Value;
+
+/// Asks for snapshots, and says which are kept. Only the runner takes them, at the cut after everybody has heard the end event.
+///
+/// Defaults: at each epoch's end and at the run's end; the last 2 are kept. Snapshots are written in the background: the run
+/// waits for one copy of the tensors, and at a cut that wants a snapshot while one is being written. On resume: when each
+/// trigger was due last.
+///
+/// ```
+/// use catena_callbacks::Checkpoint;
+/// use catena_chain::{Event, Every, testing};
+/// use catena_tensor::schedule::PlateauMode;
+///
+/// let checkpoint = Checkpoint::new()
+///     .every(Every::Batches(2))
+///     .every(Every::Epochs(1))
+///     .keep_last(3)
+///     .keep_best(2, "valid/loss", PlateauMode::Min);
+/// let mut driver = testing::driver(vec![Box::new(checkpoint)])?; // at batch 1
+/// driver.fire(Event::BatchEnd)?;
+/// assert!(driver.take_snapshots().is_empty());
+/// driver.enter_batch(testing::tiny_batch(6));
+/// driver.fire(Event::BatchEnd)?;
+/// assert_eq!(driver.take_snapshots(), ["2 batches"]);
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Debug)]
+pub struct Checkpoint {
+    triggers: Vec<Trigger>,
+    at_end: bool,
+    policy: SnapshotPolicy,
+}
+
+/// How snapshots are taken and kept: what [`Checkpoint`] leaves in the context's extensions for the runner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SnapshotPolicy {
+    /// Which are kept.
+    pub retention: Retention,
+    /// Whether they are written in the background (default), or the run waits.
+    pub background: bool,
+    /// Whether an error inside a batch leaves what was there in `crash/` (default).
+    pub crash: bool,
+}
+
+impl Default for SnapshotPolicy {
+    fn default() -> Self {
+        Self { retention: Retention::default(), background: true, crash: true }
+    }
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { triggers: Vec::new(), at_end: true, policy: SnapshotPolicy::default() }
+    }
+}
+
+impl Checkpoint {
+    /// At each epoch's end, and at the run's.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// So often; several may be given. Without any it is each epoch's end.
+    #[must_use]
+    pub fn every(mut self, every: Every) -> Self {
+        self.triggers.push(Trigger::new(every));
+        self
+    }
+
+    /// Whether the run's end is saved (default true).
+    #[must_use]
+    pub fn at_end(mut self, at_end: bool) -> Self {
+        self.at_end = at_end;
+        self
+    }
+
+    /// How many of the newest are kept (default 2).
+    #[must_use]
+    pub fn keep_last(mut self, n: usize) -> Self {
+        self.policy.retention.keep_last = n;
+        self
+    }
+
+    /// Keeps the best `k` by a metric too. A snapshot counts if the metric was measured of just its parameters; of two equal ones
+    /// the older is better, and NaN is never among the best.
+    #[must_use]
+    pub fn keep_best(mut self, k: usize, metric: impl Into<String>, mode: PlateauMode) -> Self {
+        self.policy.retention.best = Some(Best { k, metric: metric.into(), goal: goal(mode) });
+        self
+    }
+
+    /// Keeps every `m`-th for ever.
+    #[must_use]
+    pub fn keep_every(mut self, m: u64) -> Self {
+        self.policy.retention.every = Some(m);
+        self
+    }
+
+    /// Lets the run wait until each snapshot is durable.
+    #[must_use]
+    pub fn synchronous(mut self) -> Self {
+        self.policy.background = false;
+        self
+    }
+
+    /// Whether an error inside a batch leaves what was there in `crash/` (default true). It is never gone on from.
+    #[must_use]
+    pub fn crash(mut self, crash: bool) -> Self {
+        self.policy.crash = crash;
+        self
+    }
+
+    fn ask(&mut self, cx: &mut Context, by_epoch: bool) -> Result<Flow> {
+        for trigger in &mut self.triggers {
+            if matches!(trigger.every(), Every::Epochs(_)) == by_epoch && trigger.due(cx) {
+                cx.request_snapshot(trigger.every().to_string());
+            }
+        }
+        Ok(Flow::GO)
+    }
+}
+
+/// The same direction, as the run on disk has it.
+pub fn goal(mode: PlateauMode) -> Goal {
+    match mode {
+        PlateauMode::Min => Goal::Min,
+        PlateauMode::Max => Goal::Max,
+    }
+}
+
+impl Callback for Checkpoint {
+    fn state(&self) -> State {
+        let Self { triggers, at_end: _, policy: _ } = self;
+        let seen = triggers.iter().map(|trigger| (trigger.every().to_string(), trigger.state().json));
+        State { json: seen.collect::<serde_json::Map<String, Value>>().into(), tensors: Vec::new() }
+    }
+
+    fn load_state(&mut self, state: State) -> Result<()> {
+        for trigger in &mut self.triggers {
+            // one that is new looks at the counter for the first time
+            if let Some(seen) = state.json.get(trigger.every().to_string()) {
+                trigger.load_state(&State { json: seen.clone(), tensors: Vec::new() })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Decide
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::RunStart, Event::BatchEnd, Event::EpochEnd, Event::RunEnd])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn watches(&self) -> Vec<String> {
+        self.policy.retention.best.iter().map(|best| best.metric.clone()).collect()
+    }
+
+    fn note(&self) -> String {
+        let mut every: Vec<String> = self.triggers.iter().map(|trigger| trigger.every().to_string()).collect();
+        if every.is_empty() {
+            every.push(Every::Epochs(1).to_string());
+        }
+        let how = if self.policy.background { "" } else { ", synchronous" };
+        format!("every {}; keeps {}{how}", every.join(" and "), self.policy.retention)
+    }
+
+    fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        if self.triggers.is_empty() {
+            self.triggers.push(Trigger::new(Every::Epochs(1)));
+        }
+        cx.ext.insert(self.policy.clone());
+        Ok(Flow::GO)
+    }
+
+    fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.is_train() { self.ask(cx, false) } else { Ok(Flow::GO) }
+    }
+
+    fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.ask(cx, true)
+    }
+
+    fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        if self.at_end && cx.interrupted().is_none() {
+            cx.request_snapshot("the end");
+        }
+        Ok(Flow::GO)
+    }
+}

@@ -1,0 +1,246 @@
+//! A line a step, by which two runs can be compared.
+use catena_chain::{
+    Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State, Value, read_values,
+};
+use catena_record::logs::LogFile;
+use catena_tensor::hash::sha256;
+use catena_tensor::params::state_dict;
+use serde::{Deserialize, Serialize};
+
+/// Writes `journal.jsonl` in the run directory: for each window of the first pass that closes, the run's counters, a hash of
+/// the numbers of its samples, the learning rate, the bits of the last loss, the gradients' norm if a callback computed it, and
+/// with [`Journal::params_every`] a hash of parameters and buffers. `catena run diff` finds the first step in which two runs
+/// differ.
+///
+/// Losses and norms are read many at once: nothing waits for the device. What can't be written is told once in the log, and
+/// the run goes on. The runner puts it in when there is a run directory. On resume: how far the file went, and the open window.
+///
+/// ```
+/// use catena_callbacks::Journal;
+/// use catena_chain::Callback;
+///
+/// assert_eq!(Journal::new().params_every(100).note(), "a hash of the parameters every 100 steps");
+/// ```
+#[derive(Debug, Default)]
+pub struct Journal {
+    params_every: u64,
+    file: Option<LogFile>,
+    window: Seen,
+    rows: Vec<Row>,
+    values: Vec<Value>,
+    numbers: Vec<f64>,
+}
+
+/// What the open window has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    ids: u64,
+    loss: Option<Value>,
+}
+
+/// A line, and where its loss and its norm are among the values that wait to be read.
+#[derive(Debug)]
+struct Row {
+    line: Line,
+    loss: Option<usize>,
+    grad_norm: Option<usize>,
+}
+
+/// A line of the journal.
+#[derive(Debug, Serialize)]
+struct Line {
+    stage: String,
+    epoch: u64,
+    global_batch: u64,
+    global_step: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    ids: String,
+    #[serde(with = "catena_record::float::option", skip_serializing_if = "Option::is_none")]
+    lr: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loss: Option<String>,
+    #[serde(with = "catena_record::float::option", skip_serializing_if = "Option::is_none")]
+    grad_norm: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<String>,
+}
+
+/// What a resume needs.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    bytes: u64,
+    ids: u64,
+    loss: Option<String>,
+}
+
+/// How many lines wait before they are written.
+const WAITING: usize = 256;
+
+impl Journal {
+    /// Without hashes of the parameters.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a hash of parameters and buffers every so many steps; it reads them all (default 0: never).
+    #[must_use]
+    pub fn params_every(mut self, steps: u64) -> Self {
+        self.params_every = steps;
+        self
+    }
+
+    fn window_closes(&mut self, cx: &Context) -> Result<()> {
+        let seen = std::mem::take(&mut self.window);
+        let outcome = cx.outcome();
+        let stepped = *outcome == Outcome::Stepped;
+        let global_step = cx.global_step() + u64::from(stepped);
+        let hashes = stepped && self.params_every > 0 && global_step.is_multiple_of(self.params_every);
+        let mut wait = |value: Option<Value>| value.map(|value| {
+            self.values.push(value);
+            self.values.len() - 1
+        });
+        let (loss, grad_norm) = (wait(seen.loss), wait(cx.grad_norm.as_ref().map(shared)));
+        let line = Line {
+            stage: cx.stage().to_owned(),
+            epoch: cx.epoch(),
+            global_batch: cx.global_batch(),
+            global_step,
+            outcome: (!stepped).then(|| outcome.to_string()),
+            ids: format!("{:016x}", seen.ids),
+            lr: cx.lr(),
+            loss: None,
+            grad_norm: None,
+            params: hashes.then(|| sha256(&state_dict(cx.model.var_store()))).transpose()?,
+        };
+        self.rows.push(Row { line, loss, grad_norm });
+        if self.rows.len() < WAITING { Ok(()) } else { self.write() }
+    }
+
+    /// Reads what waits, and writes it.
+    fn write(&mut self) -> Result<()> {
+        read_values(&self.values, &mut self.numbers)?;
+        self.values.clear();
+        let number = |at: Option<usize>| at.and_then(|at| self.numbers.get(at).copied());
+        for Row { mut line, loss, grad_norm } in self.rows.drain(..) {
+            line.loss = number(loss).map(bits);
+            line.grad_norm = number(grad_norm);
+            let line = serde_json::to_string(&line)?;
+            if let Some(file) = &mut self.file {
+                file.line(&line);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Callback for Journal {
+    fn state(&self) -> State {
+        let Self { params_every: _, file, window: Seen { ids, loss }, rows: _, values: _, numbers: _ } = self;
+        // flush has read it
+        let loss = if let Some(Value::Number(loss)) = loss { Some(bits(*loss)) } else { None };
+        let bytes = file.as_ref().map_or(0, LogFile::bytes);
+        State::of(&Saved { bytes, ids: *ids, loss }).unwrap_or_default()
+    }
+
+    fn load_state(&mut self, state: State) -> Result<()> {
+        let Saved { bytes, ids, loss } = state.read()?;
+        let loss = loss.map(|bits| u64::from_str_radix(&bits, 16)).transpose()?;
+        self.window = Seen { ids, loss: loss.map(|bits| Value::Number(f64::from_bits(bits))) };
+        match &mut self.file {
+            Some(file) => Ok(file.cut_back(bytes)?),
+            None => Ok(()),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Report
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::RunStart, Event::Loss, Event::Step, Event::BatchEnd, Event::RunEnd, Event::Exception])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn note(&self) -> String {
+        match self.params_every {
+            0 => String::new(),
+            n => format!("a hash of the parameters every {n} steps"),
+        }
+    }
+
+    fn flush(&mut self, _: &mut Context) -> Result<()> {
+        if let Some(loss) = &mut self.window.loss {
+            read_values([&*loss], &mut self.numbers)?;
+            *loss = Value::Number(self.numbers[0]);
+        }
+        self.write()?;
+        if let Some(file) = &mut self.file {
+            file.flush();
+        }
+        Ok(())
+    }
+
+    fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        let dir = cx.run_dir().ok_or("the journal needs a run directory; give one with `.run_dir(path)`")?;
+        let path = dir.join("journal.jsonl");
+        self.file = Some(if cx.resuming() { LogFile::open(path)? } else { LogFile::create(path)? });
+        Ok(Flow::GO)
+    }
+
+    fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.is_train() && cx.pass_index() == 0 {
+            self.window.ids = fold(self.window.ids, &cx.batch.ids);
+            self.window.loss = cx.loss.as_ref().map(|loss| Value::from(&loss.value.detach()));
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.pass_index() == 0 && *cx.outcome() == Outcome::Stepped {
+            self.window_closes(cx)?;
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        let skipped = matches!(cx.outcome(), Outcome::SkippedByScaler | Outcome::SkippedBy(_));
+        if cx.is_train() && cx.pass_index() == 0 && skipped {
+            self.window_closes(cx)?;
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.flush(cx)?;
+        Ok(Flow::GO)
+    }
+
+    fn on_exception(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.on_run_end(cx)
+    }
+}
+
+fn shared(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::Number(*number),
+        Value::Tensor(tensor) => tensor.into(),
+    }
+}
+
+/// A number's bits, as text that sorts by nothing but compares exactly.
+fn bits(number: f64) -> String {
+    format!("{:016x}", number.to_bits())
+}
+
+/// The hash so far, and more numbers: FNV-1a over their bytes.
+fn fold(hash: u64, ids: &[u64]) -> u64 {
+    let start = if hash == 0 { 0xcbf2_9ce4_8422_2325 } else { hash };
+    ids.iter().flat_map(|id| id.to_le_bytes()).fold(start, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,255 @@
+//! What a run is made of, as data: kept in each snapshot, and compared with the run that goes on from it.
+use catena_chain::{Driver, Phase};
+use catena_tensor::native::context::{cpu_capability, libtorch_version};
+use catena_tensor::{device, tch};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Result, Stage};
+
+/// What a run is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Description {
+    seed: u64,
+    world_size: u64,
+    stages: Vec<StageDescription>,
+    chain: Vec<CallbackDescription>,
+    machine: Machine,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct StageDescription {
+    name: String,
+    epochs: u64,
+    loaders: Vec<LoaderDescription>,
+    passes: Vec<PassDescription>,
+    frozen: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct LoaderDescription {
+    name: String,
+    mode: String,
+    batches: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct PassDescription {
+    name: String,
+    params: String,
+    optimizer: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct CallbackDescription {
+    key: String,
+    phase: String,
+    note: String,
+}
+
+/// What exactness depends on besides the run itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Machine {
+    catena: String,
+    libtorch: String,
+    device: String,
+    threads: i32,
+    cpu_capability: String,
+}
+
+/// How a run differs from the one that a snapshot was taken of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// What [`RunnerBuilder::allow`](crate::RunnerBuilder::allow) calls it.
+    pub(crate) name: String,
+    /// What was, and what is.
+    pub(crate) text: String,
+    /// Whether it changes the numbers.
+    pub(crate) counts: bool,
+}
+
+impl Description {
+    pub(crate) fn of(stages: &[Stage], driver: &Driver) -> Result<Self> {
+        let cx = driver.context();
+        let chain = driver.chain().members().iter().map(|member| CallbackDescription {
+            key: member.key(),
+            phase: member.phase().to_string(),
+            note: member.callback().note(),
+        });
+        Ok(Self {
+            seed: cx.seed(),
+            world_size: 1,
+            stages: stages.iter().map(StageDescription::of).collect::<Result<_>>()?,
+            chain: chain.collect(),
+            machine: Machine {
+                catena: env!("CARGO_PKG_VERSION").into(),
+                libtorch: libtorch_version(),
+                device: device::name(cx.device()),
+                threads: tch::get_num_threads(),
+                cpu_capability: cpu_capability().map_err(catena_tensor::Error::from)?,
+            },
+        })
+    }
+
+    /// How this run differs from the one before.
+    pub(crate) fn differences(&self, before: &Self) -> Vec<Difference> {
+        let mut found = Differences::default();
+        found.compare("seed", "the seed", before.seed, self.seed);
+        found.compare("world_size", "the number of processes", before.world_size, self.world_size);
+        let names = |stages: &[StageDescription]| -> Vec<String> {
+            stages.iter().map(|stage| stage.name.clone()).collect()
+        };
+        found.compare(
+            "stages",
+            "the stages",
+            names(&before.stages).join(", "),
+            names(&self.stages).join(", "),
+        );
+        for (now, before) in self.stages.iter().zip(&before.stages) {
+            now.compare(before, &mut found);
+        }
+        found.chains(&before.chain, &self.chain);
+        self.machine.compare(&before.machine, &mut found);
+        found.0
+    }
+
+    /// The schedules of a stage, as `plan()` has them.
+    pub(crate) fn schedules(&self, stage: usize) -> Vec<String> {
+        let own = format!("{stage}/");
+        let here = self.chain.iter().filter(|c| c.key.starts_with(&own) || !c.key.contains('/'));
+        here.filter(|c| c.phase == Phase::Schedule.to_string()).map(|c| format!("{} ({})", c.key, c.note)).collect()
+    }
+
+    /// How many epochs a stage has.
+    pub(crate) fn epochs(&self, stage: usize) -> Option<u64> {
+        self.stages.get(stage).map(|stage| stage.epochs)
+    }
+}
+
+impl StageDescription {
+    fn of(stage: &Stage) -> Result<Self> {
+        let loaders = stage.loaders.iter().map(|loader| LoaderDescription {
+            name: loader.name.clone(),
+            mode: format!("{:?}", loader.mode).to_lowercase(),
+            batches: loader.source.batches(),
+        });
+        let passes = stage.passes.iter().map(|pass| {
+            let optimizer = pass.optimizer.as_ref().map(|config| config.to_value()).transpose()?;
+            let (name, params) = (pass.name.clone(), pass.params.clone());
+            Ok(PassDescription { name, params, optimizer: optimizer.unwrap_or_default() })
+        });
+        Ok(Self {
+            name: stage.name.clone(),
+            epochs: stage.epochs,
+            loaders: loaders.collect(),
+            passes: passes.collect::<Result<_>>()?,
+            frozen: stage.frozen.clone(),
+        })
+    }
+
+    fn compare(&self, before: &Self, found: &mut Differences) {
+        let of = format!("of stage `{}`", self.name);
+        found.compare("epochs", &format!("the epochs {of}"), before.epochs, self.epochs);
+        found.compare(
+            "frozen",
+            &format!("what is frozen {of}"),
+            before.frozen.join(", "),
+            self.frozen.join(", "),
+        );
+        let names = |loaders: &[LoaderDescription], is_train: bool| -> String {
+            let those = loaders.iter().filter(|loader| (loader.mode == "train") == is_train);
+            those.map(|loader| format!("{} ({})", loader.name, loader.mode)).collect::<Vec<_>>().join(", ")
+        };
+        for (is_train, what) in [(true, "the Train loaders"), (false, "the other loaders")] {
+            let (before, now) = (names(&before.loaders, is_train), names(&self.loaders, is_train));
+            found.add("loaders", &format!("{what} {of}"), before, now, is_train);
+        }
+        for loader in &self.loaders {
+            if let Some(before) = before.loaders.iter().find(|before| before.name == loader.name) {
+                let batches = |n: Option<u64>| n.map_or("unknown".into(), |n| n.to_string());
+                let what = format!("the batches of loader `{}` {of}", loader.name);
+                found.add(
+                    "data",
+                    &what,
+                    batches(before.batches),
+                    batches(loader.batches),
+                    loader.mode == "train",
+                );
+            }
+        }
+        let passes = |stage: &Self| -> String {
+            stage.passes.iter().map(|pass| pass.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        found.compare("passes", &format!("the passes {of}"), passes(before), passes(self));
+        for (now, before) in self.passes.iter().zip(&before.passes) {
+            let what = format!("pass `{}` {of}", now.name);
+            found.compare("params", &format!("the parameters of {what}"), &before.params, &now.params);
+            found.compare(
+                "optimizer",
+                &format!("the optimizer of {what}"),
+                &before.optimizer,
+                &now.optimizer,
+            );
+        }
+    }
+}
+
+impl Machine {
+    fn compare(&self, before: &Self, found: &mut Differences) {
+        let Self { catena, libtorch, device, threads, cpu_capability } = self;
+        let mut differs =
+            |what: &str, before: String, now: String| found.add("machine", what, before, now, false);
+        differs("catena's version", before.catena.clone(), catena.clone());
+        differs("libtorch's version", before.libtorch.clone(), libtorch.clone());
+        differs("the device", before.device.clone(), device.clone());
+        differs("torch's threads", before.threads.to_string(), threads.to_string());
+        differs("the CPU's capability", before.cpu_capability.clone(), cpu_capability.clone());
+    }
+}
+
+#[derive(Default)]
+struct Differences(Vec<Difference>);
+
+impl Differences {
+    fn compare<T: PartialEq + ToString>(&mut self, name: &str, what: &str, before: T, now: T) {
+        self.add(name, what, before, now, true);
+    }
+
+    fn add<T: PartialEq + ToString>(&mut self, name: &str, what: &str, before: T, now: T, counts: bool) {
+        if before != now {
+            let text = format!("{what}: {} before, {} now", or_none(&before), or_none(&now));
+            self.0.push(Difference { name: name.into(), text, counts });
+        }
+    }
+
+    fn chains(&mut self, before: &[CallbackDescription], now: &[CallbackDescription]) {
+        let find = |all: &[CallbackDescription], key: &str| all.iter().find(|c| c.key == key).cloned();
+        let keys = before.iter().chain(now.iter().filter(|c| find(before, &c.key).is_none()));
+        for CallbackDescription { key, phase, .. } in keys {
+            let text = |callback: Option<CallbackDescription>| match callback {
+                Some(callback) if callback.note.is_empty() => "there".to_owned(),
+                Some(callback) => format!("there ({})", callback.note),
+                None => "not there".to_owned(),
+            };
+            let (before, now) = (text(find(before, key)), text(find(now, key)));
+            let name = key.rsplit('/').next().unwrap_or(key);
+            self.add(name, key, before, now, changes_numbers(name, phase));
+        }
+        let order = |all: &[CallbackDescription], other: &[CallbackDescription]| -> Vec<String> {
+            all.iter().filter(|c| find(other, &c.key).is_some()).map(|c| c.key.clone()).collect()
+        };
+        let (was, is) = (order(before, now), order(now, before));
+        self.compare("order", "the order of the callbacks", was.join(", "), is.join(", "));
+    }
+}
+
+/// Whether a callback of this name and phase may change what is computed. Those that only look may come and go.
+fn changes_numbers(name: &str, phase: &str) -> bool {
+    let only_looks = [Phase::Measure, Phase::User, Phase::Report].map(|phase| phase.to_string());
+    !only_looks.iter().any(|looking| looking == phase) && !["Checkpoint", "Signals", "Validate"].contains(&name)
+}
+
+fn or_none(value: &impl ToString) -> String {
+    let text = value.to_string();
+    if text.is_empty() { "none".into() } else { text }
+}

@@ -1,0 +1,126 @@
+//! What a snapshot is made of: `state.json` as a type, and the tensors by file.
+use std::collections::BTreeMap;
+
+use catena_chain::{Books, State};
+use catena_tensor::device;
+use catena_tensor::optim::{Optimizer, StateDict};
+use catena_tensor::params::{Parameter, state_dict};
+use catena_tensor::rng::Generators;
+use catena_tensor::tch::nn::VarStore;
+use catena_tensor::tch::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Cut, Description};
+use crate::Result;
+use crate::runner::Cursor;
+
+/// The file of a snapshot's parameters and buffers.
+pub(crate) const MODEL: &str = "model.safetensors";
+/// The file of the gradients of an open window.
+pub(crate) const GRADIENTS: &str = "gradients.safetensors";
+/// The file of torch's generators.
+pub(crate) const RNG: &str = "rng.safetensors";
+/// The file of the callbacks' tensors.
+pub(crate) const CALLBACKS: &str = "callbacks.safetensors";
+
+/// The file of an optimizer's tensors.
+pub(crate) fn optimizer_file(name: &str) -> String {
+    format!("optimizer.{name}.safetensors")
+}
+
+/// `state.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedState {
+    /// When it was taken.
+    pub(crate) time: String,
+    /// Who asked for it.
+    pub(crate) why: Vec<String>,
+    /// After what.
+    pub(crate) cut: Cut,
+    /// The next thing to do, the flow applied already.
+    pub(crate) cursor: Cursor,
+    /// The number of the stage whose optimizers are saved.
+    pub(crate) stage: usize,
+    /// Its name.
+    pub(crate) stage_name: String,
+    /// Evaluations that were asked for at this cut and are not done.
+    pub(crate) evaluations: Vec<String>,
+    /// The counters, windows and metrics.
+    pub(crate) books: Books,
+    /// What was measured of just these parameters.
+    #[serde(with = "catena_record::float::map")]
+    pub(crate) measured: BTreeMap<String, f64>,
+    /// The optimizers' settings and counts.
+    pub(crate) optimizers: BTreeMap<String, StateDict>,
+    /// The callbacks' states, in the chain's order.
+    pub(crate) callbacks: Vec<SavedCallback>,
+    /// What the run is made of.
+    pub(crate) run: Description,
+}
+
+/// A callback's state. Its tensors are in a file, under `<key>/<name>`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedCallback {
+    pub(crate) key: String,
+    pub(crate) json: Value,
+    /// Their names, and whether they were on the run's device.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tensors: Vec<(String, bool)>,
+}
+
+/// A snapshot to be written: its state, and its tensors by file and name.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) state: SavedState,
+    pub(crate) files: Vec<(String, Vec<(String, Tensor)>)>,
+}
+
+impl Kept {
+    pub(crate) fn new(mut state: SavedState, callbacks: Vec<(String, State)>, generators: &Generators) -> Self {
+        let mut tensors = Vec::new();
+        for (key, State { json, tensors: own }) in callbacks {
+            let names = own.iter().map(|(name, tensor)| (name.clone(), tensor.device() != Device::Cpu));
+            let saved = SavedCallback { key, json, tensors: names.collect() };
+            tensors.extend(own.into_iter().map(|(name, tensor)| (format!("{}/{name}", saved.key), tensor)));
+            state.callbacks.push(saved);
+        }
+        let rng = generators.states().map(|(at, state)| (device::name(at), state.shallow_clone())).collect();
+        Self { state, files: vec![(RNG.into(), rng), (CALLBACKS.into(), tensors)] }
+    }
+
+    /// Makes copies of the tensors, so that what happens to the originals changes nothing here.
+    pub(crate) fn detach(&mut self) -> Result<()> {
+        for (_, tensors) in &mut self.files {
+            for (_, tensor) in tensors {
+                *tensor = tensor.f_detach_copy()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add_model(&mut self, vs: &VarStore) {
+        self.files.push((MODEL.into(), state_dict(vs)));
+    }
+
+    pub(crate) fn add_optimizer(&mut self, name: &str, optimizer: &Optimizer) -> Result<()> {
+        let mut dict = optimizer.state_dict()?;
+        self.files.push((optimizer_file(name), std::mem::take(&mut dict.tensors)));
+        self.state.optimizers.insert(name.into(), dict);
+        Ok(())
+    }
+
+    pub(crate) fn add_gradients(&mut self, params: &[Parameter]) -> Result<()> {
+        let mut gradients = Vec::new();
+        for param in params {
+            let gradient = param.tensor.f_grad()?;
+            if gradient.defined() {
+                gradients.push((param.name.clone(), gradient));
+            }
+        }
+        self.files.push((GRADIENTS.into(), gradients));
+        Ok(())
+    }
+}

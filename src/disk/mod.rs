@@ -1,0 +1,190 @@
+//! The run directory: where snapshots are staged, written and read.
+mod description;
+mod files;
+mod kept;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use catena_callbacks::SnapshotPolicy;
+pub(crate) use catena_record::Cut;
+use catena_record::fs::FileSystem;
+use catena_record::logs::LogFile;
+use catena_record::retention::Best;
+use catena_record::{SnapshotName, Store, Writer};
+use chrono::{SecondsFormat, Utc};
+use serde_json::json;
+
+pub(crate) use self::description::Description;
+pub(crate) use self::files::Files;
+pub(crate) use self::kept::{CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file};
+use crate::{Error, Resume, Result};
+
+/// The run directory of a runner.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    path: PathBuf,
+    writer: Writer,
+    timing: Option<LogFile>,
+    opened: Instant,
+    spent: Duration,
+}
+
+/// A snapshot that was read, every byte of it verified.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) name: SnapshotName,
+    pub(crate) state: SavedState,
+    pub(crate) files: Files,
+}
+
+impl Disk {
+    pub(crate) fn open(path: &Path, file_system: Arc<dyn FileSystem>) -> Result<Self> {
+        let writer = Writer::new(Store::open(path, file_system)?)?;
+        let (opened, spent) = (Instant::now(), Duration::ZERO);
+        Ok(Self { path: path.to_owned(), writer, timing: None, opened, spent })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A new run begins: one that is there already is not touched.
+    pub(crate) fn begin(&mut self, description: &Description) -> Result<()> {
+        if self.writer.store().holds_snapshots()? {
+            return Err(Error::HoldsRun { path: self.path.clone() });
+        }
+        self.timing = Some(LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?);
+        self.describe(description, "running")
+    }
+
+    /// A run goes on.
+    pub(crate) fn go_on(&mut self, description: &Description) -> Result<()> {
+        self.timing = Some(LogFile::open(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?);
+        self.describe(description, "running")
+    }
+
+    /// Writes `run.json`.
+    pub(crate) fn describe(&mut self, description: &Description, status: &str) -> Result<()> {
+        let (at, new) = (self.path.join("run.json"), self.path.join("run.json.new"));
+        let before = std::fs::read(&at).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
+        let ended = (status != "running").then(now);
+        let run = json!({ "status": status, "started": started, "ended": ended, "run": description });
+        std::fs::write(&new, format!("{run:#}\n")).and_then(|()| std::fs::rename(&new, &at)).map_err(|e| self.wrong(e))
+    }
+
+    fn wrong(&self, source: std::io::Error) -> Error {
+        catena_record::Error::Io { what: "can't write in", path: self.path.clone(), source }.into()
+    }
+
+    /// An error of the thread that writes surfaces here.
+    pub(crate) fn poll(&mut self) -> Result<()> {
+        let saved = self.writer.poll()?;
+        self.tell_saved(saved);
+        Ok(())
+    }
+
+    /// Waits for what is being written.
+    pub(crate) fn wait(&mut self) -> Result<()> {
+        let saved = self.writer.wait()?;
+        self.tell_saved(saved);
+        Ok(())
+    }
+
+    fn tell_saved(&mut self, saved: Option<(String, catena_record::Saved)>) {
+        let Some((name, saved)) = saved else { return };
+        let write = saved.time.as_secs_f64();
+        self.tell(&json!({ "time": now(), "snapshot": name, "bytes": saved.bytes, "write": write }));
+    }
+
+    fn tell(&mut self, line: &serde_json::Value) {
+        if let Some(timing) = &mut self.timing {
+            timing.line(&line.to_string());
+            timing.flush();
+        }
+    }
+
+    /// Takes a snapshot, and gives what it took of the training thread's time.
+    pub(crate) fn save(&mut self, kept: Kept, policy: &SnapshotPolicy) -> Result<Duration> {
+        let started = Instant::now();
+        self.wait()?;
+        let wait = started.elapsed();
+        let name = SnapshotName { global_batch: kept.state.books.global_batch(), cut: kept.state.cut };
+        let snapshot = files::stage(kept, name, self.writer.take_buffer())?;
+        let stall = started.elapsed() - wait;
+        self.writer.save(snapshot, policy.retention.clone())?;
+        if !policy.background {
+            self.wait()?;
+        }
+        let cost = started.elapsed();
+        self.spent += cost;
+        let share = self.spent.as_secs_f64() / self.opened.elapsed().as_secs_f64();
+        let (stalled, waited) = (stall.as_secs_f64(), wait.as_secs_f64());
+        if waited > 0.1 {
+            log::info!("{name}: waited {waited:.1} s for the snapshot before it to be written");
+        }
+        let (time, snapshot) = (now(), name.to_string());
+        self.tell(&json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": share }));
+        Ok(cost)
+    }
+
+    /// Saves what was there at an error.
+    pub(crate) fn save_crash(&mut self, kept: Kept) -> Result<PathBuf> {
+        self.wait()?;
+        let name = SnapshotName { global_batch: kept.state.books.global_batch(), cut: kept.state.cut };
+        let snapshot = files::stage(kept, name, self.writer.take_buffer())?;
+        let at = Utc::now().format("%Y%m%dT%H%M%S%.3fZ").to_string();
+        Ok(self.writer.store().save_crash(&snapshot, &at)?)
+    }
+
+    /// Reads the snapshot to go on from. Newer ones are set aside once it is known to be whole.
+    pub(crate) fn load(&mut self, from: &Resume) -> Result<Option<Loaded>> {
+        let mut store = self.writer.store();
+        let loaded = match from {
+            Resume::Latest | Resume::LatestIfAny => store.load_newest()?,
+            Resume::Best { metric, mode } => {
+                let best = Best { k: 1, metric: metric.clone(), goal: catena_callbacks::goal(*mode) };
+                let name = best.ranked(store.listed()).first().map(|listed| listed.name);
+                name.map(|name| store.load(name)).transpose()?
+            }
+            Resume::Path(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let name = name.parse::<SnapshotName>()?;
+                let own = store.path(name);
+                if own.canonicalize().ok() != path.canonicalize().ok() {
+                    return Err(Error::Build(format!(
+                        "{} is not a snapshot of {}; to start from another run's weights, use `InitFrom`",
+                        path.display(),
+                        self.path.display()
+                    )));
+                }
+                Some(store.load(name)?)
+            }
+        };
+        loaded.map(files::read).transpose()
+    }
+
+    /// Moves what is newer than this snapshot out of the way.
+    pub(crate) fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
+        Ok(self.writer.store().set_newer_aside(than)?)
+    }
+
+    /// The newest snapshot of a stage, or its best by a metric.
+    pub(crate) fn of_stage(&mut self, stage: &str, best: Option<&Best>) -> Result<Option<Loaded>> {
+        self.wait()?;
+        let store = self.writer.store();
+        let here: Vec<_> = store.listed().iter().filter(|listed| listed.stage == stage).cloned().collect();
+        let name = match best {
+            Some(best) => best.ranked(&here).first().map(|listed| listed.name),
+            None => here.last().map(|listed| listed.name),
+        };
+        name.map(|name| files::read(store.load(name)?)).transpose()
+    }
+}
+
+/// The time, for what the clock may say.
+pub(crate) fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
+}

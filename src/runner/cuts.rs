@@ -1,0 +1,180 @@
+//! Cuts: everybody has heard an end event, and now the evaluations and the snapshot that were asked for.
+use catena_callbacks::SnapshotPolicy;
+use catena_chain::Stop;
+use catena_tensor::model::Mode;
+use catena_tensor::params::parameters;
+use catena_tensor::rng::Generators;
+
+use super::Runner;
+use crate::disk::{Cut, Description, Kept, SavedState, now};
+use crate::stage::StageLoader;
+use crate::{Error, Result};
+
+impl Runner {
+    /// Runs the evaluations, applies the stops that are reached, and takes at most one snapshot.
+    pub(super) fn cut(&mut self, cut: Cut) -> Result<()> {
+        let mut asked = self.driver.take_evaluations();
+        while !asked.is_empty() && !self.is_interrupted() {
+            self.driver.put_back_evaluations(asked.clone());
+            self.evaluate(cut, &asked[0])?;
+            if !self.is_interrupted() {
+                asked.remove(0);
+            }
+        }
+        self.driver.put_back_evaluations(asked);
+        self.driver.clear_stop(ends(cut));
+        if let Some(disk) = &mut self.disk {
+            disk.poll()?;
+        }
+        let mut why = self.driver.take_snapshots();
+        why.extend(self.driver.context().interrupted().map(str::to_owned));
+        if why.is_empty() || self.is_leaving || self.disk.is_none() {
+            return Ok(());
+        }
+        self.is_leaving = self.is_interrupted();
+        let kept = self.keep(cut)?;
+        self.save(kept, why)
+    }
+
+    /// Runs an Eval loader in between, and leaves the loop where it was.
+    fn evaluate(&mut self, cut: Cut, name: &str) -> Result<()> {
+        let loaders = &self.stages[self.stage_index()].loaders;
+        let is_it = |l: &StageLoader| l.name == name && l.mode == Mode::Eval;
+        let Some(loader) = loaders.iter().position(is_it) else { return Err(self.no_evaluation(name.into())) };
+        let (at, before) = (self.at.clone(), self.keep_apart(cut)?);
+        self.driver.put_loader_aside();
+        self.run_loader(loader)?;
+        self.driver.clear_stop(Stop::Loader);
+        self.driver.take_loader_back();
+        self.at = at;
+        self.save_if_left(before)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.driver.context().interrupted().is_some()
+    }
+
+    /// What is saved if a loader that does not train is left by an interruption: as it was before.
+    pub(super) fn keep_before(&mut self, loader: usize) -> Result<Option<Kept>> {
+        let trains = self.stages[self.at.stage].loaders[loader].mode == Mode::Train;
+        if trains { Ok(None) } else { self.keep_apart(Cut::Batch) }
+    }
+
+    fn keep_apart(&mut self, cut: Cut) -> Result<Option<Kept>> {
+        if self.disk.is_none() || self.is_leaving {
+            return Ok(None);
+        }
+        let mut kept = self.keep(cut)?;
+        kept.detach()?;
+        Ok(Some(kept))
+    }
+
+    /// Saves what was kept if the loader was left by an interruption.
+    pub(super) fn save_if_left(&mut self, before: Option<Kept>) -> Result<()> {
+        match (before, self.driver.context().interrupted()) {
+            (Some(before), Some(why)) if !self.is_leaving => {
+                let why = vec![why.to_owned()];
+                self.is_leaving = true;
+                self.save(before, why)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The small state: everything but what evaluations leave alone, which are the model, the optimizers and the gradients.
+    fn keep(&mut self, cut: Cut) -> Result<Kept> {
+        self.driver.flush()?;
+        let books = self.driver.books().map_err(|source| self.at(source))?;
+        let generators = Generators::keep()?;
+        let evaluations = self.driver.take_evaluations();
+        self.driver.put_back_evaluations(evaluations.clone());
+        let cx = self.driver.context();
+        let measured = cx.metrics.ended_at(cx.global_batch()).map(|(name, value)| (name.to_owned(), value));
+        let state = SavedState {
+            cut,
+            cursor: self.at.clone(),
+            stage: cx.stage_index(),
+            stage_name: cx.stage().to_owned(),
+            evaluations,
+            books,
+            measured: measured.collect(),
+            time: String::new(),
+            why: Vec::new(),
+            optimizers: Default::default(),
+            callbacks: Vec::new(),
+            run: Description::of(&self.stages, &self.driver)?,
+        };
+        Ok(Kept::new(state, self.driver.states()?, &generators))
+    }
+
+    /// Takes a snapshot of what was kept, and of the model, the optimizers and the gradients of an open window.
+    fn save(&mut self, mut kept: Kept, why: Vec<String>) -> Result<()> {
+        self.complete(&mut kept, why)?;
+        let policy = self.driver.context().ext.get::<SnapshotPolicy>().cloned().unwrap_or_default();
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let cost = disk.save(kept, &policy)?;
+        self.driver.set_snapshot_cost(cost);
+        Ok(())
+    }
+
+    fn complete(&self, kept: &mut Kept, why: Vec<String>) -> Result<()> {
+        let cx = self.driver.context();
+        kept.add_model(cx.model.var_store());
+        for (name, optimizer) in cx.optimizers.iter() {
+            kept.add_optimizer(name, optimizer)?;
+        }
+        if kept.state.books.has_open_window() {
+            kept.add_gradients(&parameters(cx.model.var_store()))?;
+        }
+        (kept.state.time, kept.state.why) = (now(), why);
+        Ok(())
+    }
+
+    /// What was there at an error inside a batch, for whoever looks for its cause. Nothing in here makes a second error.
+    pub(super) fn save_crash(&mut self, error: &Error) {
+        let policy = self.driver.context().ext.get::<SnapshotPolicy>().cloned().unwrap_or_default();
+        let is_inside = self.driver.context().loader_batch() > 0;
+        if self.disk.is_none() || !policy.crash || !is_inside {
+            return;
+        }
+        let mut save = || -> Result<_> {
+            let mut kept = self.keep(Cut::Batch)?;
+            self.complete(&mut kept, vec![error.to_string()])?;
+            self.disk.as_mut().map(|disk| disk.save_crash(kept)).transpose()
+        };
+        match save() {
+            Ok(Some(path)) => log::warn!("what was there at the error is in {}", path.display()),
+            Ok(None) => {}
+            Err(second) => log::warn!("what was there at the error could not be saved: {second}"),
+        }
+    }
+
+    /// The run begins in its directory, if it has one.
+    pub(super) fn begin_on_disk(&mut self) -> Result<()> {
+        let description = Description::of(&self.stages, &self.driver)?;
+        self.disk.as_mut().map_or(Ok(()), |disk| disk.begin(&description))
+    }
+
+    /// The run ends: what is being written is waited for.
+    pub(super) fn end_on_disk(&mut self) -> Result<()> {
+        let description = Description::of(&self.stages, &self.driver)?;
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        disk.wait()?;
+        let status = match (self.driver.context().interrupted(), self.at.cut_short) {
+            (Some(_), _) => "interrupted",
+            (None, true) => "stopped",
+            (None, false) => "completed",
+        };
+        disk.describe(&description, status)
+    }
+}
+
+/// The stop that has been reached when something ends.
+fn ends(cut: Cut) -> Stop {
+    match cut {
+        Cut::Batch => Stop::None,
+        Cut::Epoch => Stop::Epoch,
+        Cut::Stage => Stop::Stage,
+        Cut::Run => Stop::Run,
+    }
+}

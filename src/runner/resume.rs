@@ -1,0 +1,207 @@
+//! Going on from a snapshot.
+use std::path::PathBuf;
+
+use catena_chain::{Event, State, Stop};
+use catena_tensor::device;
+use catena_tensor::native::tensor::{copy_, set_grad};
+use catena_tensor::params::{parameters, state_dict};
+use catena_tensor::rng::{Exclusive, Generators};
+use catena_tensor::schedule::PlateauMode;
+use catena_tensor::tch::{Device, Tensor};
+
+use super::{Open, Runner};
+use crate::disk::{CALLBACKS, Cut, Description, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, optimizer_file};
+use crate::{Error, Report, Result};
+
+/// Which snapshot a run goes on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resume {
+    /// The newest one that is whole; damaged ones are set aside, with a warning. None at all is an error.
+    Latest,
+    /// As [`Resume::Latest`], but without a snapshot the run begins at its beginning.
+    LatestIfAny,
+    /// The best one by a metric that was measured of just its parameters. Newer ones are set aside in
+    /// `checkpoints/superseded`.
+    Best {
+        /// The metric's whole name, such as `valid/loss`.
+        metric: String,
+        /// Which way it gets better.
+        mode: PlateauMode,
+    },
+    /// The one in this folder. Newer ones are set aside in `checkpoints/superseded`.
+    Path(PathBuf),
+}
+
+impl Runner {
+    /// Goes on from a snapshot in the run directory, as if the run had never stopped, and runs to the end. A finished run does
+    /// no batch and gives its report.
+    ///
+    /// The start events of what is open fire again, with [`Context::resuming`](catena_chain::Context::resuming) set; then
+    /// everything is loaded over them. A run that is not the one that was saved is refused, naming the differences, unless
+    /// [`RunnerBuilder::allow`](crate::RunnerBuilder::allow) names them; differences that don't change the numbers are logged.
+    pub fn resume(&mut self, from: Resume) -> Result<Report> {
+        let _exclusive = Exclusive::now()?;
+        let disk = self.disk.as_mut().ok_or(Error::NoRunDirectory)?;
+        match disk.load(&from)? {
+            Some(loaded) => {
+                self.claim()?;
+                self.restore(loaded).inspect_err(|error| self.driver.fire_exception(error))?;
+                self.go_on()
+            }
+            None if from == Resume::LatestIfAny => self.run(),
+            None => Err(Error::NoSnapshot { path: disk.path().to_owned() }),
+        }
+    }
+
+    fn restore(&mut self, loaded: Loaded) -> Result<()> {
+        let Loaded { name, mut state, mut files } = loaded;
+        self.compare(&mut state)?;
+        let description = Description::of(&self.stages, &self.driver)?;
+        if let Some(disk) = &mut self.disk {
+            disk.set_newer_aside(name)?;
+            disk.go_on(&description)?;
+        }
+        let SavedState { cut, cursor, stage, evaluations, books, optimizers, callbacks, .. } = state;
+        log::info!("going on from {name}");
+        self.resumed_from = Some(books.global_batch());
+        self.at = cursor;
+
+        self.driver.set_resuming(true);
+        self.driver.load_books(books.clone());
+        self.driver.fire(Event::RunStart)?;
+        self.enter_stage(stage)?;
+        self.driver.load_books(books.clone());
+        if self.at.open >= Open::Stage && self.at.open != Open::Ended {
+            self.driver.fire(Event::StageStart)?;
+        }
+        if self.at.open == Open::Epoch || self.at.open == Open::Loader {
+            self.driver.fire(Event::EpochStart)?;
+        }
+        if self.at.open == Open::Loader {
+            self.enter_loader(self.at.loader, books.loader_batch())?;
+            self.driver.load_books(books.clone());
+            self.driver.fire(Event::LoaderStart)?;
+        }
+        self.driver.set_resuming(false);
+
+        self.load_model(&mut files)?;
+        for (name, mut dict) in optimizers {
+            dict.tensors = files.take(&optimizer_file(&name))?;
+            let optimizer = self.driver.context_mut().optimizers.get_mut(&name);
+            optimizer.ok_or(Error::Build(format!("the snapshot has an optimizer `{name}`, the run has none")))?.load_state_dict(&dict)?;
+        }
+        if books.has_open_window() {
+            self.load_gradients(files.take(GRADIENTS)?)?;
+        }
+        self.load_callbacks(callbacks, files.take(CALLBACKS)?)?;
+        self.driver.load_books(books);
+        self.driver.put_back_evaluations(evaluations.clone());
+        let states = files.take(RNG)?.into_iter().map(|(name, state)| Ok((device::parse(&name)?, state)));
+        Generators::from_states(states.collect::<Result<_>>()?).put_back()?;
+
+        if !evaluations.is_empty() {
+            self.cut(cut)?;
+        }
+        if matches!(cut, Cut::Stage | Cut::Run) {
+            self.leave_stage()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a run that is another one, and applies what was allowed.
+    fn compare(&mut self, state: &mut SavedState) -> Result<()> {
+        let now = Description::of(&self.stages, &self.driver)?;
+        let allowed = |name: &str| self.allowed.iter().any(|allowed| allowed == name);
+        let (mut refused, before) = (Vec::new(), &state.run);
+        for difference in now.differences(before) {
+            match difference.counts && !allowed(&difference.name) {
+                true => refused.push(format!("{} (`{}`)", difference.text, difference.name)),
+                false => log::warn!("the run is not quite the one that was saved: {}", difference.text),
+            }
+        }
+        if !refused.is_empty() {
+            return Err(Error::OtherRun { differences: refused.join("; ") });
+        }
+        if allowed("stop") && state.books.stop() > Stop::None {
+            log::warn!("the stop that ended the run is forgotten, as `stop` is allowed");
+            state.books.clear_stop();
+        }
+        if allowed("epochs") {
+            self.reopen(&now, state);
+        }
+        Ok(())
+    }
+
+    /// With more epochs than before a stage that had ended, with nothing after it, goes on.
+    fn reopen(&self, now: &Description, state: &mut SavedState) {
+        let stage = state.stage;
+        let (before, after) = (state.run.epochs(stage), now.epochs(stage));
+        if before < after {
+            let schedules = now.schedules(stage);
+            log::warn!(
+                "stage `{}` goes on to more epochs; schedules are functions of their own settings and don't stretch by themselves: {}",
+                state.stage_name,
+                if schedules.is_empty() { "it has none".into() } else { schedules.join(", ") }
+            );
+        }
+        let has_ended = matches!(state.cut, Cut::Stage | Cut::Run) && stage + 1 == self.stages.len();
+        if let (true, Some(epochs)) = (has_ended && before < after && !state.cursor.cut_short, before) {
+            let cursor = &mut state.cursor;
+            (cursor.stage, cursor.epochs, cursor.open) = (stage, epochs, Open::Stage);
+            state.cut = Cut::Epoch;
+        }
+    }
+
+    pub(super) fn load_model(&mut self, files: &mut Files) -> Result<()> {
+        let saved = files.take(MODEL)?;
+        let variables = state_dict(self.driver.context().model.var_store());
+        let describe = |all: &[(String, Tensor)]| -> Vec<String> {
+            all.iter().map(|(name, t)| format!("{name} {:?} {:?}", t.kind(), t.size())).collect()
+        };
+        let (before, now) = (describe(&saved), describe(&variables));
+        if before != now {
+            let differs = before.iter().find(|v| !now.contains(v)).or(now.iter().find(|v| !before.contains(v)));
+            return Err(Error::OtherRun {
+                differences: format!(
+                    "the model: {} variables before, {} now; the first that differs is {}",
+                    before.len(),
+                    now.len(),
+                    differs.map_or("their order", String::as_str)
+                ),
+            });
+        }
+        for ((_, variable), (_, saved)) in variables.iter().zip(&saved) {
+            copy_(&variable.f_detach()?, saved, false).map_err(catena_tensor::Error::from)?;
+        }
+        Ok(())
+    }
+
+    fn load_gradients(&mut self, gradients: Vec<(String, Tensor)>) -> Result<()> {
+        let params = parameters(self.driver.context().model.var_store());
+        for (name, gradient) in gradients {
+            let Some(param) = params.iter().find(|param| param.name == name) else { continue };
+            let gradient = gradient.f_to_device(param.tensor.device())?;
+            set_grad(&param.tensor, Some(&gradient)).map_err(catena_tensor::Error::from)?;
+        }
+        Ok(())
+    }
+
+    fn load_callbacks(&mut self, saved: Vec<SavedCallback>, tensors: Vec<(String, Tensor)>) -> Result<()> {
+        let mut tensors: std::collections::HashMap<String, Tensor> = tensors.into_iter().collect();
+        let device = self.driver.context().device();
+        for SavedCallback { key, json, tensors: names } in saved {
+            let mut state = State { json, tensors: Vec::new() };
+            for (name, on_device) in names {
+                let lost = || Error::Build(format!("the snapshot lacks the tensor `{name}` of {key}"));
+                let tensor = tensors.remove(&format!("{key}/{name}")).ok_or_else(lost)?;
+                let device = if on_device { device } else { Device::Cpu };
+                state.tensors.push((name, tensor.f_to_device(device)?));
+            }
+            if !self.driver.load_state(&key, state)? {
+                log::warn!("the snapshot has the state of `{key}`, which the run does not have");
+            }
+        }
+        Ok(())
+    }
+}

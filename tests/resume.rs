@@ -1,0 +1,75 @@
+//! Stopped after any batch and resumed, a run ends in the same bits: parameters, optimizer, averages, metrics, journal and CSV.
+mod common;
+#[path = "common/resumable.rs"]
+mod resumable;
+
+use std::path::Path;
+
+use catena::chain::Every;
+use catena::prelude::*;
+use catena::tensor::rng::Exclusive;
+use resumable::{BATCHES, Ended, builder, newest_that_verifies};
+
+/// What a test makes of the run before it is built.
+type Prepare<'a> = &'a dyn Fn(catena::RunnerBuilder) -> catena::RunnerBuilder;
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint::new().every(Every::Batches(2)).every(Every::Epochs(1))
+}
+
+/// Ends the run like a kill between two batches, when this process has done so many.
+fn stop_after(batches: u64) -> impl Callback {
+    let mut left = batches;
+    on(Event::BatchStart, move |cx| {
+        if !cx.is_train() {
+            return Ok(Flow::GO);
+        }
+        left = left.checked_sub(1).ok_or("stopped by the test")?;
+        Ok(Flow::GO)
+    })
+}
+
+fn whole(dir: &Path, prepare: Prepare) -> Ended {
+    let mut runner = prepare(builder(dir, checkpoint())).build().unwrap();
+    let report = runner.run().unwrap();
+    assert_eq!((report.batches, report.batches_run, report.resumed_from), (BATCHES, BATCHES, None));
+    Ended::of(&runner, &report, dir)
+}
+
+/// Goes on, if need be for so many batches only, and checks that it really goes on from the newest snapshot.
+fn go_on(dir: &Path, stop: Option<u64>, prepare: Prepare) -> Option<Ended> {
+    let newest = newest_that_verifies(dir);
+    let mut builder = prepare(builder(dir, checkpoint()));
+    if let Some(batches) = stop {
+        builder = builder.callback(stop_after(batches));
+    }
+    let mut runner = builder.build().unwrap();
+    match runner.resume(Resume::LatestIfAny) {
+        Ok(report) => {
+            assert_eq!(report.resumed_from, newest.as_ref().map(|(_, batch)| *batch));
+            assert_eq!(report.batches_run, BATCHES - newest.map_or(0, |(_, batch)| batch));
+            Some(Ended::of(&runner, &report, dir))
+        }
+        Err(error) => {
+            assert!(error.to_string().contains("stopped by the test"), "{error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn stopped_after_any_batch_and_resumed_twice_it_ends_in_the_same_bits() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    let expected = whole(dir.path(), &|builder| builder);
+    for stop in 0..BATCHES {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(go_on(dir.path(), Some(stop), &|builder| builder), None);
+        let again = 3.min(BATCHES - stop);
+        let ended = match go_on(dir.path(), Some(again), &|builder| builder) {
+            Some(ended) => ended,
+            None => go_on(dir.path(), None, &|builder| builder).unwrap(),
+        };
+        assert_eq!(ended.differences(&expected), [""; 0], "stopped after {stop} batches");
+    }
+}
