@@ -118,7 +118,9 @@ fn plain_file(fs: &dyn FileSystem, folder: &Path, name: &str) -> Result<u64> {
     match fs.stat(&path) {
         Ok((Kind::File, size)) => Ok(size),
         Ok(_) => Err(damaged(folder, Damage::NotAFile(name.into()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(folder, Damage::Missing(name.into()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(damaged(folder, Damage::Missing(name.into())))
+        }
         Err(error) => Err(Error::io("can't read", &path)(error)),
     }
 }

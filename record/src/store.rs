@@ -134,7 +134,9 @@ impl Store {
     /// Whether the run directory holds anything that is, or was, a snapshot.
     pub fn holds_snapshots(&self) -> Result<bool> {
         let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
-        Ok(names.iter().any(|(name, _)| name.split('.').next().is_some_and(|n| n.parse::<SnapshotName>().is_ok())))
+        Ok(names
+            .iter()
+            .any(|(name, _)| name.split('.').next().is_some_and(|n| n.parse::<SnapshotName>().is_ok())))
     }
 
     /// Writes a snapshot and makes it durable, the logs before it; then removes those that retention does not keep. One of the
@@ -240,7 +242,8 @@ impl Store {
 
     /// Moves the snapshots that are newer than this one into `superseded/<n>`, where `n` is the first number that is free.
     pub fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
-        let newer: Vec<SnapshotName> = self.listed.iter().map(|l| l.name).filter(|name| *name > than).collect();
+        let newer: Vec<SnapshotName> =
+            self.listed.iter().map(|l| l.name).filter(|name| *name > than).collect();
         if newer.is_empty() {
             return Ok(());
         }
@@ -303,7 +306,9 @@ const TEMPORARY: &str = ".tmp-";
 
 fn create_folder(fs: &dyn FileSystem, path: &Path) -> Result<()> {
     match fs.create_folder(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("can't make", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io("can't make", path)(error))
+        }
         _ => Ok(()),
     }
 }

@@ -44,7 +44,8 @@ impl Writer {
             }
         };
         let thread = std::thread::Builder::new().name("catena snapshots".into()).spawn(work);
-        let thread = thread.map_err(|error| Error::Unwritable(format!("no thread can be started: {error}")))?;
+        let thread =
+            thread.map_err(|error| Error::Unwritable(format!("no thread can be started: {error}")))?;
         Ok(Self { store, jobs: Some(jobs), done, thread: Some(thread), busy: false, buffer: Vec::new() })
     }
 
@@ -84,8 +85,8 @@ impl Writer {
     /// Lets a snapshot be written. One that is being written is waited for.
     pub fn save(&mut self, snapshot: Snapshot, retention: Retention) -> Result<()> {
         self.wait()?;
-        let sent = self.jobs.as_ref().map(|jobs| jobs.send(Job { snapshot, retention }));
-        if !matches!(sent, Some(Ok(()))) {
+        let job = Job { snapshot, retention };
+        if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
             return Err(Error::Unwritable("the thread that writes snapshots is gone".into()));
         }
         self.busy = true;
