@@ -373,3 +373,6 @@ fn make_durably(folder: &Path) -> io::Result<()> {
     }
     File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

@@ -286,3 +286,41 @@ impl FileSystem for Memory {
         self.call("remove_folder", path, |disk, _| disk.remove(path, false))
     }
 }
+
+/// What is logged as a warning or an error while this runs, by this thread; for this crate's own tests.
+#[cfg(test)]
+pub(crate) fn warnings(run: impl FnOnce()) -> Vec<String> {
+    use std::cell::RefCell;
+
+    thread_local!(static TOLD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) });
+    struct Keep;
+    impl log::Log for Keep {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            TOLD.with_borrow_mut(|told| told.push(record.args().to_string()));
+        }
+        fn flush(&self) {}
+    }
+    let _set_before = log::set_logger(&Keep);
+    log::set_max_level(log::LevelFilter::Warn);
+    TOLD.take();
+    run();
+    TOLD.take()
+}
+
+/// A small snapshot, for this crate's own tests.
+#[cfg(test)]
+pub(crate) fn snapshot(n: u64) -> crate::Snapshot {
+    crate::Snapshot {
+        name: crate::SnapshotName { global_batch: n, cut: crate::Cut::Batch },
+        stage: "train".into(),
+        time: String::new(),
+        why: Vec::new(),
+        measured: Default::default(),
+        state: n.to_string().into_bytes(),
+        files: Vec::new(),
+        buffer: Vec::with_capacity(1000 + n as usize),
+    }
+}
