@@ -80,7 +80,9 @@ pub mod map {
     }
 
     /// Reads the map.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
         let map = BTreeMap::<String, Exact>::deserialize(deserializer)?;
         Ok(map.into_iter().map(|(name, number)| (name, number.into())).collect())
     }

@@ -11,6 +11,7 @@
 //! * [`Writer`]: a thread that writes them
 //! * [`retention`]: which ones are kept, as data
 //! * [`fs`]: what stands between all this and the disk, so that faults can be injected
+//! * [`testing`]: a disk in memory that crashes and loses what a real one may lose
 //! * [`logs`]: files that grow line by line; [`float`]: numbers that come back from JSON exactly
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
@@ -26,6 +27,7 @@ pub mod retention;
 mod snapshot;
 mod store;
 pub mod tensors;
+pub mod testing;
 mod writer;
 
 pub use error::{Damage, Error, Result};

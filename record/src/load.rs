@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -16,6 +17,12 @@ const MAX_STATE: u64 = 256 << 20;
 
 /// How many bytes are read and hashed at a time.
 const CHUNK: usize = 256 << 10;
+
+/// From how many bytes on files are read in parallel.
+const PARALLEL: u64 = 1 << 20;
+
+/// How many files are read at a time.
+const THREADS: usize = 8;
 
 /// A snapshot that was read and verified.
 #[derive(Debug)]
@@ -50,11 +57,21 @@ pub fn load(fs: &dyn FileSystem, path: &Path) -> Result<Loaded> {
         }
         Ok((name.clone(), read_file(fs, path, name, file)?))
     };
-    // the largest files are read at the same time as the others
-    let contents: Vec<Result<(String, Vec<u8>)>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = manifest.files.iter().map(|file| scope.spawn(move || read(file))).collect();
-        let panicked = || Err(Error::Unwritable("a reading thread panicked".into()));
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
+    // the largest files are read at the same time as the others, by a few threads whatever the manifest lists
+    let (next, files): (_, Vec<_>) = (AtomicUsize::new(0), manifest.files.iter().collect());
+    let bytes = files.iter().fold(0u64, |sum, (_, file)| sum.saturating_add(file.size));
+    let read_some = || {
+        let taken = std::iter::from_fn(|| files.get(next.fetch_add(1, Ordering::Relaxed)));
+        taken.map(|file| read(*file)).collect::<Vec<_>>()
+    };
+    let contents = std::thread::scope(|scope| {
+        let start = |_| std::thread::Builder::new().spawn_scoped(scope, read_some).ok();
+        let more = if bytes < PARALLEL { 0 } else { files.len().min(THREADS) };
+        let threads: Vec<_> = (1..more).filter_map(start).collect();
+        let mut contents = read_some();
+        let panicked = || vec![Err(Error::Unwritable("a reading thread panicked".into()))];
+        contents.extend(threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|_| panicked())));
+        contents
     });
     let (mut state, mut files) = (None, BTreeMap::new());
     for content in contents {
@@ -118,7 +135,9 @@ fn plain_file(fs: &dyn FileSystem, folder: &Path, name: &str) -> Result<u64> {
     match fs.stat(&path) {
         Ok((Kind::File, size)) => Ok(size),
         Ok(_) => Err(damaged(folder, Damage::NotAFile(name.into()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(folder, Damage::Missing(name.into()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(damaged(folder, Damage::Missing(name.into())))
+        }
         Err(error) => Err(Error::io("can't read", &path)(error)),
     }
 }

@@ -76,3 +76,66 @@ impl LogFile {
         self.broken = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn it_is_cut_back_to_what_it_was_and_goes_on_from_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let mut log = LogFile::create(&path).unwrap();
+        log.line("one");
+        let then = log.bytes();
+        assert_eq!(then, 4);
+        log.line("two, which is never to have been");
+        log.cut_back(then).unwrap();
+        assert_eq!(log.bytes(), 4);
+        log.line("three");
+        log.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
+        drop(log);
+
+        let mut log = LogFile::open(&path).unwrap();
+        assert_eq!(log.bytes(), 10);
+        log.cut_back(4).unwrap();
+        log.line("four");
+        log.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nfour\n");
+        LogFile::create(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn missing_lines_are_an_error_and_what_is_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        fs::write(&path, "one\n").unwrap();
+        let error = LogFile::open(&path).unwrap().cut_back(5).unwrap_err().to_string();
+        let what = "has 4 bytes, but had 5 when the snapshot was taken: lines are missing";
+        assert_eq!(error, format!("{} {what}", path.display()));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_gives_one_warning_and_the_run_goes_on() {
+        let warnings = crate::testing::warnings(|| {
+            let mut log = LogFile::open("/dev/full").unwrap();
+            log.line("one");
+            log.flush().unwrap();
+            for _ in 0..10_000 {
+                log.line("more");
+            }
+            log.flush().unwrap();
+        });
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].starts_with("/dev/full can't be written and ends here: No space left"),
+            "{warnings:?}"
+        );
+    }
+}

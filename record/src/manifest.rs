@@ -56,8 +56,23 @@ const ZEROS: &str = "00000000000000000000000000000000000000000000000000000000000
 const END: &[u8] = b"\"\n}\n";
 
 impl Manifest {
-    pub(crate) fn new(sequence: u64, stage: String, time: String, why: Vec<String>, measured: BTreeMap<String, f64>) -> Self {
-        Self { format: FORMAT, sequence, stage, time, why, measured, files: BTreeMap::new(), sha256: ZEROS.into() }
+    pub(crate) fn new(
+        sequence: u64,
+        stage: String,
+        time: String,
+        why: Vec<String>,
+        measured: BTreeMap<String, f64>,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            sequence,
+            stage,
+            time,
+            why,
+            measured,
+            files: BTreeMap::new(),
+            sha256: ZEROS.into(),
+        }
     }
 
     /// The file's content, with the hash of itself.
@@ -73,7 +88,8 @@ impl Manifest {
     /// Reads and verifies a file's content. A later format is told apart from damage by its version.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<std::result::Result<Self, u64>, Damage> {
         let wrong = |why: &str| Damage::Manifest(why.into());
-        let hash = bytes.len().checked_sub(END.len() + ZEROS.len()).ok_or_else(|| wrong("it is too short"))?;
+        let hash =
+            bytes.len().checked_sub(END.len() + ZEROS.len()).ok_or_else(|| wrong("it is too short"))?;
         let (start, rest) = bytes.split_at(hash);
         let (own, end) = rest.split_at(ZEROS.len());
         let mut hasher = Sha256::new();
@@ -97,7 +113,11 @@ impl Manifest {
 /// Whether a name stays in its folder, and is no manifest.
 pub(crate) fn is_plain(name: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || "._- ".contains(c);
-    !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && name.chars().all(known) && name != "manifest.json"
+    !name.is_empty()
+        && name.len() <= 200
+        && !name.starts_with('.')
+        && name.chars().all(known)
+        && name != "manifest.json"
 }
 
 pub(crate) fn hex(hash: &[u8]) -> String {

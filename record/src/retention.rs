@@ -85,7 +85,8 @@ impl Retention {
     pub fn doomed(&self, listed: &[Listed]) -> Vec<SnapshotName> {
         let mut names: Vec<SnapshotName> = listed.iter().map(|l| l.name).collect();
         names.sort_unstable();
-        let mut kept: BTreeSet<SnapshotName> = names.iter().rev().take(self.keep_last.max(1)).copied().collect();
+        let mut kept: BTreeSet<SnapshotName> =
+            names.iter().rev().take(self.keep_last.max(1)).copied().collect();
         if let Some(best) = &self.best {
             kept.extend(best.ranked(listed).into_iter().take(best.k).map(|l| l.name));
         }

@@ -62,7 +62,8 @@ impl Snapshot {
                 (Some(first), Some(last)) => first.bytes.start..last.bytes.end,
                 _ => 0..0,
             };
-            let data = self.buffer.get(range).ok_or_else(|| wrong("its bytes are not in the buffer".into()))?;
+            let data =
+                self.buffer.get(range).ok_or_else(|| wrong("its bytes are not in the buffer".into()))?;
             files.push((name.clone(), head, data));
         }
         for (name, head, data) in files {
@@ -74,7 +75,8 @@ impl Snapshot {
                 return Err(Error::Unwritable(format!("two files are named {name}")));
             }
         }
-        let bytes = manifest.to_bytes().map_err(|error| Error::Unwritable(format!("manifest.json: {error}")))?;
+        let bytes =
+            manifest.to_bytes().map_err(|error| Error::Unwritable(format!("manifest.json: {error}")))?;
         write_file(fs, &folder.join("manifest.json"), &[&bytes])?;
         fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
         Ok(manifest.files.values().map(|file| file.size).sum::<u64>() + bytes.len() as u64)

@@ -71,7 +71,7 @@ impl Store {
     /// Makes the run directory if it is missing, locks it, and looks at what is there. Left-overs of a save that was cut short are
     /// removed.
     pub fn open(run: &Path, fs: Arc<dyn FileSystem>) -> Result<Self> {
-        std::fs::create_dir_all(run).map_err(Error::io("can't make", run))?;
+        make_durably(run).map_err(Error::io("can't make", run))?;
         let at = run.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&at);
         let lock = lock.map_err(Error::io("can't open", &at))?;
@@ -98,19 +98,26 @@ impl Store {
         Ok(store)
     }
 
-    /// Reads the tables of contents. What can't be used is left where it is, for [`Store::load_newest`] to judge.
+    /// Reads the tables of contents. What is damaged is left where it is, for [`Store::load_newest`] to judge; what can't be read is
+    /// an error, as it may be whole.
     fn look(&mut self) -> Result<()> {
         let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
-        for (name, _) in names.iter().filter(|(name, _)| name.starts_with(TEMPORARY)) {
-            self.remove(&self.checkpoints.join(name))?;
-        }
+        let left_over: Vec<PathBuf> = names
+            .iter()
+            .filter(|(name, _)| name.starts_with(TEMPORARY))
+            .map(|(name, _)| self.checkpoints.join(name))
+            .collect();
+        self.clear(&left_over)?;
         self.listed.clear();
         for name in names.iter().filter_map(|(name, _)| name.parse::<SnapshotName>().ok()) {
-            if let Ok(manifest) = read_manifest(self.fs.as_ref(), &self.path(name)) {
-                self.sequence = self.sequence.max(manifest.sequence);
-                let (sequence, stage, measured) = (manifest.sequence, manifest.stage, manifest.measured);
-                self.listed.push(Listed { name, sequence, stage, measured });
-            }
+            let manifest = match read_manifest(self.fs.as_ref(), &self.path(name)) {
+                Ok(manifest) => manifest,
+                Err(error @ Error::Io { .. }) => return Err(error),
+                Err(_) => continue,
+            };
+            self.sequence = self.sequence.max(manifest.sequence);
+            let (sequence, stage, measured) = (manifest.sequence, manifest.stage, manifest.measured);
+            self.listed.push(Listed { name, sequence, stage, measured });
         }
         self.listed.sort_by_key(|listed| listed.name);
         Ok(())
@@ -134,7 +141,9 @@ impl Store {
     /// Whether the run directory holds anything that is, or was, a snapshot.
     pub fn holds_snapshots(&self) -> Result<bool> {
         let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
-        Ok(names.iter().any(|(name, _)| name.split('.').next().is_some_and(|n| n.parse::<SnapshotName>().is_ok())))
+        Ok(names
+            .iter()
+            .any(|(name, _)| name.split('.').next().is_some_and(|n| n.parse::<SnapshotName>().is_ok())))
     }
 
     /// Writes a snapshot and makes it durable, the logs before it; then removes those that retention does not keep. One of the
@@ -142,19 +151,18 @@ impl Store {
     pub fn save(&mut self, snapshot: &Snapshot, retention: &Retention) -> Result<Saved> {
         let started = Instant::now();
         if self.listed.iter().any(|listed| listed.name == snapshot.name) {
+            // a save before may have failed at this very call
+            self.sync_names()?;
             return Ok(Saved { bytes: 0, time: started.elapsed() });
         }
         self.sync_logs()?;
-        let (path, fs) = (self.path(snapshot.name), self.fs.as_ref());
         let temporary = self.checkpoints.join(format!("{TEMPORARY}{}", snapshot.name));
-        self.remove(&temporary)?;
+        if self.fs.stat(&temporary).is_ok() {
+            self.clear(std::slice::from_ref(&temporary))?;
+        }
         let sequence = self.sequence + 1;
-        let bytes = self.write(snapshot, &temporary, &path, sequence).inspect_err(|_| {
-            if let Err(error) = self.remove(&temporary) {
-                log::warn!("a snapshot that failed could not be cleared away: {error}");
-            }
-        })?;
-        fs.sync_folder(&self.checkpoints).map_err(Error::io("can't sync", &self.checkpoints))?;
+        let bytes = self.write(snapshot, &temporary, &self.path(snapshot.name), sequence)?;
+        // it is there now, durable or not
         self.sequence = sequence;
         let (name, stage) = (snapshot.name, snapshot.stage.clone());
         // what an older snapshot of the same parameters has is that one's
@@ -164,54 +172,91 @@ impl Store {
         }
         self.listed.push(Listed { name, sequence, stage, measured });
         self.listed.sort_by_key(|listed| listed.name);
+        self.sync_names()?;
         self.apply(retention)?;
         Ok(Saved { bytes, time: started.elapsed() })
     }
 
+    /// Writes a folder and gives it its name, or clears it away.
     fn write(&self, snapshot: &Snapshot, temporary: &Path, path: &Path, sequence: u64) -> Result<u64> {
         let fs = self.fs.as_ref();
         fs.create_folder(temporary).map_err(Error::io("can't make", temporary))?;
-        let bytes = snapshot.write(fs, temporary, sequence)?;
-        fs.rename(temporary, path).map_err(Error::io("can't rename to", path))?;
-        Ok(bytes)
+        let rename = |bytes| match fs.rename(temporary, path) {
+            Ok(()) => Ok(bytes),
+            Err(error) => Err(Error::io("can't rename to", path)(error)),
+        };
+        snapshot.write(fs, temporary, sequence).and_then(rename).inspect_err(|_| {
+            if let Err(error) = self.remove(temporary) {
+                log::warn!("a snapshot that failed could not be cleared away: {error}");
+            }
+        })
     }
 
     /// Writes what was there at an error into `crash/<name>`, which is never gone on from.
     pub fn save_crash(&self, snapshot: &Snapshot, name: &str) -> Result<PathBuf> {
         let (crash, fs) = (self.run.join("crash"), self.fs.as_ref());
         create_folder(fs, &crash)?;
-        let path = crash.join(name);
-        self.write(snapshot, &crash.join(format!("{TEMPORARY}{name}")), &path, 0)?;
-        fs.sync_folder(&crash).map_err(Error::io("can't sync", &crash))?;
+        let (path, temporary) = (crash.join(name), crash.join(format!("{TEMPORARY}{name}")));
+        self.remove(&temporary)?;
+        self.write(snapshot, &temporary, &path, 0)?;
+        for folder in [&crash, &self.run] {
+            fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
+        }
         Ok(path)
     }
 
     /// Removes what retention does not keep.
     pub fn apply(&mut self, retention: &Retention) -> Result<()> {
-        for name in retention.doomed(&self.listed) {
+        let doomed = retention.doomed(&self.listed);
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        // a newer one whose save failed at its last call may not be durable
+        self.sync_names()?;
+        let mut all_gone = Vec::new();
+        for name in doomed {
             // another name first: a snapshot that is half removed is none
             let gone = self.checkpoints.join(format!("{TEMPORARY}{name}.gone"));
             let path = self.path(name);
             self.fs.rename(&path, &gone).map_err(Error::io("can't remove", &path))?;
             self.listed.retain(|listed| listed.name != name);
-            self.remove(&gone)?;
+            all_gone.push(gone);
         }
-        Ok(())
+        self.clear(&all_gone)
+    }
+
+    /// Removes folders among the snapshots that are none. That they are none is made durable first: a crash could else bring back a
+    /// snapshot's name, with half of its files.
+    fn clear(&self, folders: &[PathBuf]) -> Result<()> {
+        if folders.is_empty() {
+            return Ok(());
+        }
+        self.sync_names()?;
+        folders.iter().try_for_each(|folder| self.remove(folder))
+    }
+
+    fn sync_names(&self) -> Result<()> {
+        self.fs.sync_folder(&self.checkpoints).map_err(Error::io("can't sync", &self.checkpoints))
+    }
+
+    /// The names of snapshots that are on the disk, whole or not, oldest first.
+    fn names(&self) -> Result<Vec<SnapshotName>> {
+        let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
+        let mut names: Vec<SnapshotName> = names.iter().filter_map(|(name, _)| name.parse().ok()).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// The newest snapshot that is whole. Damaged ones are renamed `*.corrupt` with a warning that says why, and the next is tried; one
     /// that can't be read, or that a later version wrote, is an error.
     pub fn load_newest(&mut self) -> Result<Option<Loaded>> {
-        let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
-        let mut names: Vec<SnapshotName> = names.iter().filter_map(|(name, _)| name.parse().ok()).collect();
-        names.sort_unstable();
-        for name in names.into_iter().rev() {
+        for name in self.names()?.into_iter().rev() {
             match load(self.fs.as_ref(), &self.path(name)) {
                 Ok(loaded) => return Ok(Some(loaded)),
                 Err(Error::Damaged { path, damage }) => {
+                    self.listed.retain(|listed| listed.name != name);
                     let aside = self.set_aside(&path)?;
                     log::warn!("{} is damaged: {damage}; it is now {}", path.display(), aside.display());
-                    self.listed.retain(|listed| listed.name != name);
                 }
                 Err(error) => return Err(error),
             }
@@ -234,13 +279,14 @@ impl Store {
             aside = path.with_added_extension(format!("corrupt.{n}"));
         }
         self.fs.rename(path, &aside).map_err(Error::io("can't rename", path))?;
-        self.fs.sync_folder(&self.checkpoints).map_err(Error::io("can't sync", &self.checkpoints))?;
+        self.sync_names()?;
         Ok(aside)
     }
 
     /// Moves the snapshots that are newer than this one into `superseded/<n>`, where `n` is the first number that is free.
     pub fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
-        let newer: Vec<SnapshotName> = self.listed.iter().map(|l| l.name).filter(|name| *name > than).collect();
+        // also what is damaged or can't be read: none of it is a later part of the run that goes on
+        let newer: Vec<SnapshotName> = self.names()?.into_iter().filter(|name| *name > than).collect();
         if newer.is_empty() {
             return Ok(());
         }
@@ -279,17 +325,21 @@ impl Store {
                 let path = folder.join(name);
                 self.fs.sync_file(&path).map_err(Error::io("can't sync", &path))?;
             }
+            // a new log's name too
+            self.fs.sync_folder(&folder).map_err(Error::io("can't sync", &folder))?;
         }
         Ok(())
     }
 
-    /// Removes a folder of plain files, if it is there.
+    /// Removes a folder of plain files, or whatever else has its name, if it is there. Links are not followed.
     fn remove(&self, folder: &Path) -> Result<()> {
-        let names = match self.fs.list(folder) {
-            Ok(names) => names,
+        match self.fs.stat(folder) {
+            Ok((Kind::Folder, _)) => {}
+            Ok(_) => return self.fs.remove_file(folder).map_err(Error::io("can't remove", folder)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io("can't remove", folder)(error)),
-        };
+        }
+        let names = self.fs.list(folder).map_err(Error::io("can't remove", folder))?;
         for (name, _) in names {
             let path = folder.join(name);
             self.fs.remove_file(&path).map_err(Error::io("can't remove", &path))?;
@@ -303,7 +353,26 @@ const TEMPORARY: &str = ".tmp-";
 
 fn create_folder(fs: &dyn FileSystem, path: &Path) -> Result<()> {
     match fs.create_folder(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("can't make", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io("can't make", path)(error))
+        }
         _ => Ok(()),
     }
 }
+
+/// Makes a folder and those that it is in, as far as they are missing, and makes their names durable.
+fn make_durably(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().unwrap_or(Path::new(""));
+    make_durably(parent)?;
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => return Err(error),
+        _ => {}
+    }
+    File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+use std::fs;
+
+use super::*;
+use crate::fs::Os;
+use crate::testing::{snapshot, warnings};
+
+fn open(run: &Path) -> Store {
+    Store::open(run, Arc::new(Os)).unwrap()
+}
+
+fn keep_all() -> Retention {
+    Retention { keep_last: 9, ..Retention::default() }
+}
+
+fn name(n: u64) -> SnapshotName {
+    snapshot(n).name
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_snapshot_is_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    assert!(store.save(&snapshot(1), &keep_all()).unwrap().bytes > 0);
+    let other = Snapshot { state: b"\"another\"".to_vec(), ..snapshot(1) };
+    assert_eq!(store.save(&other, &keep_all()).unwrap().bytes, 0);
+    assert_eq!(store.load(name(1)).unwrap().state, 1);
+    // nor one that the store knows nothing of
+    fs::create_dir(store.path(name(2))).unwrap();
+    fs::write(store.path(name(2)).join("mine"), "").unwrap();
+    let error = store.save(&snapshot(2), &keep_all()).unwrap_err();
+    assert!(matches!(error, Error::Io { what: "can't rename to", .. }), "{error}");
+    assert_eq!(names(&store.path(name(2))), ["mine"]);
+    assert_eq!(names(&dir.path().join("checkpoints")), ["000000000001-b", "000000000002-b"]);
+}
+
+#[test]
+fn newer_ones_are_set_aside_in_the_first_free_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    for again in ["1", "2"] {
+        for n in [1, 2, 3] {
+            store.save(&snapshot(n), &keep_all()).unwrap();
+        }
+        store.set_newer_aside(name(1)).unwrap();
+        let aside = dir.path().join("checkpoints/superseded").join(again);
+        assert_eq!(names(&aside), ["000000000002-b", "000000000003-b"]);
+        assert_eq!(store.listed().len(), 1);
+        assert_eq!(store.load_newest().unwrap().unwrap().state, 1);
+    }
+    store.set_newer_aside(name(1)).unwrap();
+    assert_eq!(
+        names(&dir.path().join("checkpoints/superseded")),
+        ["1", "2"],
+        "nothing to do makes no folder"
+    );
+    assert_eq!(store.save(&snapshot(4), &keep_all()).map(|_| store.listed()[1].sequence).unwrap(), 6);
+}
+
+#[test]
+fn what_was_there_at_an_error_is_kept_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let path = store.save_crash(&snapshot(9), "2026-01-01").unwrap();
+    assert_eq!(path, dir.path().join("crash/2026-01-01"));
+    assert_eq!(load(&Os, &path).unwrap().state, 9);
+    assert!(store.load_newest().unwrap().is_none() && !store.holds_snapshots().unwrap());
+    assert!(store.save_crash(&snapshot(8), "2026-01-01").is_err(), "never overwritten");
+    assert_eq!(load(&Os, &path).unwrap().state, 9);
+    assert_eq!(names(&dir.path().join("crash")), ["2026-01-01"]);
+}
+
+#[test]
+fn a_run_directory_has_one_run_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("new/one");
+    let store = open(&run);
+    let error = Store::open(&run, Arc::new(Os)).unwrap_err();
+    let what = "is in use by another process; a run directory has one run at a time";
+    assert_eq!(error.to_string(), format!("{} {what}", run.display()));
+    drop(store);
+    open(&run);
+}
+
+#[test]
+fn left_overs_are_removed_and_what_is_not_its_own_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).save(&snapshot(1), &keep_all()).unwrap();
+    let checkpoints = dir.path().join("checkpoints");
+    for folder in [".tmp-000000000002-b", ".tmp-000000000001-b.gone", "notes"] {
+        fs::create_dir(checkpoints.join(folder)).unwrap();
+        fs::write(checkpoints.join(folder).join("state.json"), "{").unwrap();
+    }
+    fs::write(checkpoints.join(".tmp-file"), "").unwrap();
+    let store = open(dir.path());
+    assert_eq!(names(&checkpoints), ["000000000001-b", "notes"]);
+    assert_eq!(store.listed().len(), 1);
+}
+
+#[test]
+fn a_second_damaged_one_of_a_name_gets_a_number_and_each_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    for told in ["corrupt", "corrupt.2", "corrupt.3"] {
+        store.save(&snapshot(1), &keep_all()).unwrap();
+        fs::remove_file(store.path(name(1)).join("state.json")).unwrap();
+        let warnings = warnings(|| assert!(store.load_newest().unwrap().is_none()));
+        let path = store.path(name(1));
+        let (path, aside) = (path.display(), path.with_added_extension(told));
+        let expected = format!("{path} is damaged: state.json is missing; it is now {}", aside.display());
+        assert_eq!(warnings, [expected]);
+        assert!(store.holds_snapshots().unwrap());
+    }
+}
