@@ -31,7 +31,7 @@ pub mod testing;
 mod writer;
 
 pub use error::{Damage, Error, Result};
-pub use load::{Loaded, TensorData, load, verify};
+pub use load::{Loaded, TensorData, load, read_manifest, verify};
 pub use manifest::{FORMAT, Manifest, ManifestFile};
 pub use name::{Cut, SnapshotName};
 pub use snapshot::{Snapshot, TensorFile};

@@ -98,7 +98,7 @@ fn damaged(path: &Path, damage: Damage) -> Error {
 }
 
 /// The table of contents, verified in itself and against the names and sizes in the folder.
-pub(crate) fn read_manifest(fs: &dyn FileSystem, path: &Path) -> Result<Manifest> {
+pub fn read_manifest(fs: &dyn FileSystem, path: &Path) -> Result<Manifest> {
     let damage = |damage| damaged(path, damage);
     if fs.stat(path).map_err(Error::io("can't read", path))?.0 != Kind::Folder {
         return Err(damage(Damage::NotAFile(path.display().to_string())));

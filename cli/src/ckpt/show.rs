@@ -1,0 +1,81 @@
+//! `catena ckpt show`: what is in a snapshot.
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::failure::Result;
+use crate::report::{self, Report};
+use crate::snapshots;
+
+/// Show what is in a checkpoint: where the run was, files, tensors.
+///
+/// Every hash is checked. Exit status 1 when it is damaged.
+#[derive(Args)]
+pub(crate) struct Show {
+    /// The run directory, or a checkpoint's folder.
+    run: PathBuf,
+    /// The checkpoint: its name, its batch number (the last of that batch), or a path [default: the newest].
+    name: Option<String>,
+}
+
+/// The parts of `state.json` that say where the run was.
+const PLACE: [&str; 2] = ["counters", "cursor"];
+
+impl Show {
+    pub(crate) fn run(self) -> Result<Report> {
+        let path = snapshots::find(&self.run, self.name.as_deref())?;
+        let loaded = snapshots::load(&path)?;
+        let manifest = &loaded.manifest;
+        let mut place = Vec::new();
+        for key in PLACE {
+            leaves(key, loaded.state.get(key).unwrap_or(&Value::Null), &mut place);
+        }
+        let tensors: Vec<(&String, &catena_record::tensors::Entry)> = loaded
+            .files
+            .iter()
+            .flat_map(|(file, data)| data.tensors.iter().map(move |tensor| (file, tensor)))
+            .collect();
+
+        let mut about = vec![
+            ["checkpoint".to_owned(), path.display().to_string()],
+            ["stage".into(), manifest.stage.clone()],
+            ["time".into(), manifest.time.clone()],
+            ["why".into(), manifest.why.join(", ")],
+            ["measured".into(), report::metrics(&manifest.measured)],
+        ];
+        about.extend(place.into_iter().map(|(key, value)| [key, value]));
+        about.retain(|[_, value]| !value.is_empty());
+        let files = manifest.files.iter().map(|(name, file)| [name.clone(), report::size(file.size)]);
+        let rows = tensors
+            .iter()
+            .map(|(file, t)| [file.to_string(), t.name.clone(), t.dtype.clone(), format!("{:?}", t.shape)]);
+        let mut text = report::table(["", ""], about).trim_start_matches('\n').to_owned();
+        text += &format!("\n{}", report::table(["file", "size"], files));
+        if !tensors.is_empty() {
+            text += &format!("\n{}", report::table(["file", "tensor", "dtype", "shape"], rows));
+        }
+
+        let mut json = Map::from_iter([("path".to_owned(), json!(path.display().to_string()))]);
+        json.extend(snapshots::contents(manifest));
+        for key in PLACE {
+            json.insert(key.into(), loaded.state.get(key).cloned().unwrap_or(Value::Null));
+        }
+        json.insert("files".into(), json!(manifest.files));
+        let tensor = |(file, t): &(&String, &catena_record::tensors::Entry)| json!({ "file": file, "name": t.name, "dtype": t.dtype, "shape": t.shape });
+        json.insert("tensors".into(), tensors.iter().map(tensor).collect());
+        Ok(Report { text, json: json.into(), good: true })
+    }
+}
+
+/// The leaves below a value, with their paths.
+fn leaves(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| leaves(&format!("{path}.{key}"), value, found))
+        }
+        Value::String(text) => found.push((path.to_owned(), text.clone())),
+        other => found.push((path.to_owned(), other.to_string())),
+    }
+}

@@ -1,0 +1,190 @@
+//! `list`, `show` and `verify`.
+use serde_json::json;
+
+use crate::place::{Place, model, save, snapshot};
+
+#[test]
+fn the_list_names_every_checkpoint() {
+    let place = Place::new();
+    place.run("run");
+    for args in ["ckpt list run", "ckpt list run --verify"] {
+        let output = place.catena(args);
+        assert_eq!((output.status, output.err.as_str()), (0, ""), "{args}");
+        insta::assert_snapshot!("list", output.out);
+    }
+    let (status, json) = place.json("ckpt list run");
+    assert_eq!(status, 0);
+    assert_eq!(json["verified"], false);
+    assert_eq!(json["checkpoints"].as_array().unwrap().len(), 3);
+    insta::assert_snapshot!("list_json", format!("{:#}", json["checkpoints"][0]));
+}
+
+#[test]
+fn a_run_that_has_saved_nothing_has_an_empty_list() {
+    let place = Place::new();
+    drop(place.store("run"));
+    for command in ["list", "verify"] {
+        let output = place.catena(&format!("ckpt {command} run"));
+        assert_eq!((output.status, output.out.as_str()), (0, "run has no checkpoints yet.\n"));
+    }
+    let output = place.catena("ckpt show run");
+    assert_eq!((output.status, output.err.as_str()), (2, "error: run has no checkpoints yet\n"));
+}
+
+#[test]
+fn damage_is_listed_with_its_reason_and_an_exit_status_and_left_alone() {
+    let place = Place::new();
+    place.run("run");
+    let missing = place.path("run/checkpoints/000000000010-e/optimizer.main.safetensors");
+    std::fs::remove_file(missing).unwrap();
+    place.flip("run/checkpoints/000000000020-e/manifest.json");
+    place.flip("run/checkpoints/000000000030-e/model.safetensors");
+    let before = place.content("run");
+
+    let output = place.catena("ckpt list run");
+    assert_eq!(output.status, 1);
+    insta::assert_snapshot!("list_damaged", output.out);
+    let output = place.catena("ckpt list run --verify");
+    assert_eq!(output.status, 1);
+    insta::assert_snapshot!("list_damaged_verify", output.out);
+    let (status, json) = place.json("ckpt list run --verify");
+    assert_eq!(status, 1);
+    let states: Vec<_> = json["checkpoints"].as_array().unwrap().iter().map(|c| c["state"].clone()).collect();
+    assert_eq!(states, ["damaged"; 3]);
+    assert_eq!(json["checkpoints"][0]["reason"], "optimizer.main.safetensors is missing");
+
+    let output = place.catena("ckpt verify run");
+    assert_eq!(output.status, 1);
+    insta::assert_snapshot!("verify_damaged", output.out);
+    let (status, json) = place.json("ckpt verify run");
+    assert_eq!((status, &json["bad"]), (1, &json!(3)));
+
+    let output = place.catena("ckpt show run");
+    assert_eq!((output.status, output.out.as_str()), (1, ""));
+    insta::assert_snapshot!("show_damaged", output.err);
+    let (status, json) = place.json("ckpt show run 20");
+    assert_eq!(status, 1);
+    assert!(json["error"].as_str().unwrap().contains("manifest.json: its SHA-256"), "{json}");
+
+    assert_eq!(place.content("run"), before, "looking changes nothing");
+}
+
+#[test]
+fn without_verify_the_list_sees_sizes_only() {
+    let place = Place::new();
+    place.run("run");
+    place.flip("run/checkpoints/000000000030-e/model.safetensors");
+    assert_eq!(place.catena("ckpt list run").status, 0);
+    assert_eq!(place.catena("ckpt list run --verify").status, 1);
+    let model = place.path("run/checkpoints/000000000030-e/model.safetensors");
+    std::fs::write(model, "short").unwrap();
+    assert_eq!(place.catena("ckpt list run").status, 1);
+}
+
+#[test]
+fn what_is_set_aside_is_named_and_verified() {
+    let place = Place::new();
+    place.run("run");
+    place.flip("run/checkpoints/000000000030-e/model.safetensors");
+    let mut store = place.store("run");
+    let newest = store.load_newest().unwrap().unwrap();
+    assert!(newest.path.ends_with("000000000020-e"));
+    store.set_newer_aside("000000000010-e".parse().unwrap()).unwrap();
+    store.save_crash(&snapshot("000000000012-b", &[], model([0.0; 6])), "20260102-030405").unwrap();
+    drop(store);
+
+    let output = place.catena("ckpt list run");
+    assert_eq!(output.status, 0);
+    insta::assert_snapshot!("list_aside", output.out);
+    let output = place.catena("ckpt verify run");
+    assert_eq!(output.status, 0);
+    insta::assert_snapshot!("verify_aside", output.out);
+    assert_eq!(place.json("ckpt show run crash/20260102-030405").1["path"], "run/crash/20260102-030405");
+    assert_eq!(place.catena("ckpt show run 000000000030-e.corrupt").status, 1);
+
+    place.flip("run/checkpoints/superseded/1/000000000020-e/state.json");
+    assert_eq!(place.catena("ckpt list run").status, 0);
+    let output = place.catena("ckpt verify run");
+    assert_eq!(output.status, 1);
+    assert!(output.out.contains("damaged: the SHA-256 of state.json"), "{}", output.out);
+}
+
+#[test]
+fn a_checkpoint_shows_where_the_run_was_and_its_tensors() {
+    let place = Place::new();
+    place.run("run");
+    let output = place.catena("ckpt show run");
+    assert_eq!((output.status, output.err.as_str()), (0, ""));
+    insta::assert_snapshot!("show", output.out);
+    let (status, json) = place.json("ckpt show run");
+    assert_eq!(status, 0);
+    assert_eq!(json["counters"], json!({ "global_batch": 30, "global_step": 15 }));
+    assert_eq!(json["cursor"]["epoch"], 2);
+    assert_eq!(
+        json["tensors"][0],
+        json!({ "file": "model.safetensors", "name": "fc.weight", "dtype": "F32", "shape": [2, 3] })
+    );
+}
+
+#[test]
+fn a_checkpoint_has_a_name_a_number_and_a_path() {
+    let place = Place::new();
+    place.run("run");
+    save(&mut place.store("run"), "000000000020-s", &[], model([9.0; 6]));
+    for (argument, path) in [
+        ("run", "run/checkpoints/000000000030-e"),
+        ("run 000000000020-e", "run/checkpoints/000000000020-e"),
+        ("run 20", "run/checkpoints/000000000020-s"),
+        ("run run/checkpoints/000000000010-e", "run/checkpoints/000000000010-e"),
+        ("run/checkpoints/000000000010-e", "run/checkpoints/000000000010-e"),
+    ] {
+        assert_eq!(place.json(&format!("ckpt show {argument}")).1["path"], path, "{argument}");
+    }
+}
+
+#[test]
+fn a_run_that_is_going_on_can_be_looked_at() {
+    let place = Place::new();
+    place.run("run");
+    let _locked = place.locked("run");
+    for command in ["list", "list --verify", "show", "verify", "prune --dry-run --keep-last 1"] {
+        let output = place.catena(&format!("ckpt {command} run"));
+        assert_eq!(output.status, 0, "{command}: {}", output.err);
+    }
+}
+
+#[test]
+fn a_checkpoint_without_its_manifest_is_damaged() {
+    let place = Place::new();
+    place.run("run");
+    std::fs::remove_file(place.path("run/checkpoints/000000000030-e/manifest.json")).unwrap();
+    for command in
+        ["show run", "show run run/checkpoints/000000000030-e", "list run", "verify run", "diff run 10 30"]
+    {
+        let output = place.catena(&format!("ckpt {command}"));
+        assert_eq!(output.status, 1, "{command}");
+        assert!((output.out + &output.err).contains("damaged: manifest.json is missing"), "{command}");
+    }
+}
+
+#[test]
+fn a_later_format_is_told_from_damage() {
+    let place = Place::new();
+    place.run("run");
+    place.rehash("run/checkpoints/000000000030-e", "\"format\": 1", "\"format\": 2");
+    let output = place.catena("ckpt list run");
+    assert_eq!(output.status, 1);
+    assert!(output.out.contains("of format version 2, but this version of catena reads 1"), "{}", output.out);
+    let output = place.catena("ckpt show run");
+    assert_eq!(output.status, 2, "{}", output.err);
+}
+
+#[test]
+fn names_in_files_can_not_command_the_terminal() {
+    let place = Place::new();
+    let tensors = vec![("model.safetensors", "a\u{1b}[2Jb", "U8", vec![1], vec![0])];
+    save(&mut place.store("run"), "000000000001-b", &[], tensors);
+    let output = place.catena("ckpt show run");
+    assert!(output.out.contains("a\\u{1b}[2Jb"), "{}", output.out);
+    assert_eq!(place.json("ckpt show run").1["tensors"][0]["name"], "a\u{1b}[2Jb");
+}

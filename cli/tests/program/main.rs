@@ -1,0 +1,8 @@
+//! The program itself, on runs that catena-record wrote.
+mod export;
+mod look;
+mod place;
+mod prune;
+mod run_diff;
+mod tensors;
+mod wrong_use;
