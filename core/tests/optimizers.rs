@@ -240,7 +240,7 @@ fn turned(rows: i64, columns: i64) -> Tensor {
 }
 
 /// Large enough for several threads, and no multiple of what a processor takes at once.
-const LARGE: (i64, i64) = (211, 307);
+const LARGE: (i64, i64) = (631, 307);
 
 #[test]
 fn a_gradient_laid_out_otherwise_than_its_parameter_is_taken_right() {
@@ -258,7 +258,7 @@ fn a_gradient_laid_out_otherwise_than_its_parameter_is_taken_right() {
 #[test]
 fn tensor_operations_agree_with_the_kernels() {
     // these have no kernel of ours, and so no other way
-    let others = ["sgd", "adam", "adamw", "adagrad", "adafactor", "muon"];
+    let others = ["sgd", "adam", "adamw", "adagrad", "muon"];
     for name in names().filter(|name| !others.contains(name)) {
         for (kind, allowed) in [(Kind::Float, 1e-6), (Kind::Double, 1e-14)] {
             for (rows, columns) in [(3, 4), LARGE] {
@@ -280,7 +280,7 @@ fn tensor_operations_agree_with_the_kernels() {
 #[test]
 fn the_kernels_give_the_same_bits_with_any_number_of_threads() {
     let grad = turned(LARGE.0, LARGE.1);
-    for name in names().filter(|name| !["adafactor", "muon"].contains(name)) {
+    for name in names().filter(|name| *name != "muon") {
         let [one, three] = [1, 3].map(|threads| {
             tch::set_num_threads(threads);
             eight_steps(name, Kind::Float, &grad, |_| ())
