@@ -36,6 +36,7 @@ mod rprop;
 mod rule;
 mod sgd;
 mod state_dict;
+mod state_file;
 
 pub use adadelta::Adadelta;
 pub use adafactor::Adafactor;

@@ -52,6 +52,14 @@ impl Slot {
         }
     }
 
+    /// Whether it is one number, in a dtype of its own.
+    pub(super) fn is_number(self) -> bool {
+        match self {
+            Self::Step | Self::StepOnHost | Self::Number(_) => true,
+            Self::Like(_) | Self::Rows(_) | Self::Columns(_) | Self::Vector(_) => false,
+        }
+    }
+
     /// The state of a new parameter: zeros, or nothing of size 0 if the parameter doesn't have it.
     pub(super) fn zeros(self, param: &Tensor) -> Result<Tensor> {
         let mut size = param.size();

@@ -3,7 +3,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tch::Tensor;
 
-use super::config::describe;
 use super::{Group, Optimizer, Rule};
 use crate::{Error, Result};
 
@@ -112,7 +111,7 @@ impl Optimizer {
 }
 
 impl Group {
-    fn dict(&self) -> Result<GroupDict> {
+    pub(super) fn dict(&self) -> Result<GroupDict> {
         let Self { pattern, rule, initial, names, params: _, slots: _, state: _, stepped } = self;
         let Value::Object(settings) = rule.to_value()? else {
             return Err(Error::State(format!("the settings of `{}` are no object", rule.name())));
@@ -182,10 +181,13 @@ impl Group {
             as_made.setting(name).into_iter().for_each(|value| *value = *initial);
         }
         if as_made.slots() != self.slots || rule.slots().iter().any(|slot| !self.slots.contains(slot)) {
-            return wrong(format!(
-                "it was saved with other settings, which keep other state: {}",
-                describe(rule.as_ref())
-            ));
+            let alone = |(name, value): &(&String, &Value)| {
+                let change = Map::from_iter([((*name).clone(), (*value).clone())]);
+                self.rule.with_settings(&change).is_ok_and(|rule| rule.slots() != self.slots)
+            };
+            let other: Vec<String> =
+                settings.iter().filter(alone).map(|(name, value)| format!("{name} {value}")).collect();
+            return wrong(format!("it was saved with {}, which keeps other state", other.join(", ")));
         }
         let number = |name: &&str| initial.get(*name).and_then(Value::as_f64);
         match rule.settings().iter().find(|name| number(name).is_none()) {
