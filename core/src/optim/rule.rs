@@ -129,6 +129,14 @@ pub trait Rule: Debug + Send {
     {
         OptimizerConfig::from(self).group(group)
     }
+
+    /// A config as [`OptimizerConfig::no_decay_on_bias_and_norm`] makes it.
+    fn no_decay_on_bias_and_norm(self) -> OptimizerConfig
+    where
+        Self: Sized + 'static,
+    {
+        OptimizerConfig::from(self).no_decay_on_bias_and_norm()
+    }
 }
 
 /// A copy of a rule in which some settings are others; an unknown name is an error that lists the known ones.

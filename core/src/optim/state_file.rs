@@ -73,7 +73,8 @@ impl Optimizer {
         let path = path.as_ref();
         let StateDict { name, steps, last_lr: _, groups, tensors } = self.state_dict()?;
         let torchs = |group: GroupDict| {
-            let GroupDict { pattern: _, params, stepped: _, mut settings, initial } = group;
+            let GroupDict { pattern: _, max_dimensions: _, params, stepped: _, mut settings, initial } =
+                group;
             settings.extend(initial.get("lr").map(|lr| ("initial_lr".to_owned(), lr.clone())));
             ParamGroups { params, settings }
         };
@@ -157,10 +158,10 @@ fn group_dict(
         own.settings.contains_key(name)
             || !(NOT_SETTINGS.contains(&name.as_str()) || name == "decoupled_weight_decay")
     });
-    let mut initial = own.initial;
+    let mut initial = own.initial.clone();
     initial.extend(initial_lr.map(|lr| ("lr".to_owned(), lr)));
     let stepped = own.params.iter().map(|name| if stateless { steps > 0 } else { has_state(name) }).collect();
-    Ok(GroupDict { pattern: own.pattern, params: own.params, stepped, settings, initial })
+    Ok(GroupDict { stepped, settings, initial, ..own })
 }
 
 fn largest_step(tensors: &[(String, Tensor)]) -> Result<u64> {
