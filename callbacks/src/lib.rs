@@ -18,7 +18,7 @@
 //! | [`Ema`] | average | `step` or `epoch_end`, starts and ends of loaders | |
 //! | [`Lookahead`] | average | `stage_start`, `step` | |
 //! | [`SoftUpdate`] | average | `step` | |
-//! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
+//! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr`, or the setting it moves |
 //! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
 //! | [`NanGuard`] | decide | `loss` | |
 //! | [`ReduceLrOnPlateau`] | decide | `stage_start`, `epoch_end` | |
