@@ -31,7 +31,7 @@ use catena_tensor::schedule::Schedule;
 /// use catena_tensor::schedule::{CosineAnnealing, Linear};
 ///
 /// let decay = LrSchedule::new(CosineAnnealing::new(1000)).of("weight_decay");
-/// let head = LrSchedule::new(Linear::new(10)).group("head.*").by_epoch();
+/// let head = LrSchedule::new(Linear::new()).group("head.*").by_epoch();
 /// # use catena_chain::Callback;
 /// assert_eq!((decay.name(), head.name()), ("LrSchedule(weight_decay)", "LrSchedule(lr of head.*)"));
 /// ```
