@@ -86,18 +86,29 @@ fn unknown_names_and_fields_are_refused_with_the_known_ones() {
 
 #[test]
 fn settings_out_of_range_are_refused_with_name_and_range() {
-    let not_negative = ["lr", "weight_decay"];
     for name in names() {
-        for setting in not_negative.into_iter().filter(|s| (name, *s) != ("rprop", "weight_decay")) {
-            let config = OptimizerConfig::from_value(json!({"name": name, setting: -0.5})).unwrap();
-            let text = format!("{name}: `{setting}` is -0.5, but must be a number of at least 0");
-            assert_eq!(config.check().unwrap_err().to_string(), text);
-        }
-        // every setting that is a number can be read and set by its name, and is checked
         let config = OptimizerConfig::from_value(json!({ "name": name })).unwrap();
         let mut rule = config.rule().clone_box();
         for setting in rule.settings() {
-            let value = std::mem::replace(rule.setting(setting).unwrap(), f64::NAN);
+            let (wrong, called, allowed) = match (*setting, name) {
+                ("beta1", _) => (1.0, "betas[0]", "in [0, 1)"),
+                ("beta2", _) => (-0.1, "betas[1]", "in [0, 1)"),
+                ("rho" | "alpha", "adadelta" | "rmsprop") => (1.5, *setting, "in [0, 1]"),
+                ("momentum", "muon") => (1.0, *setting, "in [0, 1)"),
+                ("dampening", _) => (f64::INFINITY, *setting, "a finite number"),
+                ("beta2_decay", _) => (0.5, *setting, "a number of at most 0"),
+                ("d", _) => (0.5, *setting, "a number of at least 1"),
+                ("eps2", _) => (-1.0, "eps[1]", "a number of at least 0"),
+                ("etaminus", _) => (1.0, "etas[0]", "in (0, 1)"),
+                ("etaplus", _) => (1.0, "etas[1]", "a number above 1"),
+                ("step_size_min", _) => (-1.0, "step_sizes[0]", "a number of at least 0"),
+                ("step_size_max", _) => (0.0, "step_sizes[1]", "a number of at least step_sizes[0]"),
+                _ => (-0.5, *setting, "a number of at least 0"),
+            };
+            let value = std::mem::replace(rule.setting(setting).unwrap(), wrong);
+            let text = format!("{name}: `{called}` is {wrong}, but must be {allowed}");
+            assert_eq!(rule.check().unwrap_err().to_string(), text);
+            *rule.setting(setting).unwrap() = f64::NAN;
             assert!(rule.check().is_err(), "{name}: {setting}");
             *rule.setting(setting).unwrap() = value;
             assert!(rule.check().is_ok(), "{name}: {setting}");
@@ -106,8 +117,11 @@ fn settings_out_of_range_are_refused_with_name_and_range() {
     }
     for (value, text) in [
         (json!({"name": "nadam", "betas": [0.9, 1.0]}), "nadam: `betas[1]` is 1, but must be in [0, 1)"),
-        (json!({"name": "rmsprop", "alpha": 1.1}), "rmsprop: `alpha` is 1.1, but must be in [0, 1]"),
-        (json!({"name": "rprop", "etas": [1.0, 1.2]}), "rprop: `etas[0]` is 1, but must be in (0, 1)"),
+        (json!({"name": "sgd", "nesterov": true}), "sgd: `momentum` is 0, but must be above 0 with nesterov"),
+        (
+            json!({"name": "sgd", "momentum": 0.9, "dampening": 0.1, "nesterov": true}),
+            "sgd: `dampening` is 0.1, but must be 0 with nesterov",
+        ),
         (
             json!({"name": "rprop", "step_sizes": [1.0, 0.5]}),
             "rprop: `step_sizes[1]` is 0.5, but must be a number of at least step_sizes[0]",
@@ -116,7 +130,6 @@ fn settings_out_of_range_are_refused_with_name_and_range() {
             json!({"name": "adafactor", "eps": [-1.0, 0.1]}),
             "adafactor: `eps[0]` is -1, but must be a number of at least 0",
         ),
-        (json!({"name": "adafactor", "d": 0.5}), "adafactor: `d` is 0.5, but must be a number of at least 1"),
         (json!({"name": "muon", "ns_steps": 100}), "muon: `ns_steps` is 100, but must be below 100"),
         (
             json!({"name": "sgd", "groups": [{"pattern": "*", "momentum": -1}]}),
