@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use catena::tch::nn::{self, OptimizerConfig as _};
-use catena::tch::{Device, Kind};
+use catena::tch::{Device, Kind, Tensor};
 use catena::tensor::optim::{Optimizer, OptimizerConfig, names};
 use catena::tensor::params::parameters;
 use catena::tensor::rng::manual_seed;
@@ -20,7 +20,12 @@ const SHAPES: [(&str, [i64; 2]); 2] = [("1 M", [100, 200]), ("25 M", [500, 1000]
 const SECONDS: f64 = 1.5;
 
 fn main() {
+    if let Some(name) = std::env::args().find_map(|a| a.strip_prefix("--memory=").map(str::to_owned)) {
+        return memory_of(&name);
+    }
+    keep_freed_memory();
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let is_chosen = |name: &&str| chosen.is_empty() || chosen.iter().any(|c| c == name);
     let mut python = Python::start().map_err(|why| println!("PyTorch is left out: {why}")).ok();
     let threads = catena::tch::get_num_threads();
     println!(
@@ -30,11 +35,56 @@ fn main() {
         catena::tch::set_num_threads(threads);
         for (size, shape) in SHAPES {
             println!("\n{size} parameters in {COUNT} tensors, {threads} thread(s)");
-            for name in names().filter(|name| chosen.is_empty() || chosen.iter().any(|c| c == name)) {
+            for name in names().filter(is_chosen) {
                 compare(name, shape, threads, python.as_mut());
             }
         }
     }
+    println!(
+        "\nMB at 25 M parameters: the state, and what making an optimizer and three steps take beyond it at their peak"
+    );
+    let program = std::env::current_exe().expect("this program has a path");
+    for name in names().filter(is_chosen) {
+        let mut child = Command::new(&program);
+        KEEP.iter().for_each(|(name, _)| {
+            child.env_remove(name);
+        });
+        let child = child.arg(format!("--memory={name}")).status();
+        assert!(child.is_ok_and(|status| status.success()), "{name} could not be measured");
+    }
+}
+
+/// glibc's settings, as in `benches/peers/run.py`.
+const KEEP: [(&str, &str); 2] =
+    [("MALLOC_TRIM_THRESHOLD_", "1073741824"), ("MALLOC_MMAP_THRESHOLD_", "33554432")];
+
+/// Runs this program again if need be: without these settings glibc may return tch's temporaries to the system at every step,
+/// and it depends on what ran before whether it does.
+fn keep_freed_memory() {
+    if KEEP.iter().all(|(name, _)| std::env::var_os(name).is_some()) {
+        return;
+    }
+    let program = std::env::current_exe().expect("this program has a path");
+    let again = Command::new(program).args(std::env::args().skip(1)).envs(KEEP).status();
+    std::process::exit(again.expect("this program runs").code().unwrap_or(1));
+}
+
+/// In a process of its own, whose memory has no gaps from what was there before.
+fn memory_of(name: &str) {
+    let own = store(SHAPES[1].1);
+    let before = memory("VmRSS");
+    let _where_there_is_one = std::fs::write("/proc/self/clear_refs", "5"); // the peak starts anew
+    let mut optimizer = make(name, &own);
+    (0..3).for_each(|_| optimizer.step().expect("gradients fit"));
+    let taken = memory("VmHWM").saturating_sub(before) as f64;
+    let bytes = |t: &Tensor| t.numel() * t.kind().elt_size_in_bytes();
+    let state = optimizer.state().iter().map(|(_, t)| bytes(t)).sum::<usize>() as f64;
+    println!("  {name:<10} {:>6.1} {:>+6.1}", state / 1e6, (taken - state) / 1e6);
+}
+
+fn make(name: &str, vs: &nn::VarStore) -> Optimizer {
+    let config = OptimizerConfig::from_value(settings(name)).expect("the settings are sound");
+    Optimizer::new(config, &parameters(vs)).expect("the settings are sound")
 }
 
 /// Torch's arguments, at values that leave nothing out.
@@ -71,13 +121,9 @@ fn tchs(name: &str, vs: &nn::VarStore) -> Option<nn::Optimizer> {
 
 fn compare(name: &str, shape: [i64; 2], threads: i32, python: Option<&mut Python>) {
     let own = store(shape);
-    let before = memory("VmRSS");
-    reset_peak();
-    let config = OptimizerConfig::from_value(settings(name)).expect("the settings are sound");
-    let mut optimizer = Optimizer::new(config, &parameters(&own)).expect("the settings are sound");
+    let mut optimizer = make(name, &own);
     let mut ours = || optimizer.step().expect("gradients fit");
     (0..2).for_each(|_| ours());
-    let peak = memory("VmHWM");
     let others = store(shape);
     let mut theirs = tchs(name, &others);
     if let Some(optimizer) = &mut theirs {
@@ -110,9 +156,7 @@ fn compare(name: &str, shape: [i64; 2], threads: i32, python: Option<&mut Python
     if let Some(kind) = kind.filter(|_| !torch.is_empty()) {
         print!("; to PyTorch's {kind} {:.3}", ratio(&catena, &torch));
     }
-    drop(others);
-    let state: usize = optimizer.state().iter().map(|(_, t)| t.numel() * 4).sum();
-    println!("; {} MB of state, {} MB at the peak of a step", state >> 20, peak.saturating_sub(before) >> 20);
+    println!();
 }
 
 /// Microseconds a step, after one that wakes the threads.
@@ -145,10 +189,6 @@ fn memory(field: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(field));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok()).unwrap_or(0) << 10
-}
-
-fn reset_peak() {
-    let _where_there_is_one = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// PyTorch, in a process that takes its turns.

@@ -292,6 +292,41 @@ fn the_kernels_give_the_same_bits_with_any_number_of_threads() {
 }
 
 #[test]
+fn many_small_parameters_together_get_the_same_bits_as_each_alone() {
+    const SIZES: [i64; 9] = [7001, 1, 4097, 12288, 333, 0, 9000, 5, 8191];
+    let param = |n: i64| {
+        let tensor = (Tensor::arange(n, (Kind::Float, Device::Cpu)) * 0.7).sin();
+        set_grad(&tensor, Some(&(Tensor::arange(n, (Kind::Float, Device::Cpu)) * 1.3).cos())).unwrap();
+        Parameter { name: format!("{n}"), tensor }
+    };
+    let five_steps = |name: &str, params: &[Parameter]| {
+        let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
+        let mut optimizer = Optimizer::new(config, params).unwrap();
+        (0..5).for_each(|_| optimizer.step().unwrap());
+    };
+    for name in names().filter(|name| *name != "muon") {
+        tch::set_num_threads(1);
+        let alone = SIZES.map(|n| {
+            let param = param(n);
+            five_steps(name, std::slice::from_ref(&param));
+            numbers(&param.tensor)
+        });
+        for threads in [1, 3] {
+            tch::set_num_threads(threads);
+            let together = SIZES.map(param);
+            five_steps(name, &together);
+            for (together, alone) in together.iter().zip(&alone) {
+                assert!(
+                    numbers(&together.tensor) == *alone,
+                    "{name}: {} with {threads} threads",
+                    together.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn lamb_leaves_zeros_behind_and_stays_where_nothing_pulls() {
     for turned in [false, true] {
         let mut w = Tensor::zeros([3, 4], (Kind::Double, Device::Cpu));
