@@ -19,7 +19,7 @@
 //! | [`Ema`] | average | `step` or `epoch_end`, starts and ends of loaders | |
 //! | [`Lookahead`] | average | `stage_start`, `step` | |
 //! | [`SoftUpdate`] | average | `step` | |
-//! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
+//! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr`, or the setting it moves |
 //! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
 //! | [`NanGuard`] | decide | `loss` | |
 //! | [`Checkpoint`] | decide | `run_start`, `batch_end`, `epoch_end`, `run_end` | |

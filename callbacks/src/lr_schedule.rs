@@ -1,9 +1,11 @@
 //! Moves learning rates along a schedule.
 use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Reduce, Result, State};
+use catena_tensor::optim::Group;
 use catena_tensor::schedule::Schedule;
 
 /// Sets the learning rate of each group of the pass's optimizer from a [`Schedule`], relative to the rate that the group was
-/// made with, and its momentum (or first beta) if the schedule moves it. Logs `lr`, the rate that the last step used.
+/// made with, and its momentum (or first beta) if the schedule moves it. Logs `lr`, the rate that the last step used
+/// (`weight_decay`, `lr(head.*)`, … for those below).
 ///
 /// The counter is the optimizer's own steps: a step that was skipped moves nothing. With [`LrSchedule::by_epoch`] it is the
 /// stage's epochs. On resume: the optimizer keeps its steps and rates, so there is nothing to keep here.
@@ -21,21 +23,40 @@ use catena_tensor::schedule::Schedule;
 /// assert_eq!(driver.context().optimizer().unwrap().lr(), 0.05); // the next one uses this
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
+///
+/// Any other setting is moved relative to what it was when its group was made, and one group can be moved alone:
+///
+/// ```
+/// use catena_callbacks::LrSchedule;
+/// use catena_tensor::schedule::{CosineAnnealing, Linear};
+///
+/// let decay = LrSchedule::new(CosineAnnealing::new(1000)).of("weight_decay");
+/// let head = LrSchedule::new(Linear::new()).group("head.*").by_epoch();
+/// # use catena_chain::Callback;
+/// assert_eq!((decay.name(), head.name()), ("LrSchedule(weight_decay)", "LrSchedule(lr of head.*)"));
+/// ```
 #[derive(Debug)]
 pub struct LrSchedule {
     schedule: Box<dyn Schedule>,
+    setting: String,
+    group: Option<String>,
     by_epoch: bool,
+    /// By which it is unique in a chain: `LrSchedule`, and what it moves if that isn't all learning rates.
+    name: String,
+    /// What it logs.
+    key: String,
 }
 
 impl LrSchedule {
-    /// By step.
+    /// By step, for the learning rate of every group.
     pub fn new(schedule: impl Schedule + 'static) -> Self {
         Self::boxed(Box::new(schedule))
     }
 
     /// By step, from a schedule whose type is not known.
     pub fn boxed(schedule: Box<dyn Schedule>) -> Self {
-        Self { schedule, by_epoch: false }
+        let (setting, key, name) = ("lr".into(), "lr".into(), "LrSchedule".into());
+        Self { schedule, setting, group: None, by_epoch: false, name, key }
     }
 
     /// By epoch of the stage: the first epoch has counter 0.
@@ -45,22 +66,77 @@ impl LrSchedule {
         self
     }
 
+    /// Moves this setting in place of the learning rate: `weight_decay`, `beta2`, …; `momentum` is the first beta where there
+    /// is no momentum.
+    #[must_use]
+    pub fn of(mut self, setting: impl Into<String>) -> Self {
+        self.setting = setting.into();
+        self.renamed()
+    }
+
+    /// Moves only the group that was made with this pattern.
+    #[must_use]
+    pub fn group(mut self, pattern: impl Into<String>) -> Self {
+        self.group = Some(pattern.into());
+        self.renamed()
+    }
+
+    fn renamed(mut self) -> Self {
+        let setting = &self.setting;
+        (self.name, self.key) = match &self.group {
+            Some(pattern) => (format!("LrSchedule({setting} of {pattern})"), format!("{setting}({pattern})")),
+            None => (format!("LrSchedule({setting})"), setting.clone()),
+        };
+        self
+    }
+
+    fn moves(&self, group: &Group) -> bool {
+        self.group.is_none() || group.pattern() == self.group.as_deref()
+    }
+
     fn set(&self, cx: &mut Context, counter: u64) -> Result<()> {
-        let momentum = self.schedule.momentum(counter);
-        for group in cx.optimizer_mut()?.groups_mut() {
-            group.set("lr", self.schedule.lr(group.initial_lr(), counter))?;
+        let momentum = self.schedule.momentum(counter).filter(|_| self.setting == "lr");
+        let mut moved = false;
+        for group in cx.optimizer_mut()?.groups_mut().iter_mut().filter(|group| self.moves(group)) {
+            let name = name_in(group, &self.setting);
+            let initial = group.initial(name).unwrap_or(f64::NAN);
+            group.set(name, self.schedule.lr(initial, counter))?;
             if let Some(momentum) = momentum {
-                let name = if group.get("momentum").is_some() { "momentum" } else { "beta1" };
-                group.set(name, momentum)?;
+                group.set(name_in(group, "momentum"), momentum)?;
             }
+            moved = true;
+        }
+        if !moved {
+            let known: Vec<&str> = cx.optimizer_mut()?.groups().iter().filter_map(Group::pattern).collect();
+            let (pattern, known) = (self.group.as_deref().unwrap_or("*"), known.join(", "));
+            return Err(
+                format!("the optimizer has no group `{pattern}`; its groups' patterns are: {known}").into()
+            );
         }
         Ok(())
     }
+
+    /// What the last step used, in the last group that is moved: the rest, which has the rule's own settings.
+    fn used(&self, cx: &mut Context) -> Result<Option<f64>> {
+        if self.setting == "lr" && self.group.is_none() {
+            return Ok(cx.lr());
+        }
+        let group = cx.optimizer_mut()?.groups().iter().rfind(|group| self.moves(group));
+        Ok(group.and_then(|group| group.get(name_in(group, &self.setting))))
+    }
+}
+
+fn name_in<'a>(group: &Group, setting: &'a str) -> &'a str {
+    if setting == "momentum" && group.initial("momentum").is_none() { "beta1" } else { setting }
 }
 
 impl Callback for LrSchedule {
     fn state(&self) -> State {
         State::none()
+    }
+
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn phase(&self) -> Phase {
@@ -73,7 +149,7 @@ impl Callback for LrSchedule {
     }
 
     fn logs(&self) -> Option<Vec<String>> {
-        Some(vec!["lr".into()])
+        Some(vec![self.key.clone()])
     }
 
     fn check(&self) -> Result<()> {
@@ -93,8 +169,8 @@ impl Callback for LrSchedule {
         if *cx.outcome() != Outcome::Stepped {
             return Ok(Flow::GO);
         }
-        if let Some(lr) = cx.lr() {
-            cx.log("lr", lr, Reduce::Last)?;
+        if let Some(used) = self.used(cx)? {
+            cx.log(&self.key, used, Reduce::Last)?;
         }
         if !self.by_epoch {
             let steps = cx.optimizer_mut()?.steps();
@@ -110,5 +186,106 @@ impl Callback for LrSchedule {
         let epochs = cx.epoch();
         self.set(cx, epochs)?;
         Ok(Flow::GO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_chain::{Driver, on, testing};
+    use catena_tensor::optim::{AdamW, Optimizer, OptimizerConfig, ParamGroup, Rule, Sgd};
+    use catena_tensor::params::parameters;
+    use catena_tensor::schedule::{Exponential, Linear, OneCycle};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Optimize, ZeroGrad};
+
+    fn driver(config: impl Into<OptimizerConfig>, schedules: Vec<LrSchedule>) -> Result<Driver> {
+        let mut all: Vec<Box<dyn Callback>> = vec![Box::new(Optimize)];
+        all.extend(schedules.into_iter().map(|schedule| Box::new(schedule) as Box<dyn Callback>));
+        let mut driver = testing::driver(all)?;
+        let cx = driver.context_mut();
+        *cx.optimizer_mut()? = Optimizer::new(config, &parameters(cx.model.var_store()))?;
+        driver.fire(Event::StageStart)?;
+        Ok(driver)
+    }
+
+    fn settings(driver: &Driver, name: &str) -> Vec<f64> {
+        let groups = driver.context().optimizer().unwrap().groups();
+        groups.iter().map(|group| group.get(name).unwrap()).collect()
+    }
+
+    fn halved() -> LrSchedule {
+        LrSchedule::new(Exponential::new(0.5))
+    }
+
+    #[test]
+    fn a_setting_moves_relative_to_what_each_group_was_made_with() -> Result<()> {
+        let config = OptimizerConfig::from(AdamW::new(0.1).weight_decay(0.4))
+            .group(ParamGroup::new("*.bias").set("weight_decay", 0.0));
+        let mut driver = driver(config, vec![halved().of("weight_decay"), halved().of("momentum")])?;
+        driver.fire(Event::Step)?;
+        assert_eq!(driver.context_mut().metrics.last("weight_decay")?, Some(0.4));
+        driver.fire(Event::Step)?;
+        assert_eq!(settings(&driver, "weight_decay"), [0.0, 0.1]);
+        assert_eq!(settings(&driver, "beta1"), [0.225, 0.225]);
+        assert_eq!(settings(&driver, "lr"), [0.1, 0.1]);
+        Ok(())
+    }
+
+    #[test]
+    fn one_group_moves_alone_by_step_or_by_epoch() -> Result<()> {
+        let config = OptimizerConfig::from(Sgd::new(0.8)).group(ParamGroup::new("*.bias").lr(0.4));
+        let mut one = driver(config.clone(), vec![halved().group("*.bias")])?;
+        one.fire(Event::Step)?;
+        assert_eq!(settings(&one, "lr"), [0.2, 0.8]);
+
+        let bias = LrSchedule::new(Linear::new()).group("*.bias").by_epoch();
+        let mut both = driver(config, vec![halved(), bias])?;
+        both.fire(Event::Step)?;
+        // the later one has the last word on its group at an epoch's end, the earlier one at each step
+        assert_eq!(settings(&both, "lr"), [0.2, 0.4]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_setting_or_a_group_that_is_not_there_is_named() {
+        let error = driver(Sgd::new(0.1), vec![halved().of("beta2")]).unwrap_err().to_string();
+        assert!(error.contains("sgd has no setting `beta2`; it has: lr, momentum"), "{error}");
+        let config = Sgd::new(0.1).group(ParamGroup::new("*.bias"));
+        let error = driver(config, vec![halved().group("head.*")]).unwrap_err().to_string();
+        assert!(error.contains("no group `head.*`; its groups' patterns are: *.bias"), "{error}");
+    }
+
+    #[test]
+    fn the_momentum_of_a_schedule_stays_where_another_setting_is_moved() -> Result<()> {
+        let cycle = LrSchedule::new(OneCycle::new(0.5, 10)).of("weight_decay");
+        let driver = driver(Sgd::new(0.1).momentum(0.7), vec![cycle])?;
+        assert_eq!(settings(&driver, "momentum"), [0.7]);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_schedule_never_moves_on_a_skipped_step(skips in prop::collection::vec(any::<bool>(), 1..30)) {
+            let turn = std::cell::Cell::new(0);
+            let outcomes = skips.clone();
+            let skipper = on(Event::Backward, move |_| {
+                let at = turn.replace(turn.get() + 1);
+                Ok(if outcomes[at] { Flow::SKIP_STEP } else { Flow::GO })
+            });
+            let mut driver =
+                testing::driver(vec![Box::new(skipper), Box::new(Optimize), Box::new(ZeroGrad), Box::new(halved())]).unwrap();
+            driver.fire(Event::StageStart).unwrap();
+            let mut stepped = 0;
+            for skip in skips {
+                driver.enter_batch(testing::tiny_batch(6));
+                driver.enter_pass(0);
+                driver.fire(Event::Backward).unwrap();
+                driver.fire(Event::Step).unwrap();
+                stepped += u64::from(!skip);
+                prop_assert_eq!(settings(&driver, "lr"), [0.1 * 0.5f64.powi(stepped as i32)]);
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use catena_native::context::cpu_capability;
 use catena_native::tensor::set_grad;
-use catena_tensor::optim::{AdamW, Lamb, Muon, Optimizer, OptimizerConfig, ParamGroup, Sgd, names};
+use catena_tensor::optim::{Lamb, Optimizer, OptimizerConfig, Sgd, names};
 use catena_tensor::params::Parameter;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,15 +36,17 @@ struct Case {
     state: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-fn fixtures() -> [Fixture; 3] {
-    let more: Fixture = serde_json::from_str(include_str!("fixtures/optim_more.json")).unwrap();
-    // the cases of numpy have the same parameters and gradients
+fn fixtures() -> [Fixture; 4] {
+    let more = || -> Fixture { serde_json::from_str(include_str!("fixtures/optim_more.json")).unwrap() };
+    let cases = |text| -> Vec<Case> { serde_json::from_str(text).unwrap() };
+    // these cases have the same parameters and gradients
+    let groups = Fixture { cases: cases(include_str!("fixtures/optim_groups.json")), ..more() };
     let numpy = Fixture {
-        cases: serde_json::from_str(include_str!("fixtures/optim_numpy.json")).unwrap(),
+        cases: cases(include_str!("fixtures/optim_numpy.json")),
         cpu_capability: String::new(),
-        ..serde_json::from_str(include_str!("fixtures/optim_more.json")).unwrap()
+        ..more()
     };
-    [serde_json::from_str(include_str!("fixtures/optim.json")).unwrap(), more, numpy]
+    [serde_json::from_str(include_str!("fixtures/optim.json")).unwrap(), more(), groups, numpy]
 }
 
 impl Case {
@@ -150,7 +152,7 @@ fn every_case_agrees_with_pytorch() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(count > 190, "{count}");
+    assert!(count > 210, "{count}");
 }
 
 #[test]
@@ -240,7 +242,7 @@ fn turned(rows: i64, columns: i64) -> Tensor {
 }
 
 /// Large enough for several threads, and no multiple of what a processor takes at once.
-const LARGE: (i64, i64) = (211, 307);
+const LARGE: (i64, i64) = (631, 307);
 
 #[test]
 fn a_gradient_laid_out_otherwise_than_its_parameter_is_taken_right() {
@@ -258,7 +260,7 @@ fn a_gradient_laid_out_otherwise_than_its_parameter_is_taken_right() {
 #[test]
 fn tensor_operations_agree_with_the_kernels() {
     // these have no kernel of ours, and so no other way
-    let others = ["sgd", "adam", "adamw", "adagrad", "adafactor", "muon"];
+    let others = ["sgd", "adam", "adamw", "adagrad", "muon"];
     for name in names().filter(|name| !others.contains(name)) {
         for (kind, allowed) in [(Kind::Float, 1e-6), (Kind::Double, 1e-14)] {
             for (rows, columns) in [(3, 4), LARGE] {
@@ -280,12 +282,47 @@ fn tensor_operations_agree_with_the_kernels() {
 #[test]
 fn the_kernels_give_the_same_bits_with_any_number_of_threads() {
     let grad = turned(LARGE.0, LARGE.1);
-    for name in names().filter(|name| !["adafactor", "muon"].contains(name)) {
+    for name in names().filter(|name| *name != "muon") {
         let [one, three] = [1, 3].map(|threads| {
             tch::set_num_threads(threads);
             eight_steps(name, Kind::Float, &grad, |_| ())
         });
         assert!(one == three, "{name}");
+    }
+}
+
+#[test]
+fn many_small_parameters_together_get_the_same_bits_as_each_alone() {
+    const SIZES: [i64; 9] = [7001, 1, 4097, 12288, 333, 0, 9000, 5, 8191];
+    let param = |n: i64| {
+        let tensor = (Tensor::arange(n, (Kind::Float, Device::Cpu)) * 0.7).sin();
+        set_grad(&tensor, Some(&(Tensor::arange(n, (Kind::Float, Device::Cpu)) * 1.3).cos())).unwrap();
+        Parameter { name: format!("{n}"), tensor }
+    };
+    let five_steps = |name: &str, params: &[Parameter]| {
+        let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
+        let mut optimizer = Optimizer::new(config, params).unwrap();
+        (0..5).for_each(|_| optimizer.step().unwrap());
+    };
+    for name in names().filter(|name| *name != "muon") {
+        tch::set_num_threads(1);
+        let alone = SIZES.map(|n| {
+            let param = param(n);
+            five_steps(name, std::slice::from_ref(&param));
+            numbers(&param.tensor)
+        });
+        for threads in [1, 3] {
+            tch::set_num_threads(threads);
+            let together = SIZES.map(param);
+            five_steps(name, &together);
+            for (together, alone) in together.iter().zip(&alone) {
+                assert!(
+                    numbers(&together.tensor) == *alone,
+                    "{name}: {} with {threads} threads",
+                    together.name
+                );
+            }
+        }
     }
 }
 
@@ -347,140 +384,6 @@ fn state_that_does_not_belong_is_refused_and_changes_nothing() {
         assert_eq!(optimizer.load_state(&state, 7).unwrap_err().to_string(), text);
         assert!(optimizer.state().is_empty() && optimizer.steps() == 0);
     }
-}
-
-#[test]
-fn the_first_matching_group_wins_and_the_rest_has_the_rules_settings() {
-    let names = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"];
-    let params: Vec<Parameter> = names
-        .iter()
-        .map(|name| Parameter {
-            name: (*name).into(),
-            tensor: Tensor::zeros([2], (Kind::Float, Device::Cpu)),
-        })
-        .collect();
-    let config = OptimizerConfig::from(AdamW::new(1e-3))
-        .group(ParamGroup::new("fc1.*").lr(1e-4))
-        .group(ParamGroup::new("*.bias").set("weight_decay", 0.0));
-    let optimizer = Optimizer::new(config, &params).unwrap();
-    let seen: Vec<(Option<&str>, &[String], f64, f64)> = optimizer
-        .groups()
-        .iter()
-        .map(|g| (g.pattern(), g.names(), g.get("lr").unwrap(), g.get("weight_decay").unwrap()))
-        .collect();
-    let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-    assert_eq!(seen[0], (Some("fc1.*"), own(&["fc1.weight", "fc1.bias"]).as_slice(), 1e-4, 1e-2));
-    assert_eq!(seen[1], (Some("*.bias"), own(&["fc2.bias"]).as_slice(), 1e-3, 0.0));
-    assert_eq!(seen[2], (None, own(&["fc2.weight"]).as_slice(), 1e-3, 1e-2));
-}
-
-#[test]
-fn every_optimizer_goes_to_data_and_back_with_torchs_defaults() {
-    let defaults: BTreeMap<String, serde_json::Map<String, Value>> =
-        serde_json::from_str(include_str!("fixtures/optim_defaults.json")).unwrap();
-    assert!(names().eq(defaults.keys()), "{:?}", names().collect::<Vec<_>>());
-    for (name, defaults) in defaults {
-        let config = OptimizerConfig::from_value(json!({ "name": name })).unwrap();
-        assert!(config.check().is_ok(), "{name}");
-        let mut written = config.to_value().unwrap();
-        assert_eq!(written.as_object_mut().unwrap().remove("name"), Some(json!(name)));
-        assert_eq!(written, Value::Object(defaults), "{name}");
-    }
-    let whole = json!({
-        "name": "adamw", "lr": 0.001, "betas": [0.8, 0.99], "eps": 1e-9, "weight_decay": 0.1, "amsgrad": true,
-        "maximize": false, "groups": [{"pattern": "*.bias", "weight_decay": 0.0}],
-    });
-    let config: OptimizerConfig = serde_json::from_value(whole.clone()).unwrap();
-    assert_eq!(config.to_value().unwrap(), whole);
-    let settings = config.rule().to_value().unwrap();
-    assert_eq!((&settings["betas"], &settings["name"]), (&json!([0.8, 0.99]), &Value::Null));
-}
-
-#[test]
-fn unknown_names_and_fields_are_refused_with_the_known_ones() {
-    let all = "`adadelta`, `adafactor`, `adagrad`, `adam`, `adamax`, `adamw`, `asgd`, `lamb`, `lion`, `muon`, `nadam`, \
-               `radam`, `rmsprop`, `rprop`, `sgd`";
-    for (value, text) in [
-        (json!({"name": "adamx"}), format!("optimizer: unknown name `adamx`, expected one of {all}")),
-        (json!({"lr": 0.1}), format!("optimizer: missing field `name`, one of {all}")),
-        (json!({"name": 7}), format!("optimizer: the name is 7, expected one of {all}")),
-        (
-            json!(["sgd"]),
-            "optimizer: an object is needed, such as {\"name\": \"sgd\"}, but this is [\"sgd\"]".into(),
-        ),
-        (
-            json!({"name": "lion", "beta": 0.9}),
-            "lion: unknown field `beta`, expected one of `lr`, `betas`, `weight_decay`, `maximize`".into(),
-        ),
-        (
-            json!({"name": "lion", "groups": [{"pattern": "*", "eps": 1}]}),
-            "lion: unknown field `eps`, expected one of `lr`, `betas`, `weight_decay`, `maximize`".into(),
-        ),
-        (json!({"name": "lion", "groups": [{"lr": 1}]}), "lion: missing field `pattern`".into()),
-        (
-            json!({"name": "muon", "adjust_lr_fn": "new"}),
-            "muon: unknown variant `new`, expected `original` or `match_rms_adamw`".into(),
-        ),
-    ] {
-        assert_eq!(OptimizerConfig::from_value(value.clone()).unwrap_err().to_string(), text);
-        assert_eq!(serde_json::from_value::<OptimizerConfig>(value).unwrap_err().to_string(), text);
-    }
-}
-
-#[test]
-fn settings_out_of_range_are_refused_with_name_and_range() {
-    let not_negative = ["lr", "weight_decay"];
-    for name in names() {
-        for setting in not_negative.into_iter().filter(|s| (name, *s) != ("rprop", "weight_decay")) {
-            let config = OptimizerConfig::from_value(json!({"name": name, setting: -0.5})).unwrap();
-            let text = format!("{name}: `{setting}` is -0.5, but must be a number of at least 0");
-            assert_eq!(config.check().unwrap_err().to_string(), text);
-        }
-        // every setting that is a number can be read and set by its name, and is checked
-        let config = OptimizerConfig::from_value(json!({ "name": name })).unwrap();
-        let mut rule = config.rule().clone_box();
-        for setting in rule.settings() {
-            let value = std::mem::replace(rule.setting(setting).unwrap(), f64::NAN);
-            assert!(rule.check().is_err(), "{name}: {setting}");
-            *rule.setting(setting).unwrap() = value;
-            assert!(rule.check().is_ok(), "{name}: {setting}");
-        }
-        assert!(rule.setting("nothing").is_none());
-    }
-    for (value, text) in [
-        (json!({"name": "nadam", "betas": [0.9, 1.0]}), "nadam: `betas[1]` is 1, but must be in [0, 1)"),
-        (json!({"name": "rmsprop", "alpha": 1.1}), "rmsprop: `alpha` is 1.1, but must be in [0, 1]"),
-        (json!({"name": "rprop", "etas": [1.0, 1.2]}), "rprop: `etas[0]` is 1, but must be in (0, 1)"),
-        (
-            json!({"name": "rprop", "step_sizes": [1.0, 0.5]}),
-            "rprop: `step_sizes[1]` is 0.5, but must be a number of at least step_sizes[0]",
-        ),
-        (
-            json!({"name": "adafactor", "eps": [-1.0, 0.1]}),
-            "adafactor: `eps[0]` is -1, but must be a number of at least 0",
-        ),
-        (json!({"name": "adafactor", "d": 0.5}), "adafactor: `d` is 0.5, but must be a number of at least 1"),
-        (json!({"name": "muon", "ns_steps": 100}), "muon: `ns_steps` is 100, but must be below 100"),
-        (
-            json!({"name": "sgd", "groups": [{"pattern": "*", "momentum": -1}]}),
-            "sgd: `momentum` is -1, but must be a number of at least 0",
-        ),
-    ] {
-        assert_eq!(OptimizerConfig::from_value(value).unwrap().check().unwrap_err().to_string(), text);
-    }
-}
-
-#[test]
-fn a_parameter_that_the_rule_cannot_update_is_refused_when_built() {
-    let params = [("fc.weight", vec![3, 4]), ("fc.bias", vec![3])].map(|(name, size)| Parameter {
-        name: name.into(),
-        tensor: Tensor::zeros(size, (Kind::Float, Device::Cpu)),
-    });
-    assert!(Optimizer::new(Muon::new(0.1), &params[..1]).is_ok());
-    assert_eq!(
-        Optimizer::new(Muon::new(0.1), &params).unwrap_err().to_string(),
-        "parameter `fc.bias` of shape [3] doesn't fit: muon is for matrices; give this parameter to another optimizer",
-    );
 }
 
 #[test]

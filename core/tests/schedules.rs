@@ -244,6 +244,31 @@ fn settings_out_of_range_are_refused_by_name() {
             Cyclic::new(0.1, 1.0).step_size_down(0).into(),
             "cyclic: `step_size_down` is 0, but must be at least 1",
         ),
+        (
+            Cyclic::new(0.1, 1.0).gamma(-1.0).into(),
+            "cyclic: `gamma` is -1, but must be a number of at least 0",
+        ),
+        (
+            Cyclic::new(0.1, 1.0).momentum_range(-0.1, 0.9).into(),
+            "cyclic: `base_momentum` is -0.1, but must be in [0, 1)",
+        ),
+        (
+            OneCycle::new(0.1, 9).div_factor(0.0).into(),
+            "one_cycle: `div_factor` is 0, but must be a number above 0",
+        ),
+        (
+            OneCycle::new(0.1, 9).final_div_factor(-1.0).into(),
+            "one_cycle: `final_div_factor` is -1, but must be a number above 0",
+        ),
+        (
+            CosineAnnealingWarmRestarts::new(5).eta_min(-1.0).into(),
+            "cosine_annealing_warm_restarts: `eta_min` is -1, but must be a number of at least 0",
+        ),
+        (Noam::new(1, 1).factor(0.0).into(), "noam: `factor` is 0, but must be a number above 0"),
+        (
+            Warmup::new(Step::new(1), 1).start_factor(1.5).into(),
+            "warmup: `start_factor` is 1.5, but must be in [0, 1]",
+        ),
         (Noam::new(0, 1).into(), "noam: `d_model` is 0, but must be at least 1"),
         (Noam::new(1, 0).into(), "noam: `warmup_steps` is 0, but must be at least 1"),
         (InverseSqrt::new(1).timescale(0).into(), "inverse_sqrt: `timescale` is 0, but must be at least 1"),
@@ -269,6 +294,9 @@ fn settings_out_of_range_are_refused_by_name() {
         (Chained::new([]).into(), "chained: `schedulers` is 0 schedules, but must be at least 1"),
         (Chained::new([Step::new(0).into()]).into(), "step: `step_size` is 0, but must be at least 1"),
     ];
+    for name in AnySchedule::NAMES {
+        assert!(cases.iter().any(|(_, text)| text.starts_with(&format!("{name}:"))), "{name} is not tried");
+    }
     for (schedule, text) in cases {
         assert_eq!(schedule.check().unwrap_err().to_string(), text);
         let error = from_value(serde_json::to_value(&schedule).unwrap()).unwrap_err();

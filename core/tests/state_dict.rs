@@ -127,11 +127,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     refused(saved, "the initial `beta2` is missing");
     let mut saved = good();
     saved.groups[1].settings["amsgrad"] = json!(true);
-    refused(
-        saved,
-        "it was saved with other settings, which keep other state: adam (lr 0.36450000000000005, beta1 0.9, beta2 0.999, \
-         eps 1e-8, weight_decay 0.001)",
-    );
+    refused(saved, "it was saved with amsgrad true, which keeps other state");
 }
 
 #[test]
@@ -140,7 +136,7 @@ fn a_momentum_that_was_not_there_when_it_was_made_is_refused() {
     let with = optimizer(json!({"name": "rmsprop", "momentum": 0.9}), &params);
     let mut without = optimizer(json!({"name": "rmsprop"}), &params);
     let error = without.load_state_dict(&with.state_dict().unwrap()).unwrap_err().to_string();
-    assert!(error.contains("other settings, which keep other state: rmsprop"), "{error}");
+    assert_eq!(error, "optimizer state: it was saved with momentum 0.9, which keeps other state");
 
     // but one that a schedule has moved to 0 is not
     let mut stopped = optimizer(json!({"name": "rmsprop", "momentum": 0.9}), &params);

@@ -32,9 +32,9 @@ PASSES(2, Adadelta)
 // State: step, square_avg, acc_delta.
 API int catena_adadelta(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool) {
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
       count(s[0]);
-      walk<Adadelta>(*a, p, g, s[1], s[2]);
+      walk<Adadelta>(passes, *a, p, g, s[1], s[2]);
     });
   });
 }

@@ -37,8 +37,8 @@ PASSES(2, Adamax)
 // State: step, exp_avg, exp_inf.
 API int catena_adamax(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool) {
-      walk<Adamax>(Factors(*a, count(s[0])), p, g, s[1], s[2]);
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
+      walk<Adamax>(passes, Factors(*a, count(s[0])), p, g, s[1], s[2]);
     });
   });
 }

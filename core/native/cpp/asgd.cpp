@@ -34,11 +34,11 @@ PASSES(1, Asgd)
 // State: step, eta, mu, ax. As in torch, a step takes the eta and mu that the step before left, rounded to f32.
 API int catena_asgd(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool first) {
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool first) {
       double step = count(s[0]);
       float &eta = number(s[1]), &mu = number(s[2]);
       if (first) eta = float(a->lr), mu = 1;
-      walk<Asgd>(Factors{*a, eta, mu}, p, g, s[3]);
+      walk<Asgd>(passes, Factors{*a, eta, mu}, p, g, s[3]);
       eta = float(a->lr / std::pow(1 + a->lambd * a->lr * step, a->alpha));
       mu = float(1 / std::max(1.0, step - a->t0));
     });

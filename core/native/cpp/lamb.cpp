@@ -110,7 +110,7 @@ void with_operations(const Factors& f, const Tensor& p, const Tensor& g, const T
 // State: step, exp_avg, exp_avg_sq.
 API int catena_lamb(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool) {
+    each_with_gradient(params, state, stepped, [&](Passes&, const Tensor& p, const Tensor& g, State s, bool) {
       Factors f(*a, count(s[0]));
       const Tensor &m = s[1], &v = s[2];
       if (!walkable(p, g) || !walkable(p, m) || !walkable(p, v))

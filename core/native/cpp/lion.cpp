@@ -27,7 +27,8 @@ PASSES(1, Lion)
 // State: exp_avg.
 API int catena_lion(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped,
-                       [&](const Tensor& p, const Tensor& g, State s, bool) { walk<Lion>(*a, p, g, s[0]); });
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
+      walk<Lion>(passes, *a, p, g, s[0]);
+    });
   });
 }

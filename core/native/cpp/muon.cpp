@@ -34,7 +34,7 @@ double adjusted(const Arguments& a, double rows, double columns) {
 // State: momentum_buffer.
 API int catena_muon(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool) {
+    each_with_gradient(params, state, stepped, [&](Passes&, const Tensor& p, const Tensor& g, State s, bool) {
       TORCH_CHECK(p.dim() == 2, "Muon is for parameters of two dimensions, and this one has ", p.dim());
       const Tensor& buffer = s[0];
       buffer.lerp_(g, 1 - a->momentum);

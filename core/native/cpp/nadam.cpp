@@ -48,10 +48,10 @@ PASSES(2, NAdam)
 // State: step, mu_product, exp_avg, exp_avg_sq.
 API int catena_nadam(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool first) {
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool first) {
       float& mu_product = number(s[1]);
       if (first) mu_product = 1;
-      walk<NAdam>(Factors(*a, count(s[0]), mu_product), p, g, s[2], s[3]);
+      walk<NAdam>(passes, Factors(*a, count(s[0]), mu_product), p, g, s[2], s[3]);
     });
   });
 }

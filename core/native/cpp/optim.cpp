@@ -11,7 +11,7 @@ API int catena_sgd(TensorList* params, TensorList* momentum_buffers, uint8_t* st
   return guard([&] {
     c10::NoGradGuard no_grad;
     auto step = [&](const std::vector<size_t>& positions, bool first) {
-      by_device_and_dtype(params->tensors, positions, [&](const std::vector<size_t>& at_) {
+      by_kernel(params->tensors, positions, [&](const std::vector<size_t>& at_) {
         auto p = pick(params->tensors, at_), g = pick_gradients(params->tensors, at_);
         auto m = momentum_buffers == nullptr ? std::vector<Tensor>() : pick(momentum_buffers->tensors, at_);
         at::_fused_sgd_(p, g, m, weight_decay, momentum, lr, dampening, nesterov, maximize, first);
@@ -31,7 +31,7 @@ API int catena_adam(TensorList* params, TensorList* exp_avgs, TensorList* exp_av
   return guard([&] {
     c10::NoGradGuard no_grad;
     bool amsgrad = max_exp_avg_sqs != nullptr;
-    by_device_and_dtype(params->tensors, with_gradient(params->tensors), [&](const std::vector<size_t>& at_) {
+    by_kernel(params->tensors, with_gradient(params->tensors), [&](const std::vector<size_t>& at_) {
       auto p = pick(params->tensors, at_), g = pick_gradients(params->tensors, at_);
       auto m = pick(exp_avgs->tensors, at_), v = pick(exp_avg_sqs->tensors, at_), s = pick(steps->tensors, at_);
       auto x = amsgrad ? pick(max_exp_avg_sqs->tensors, at_) : std::vector<Tensor>();

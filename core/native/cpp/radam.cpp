@@ -49,8 +49,8 @@ PASSES(2, RAdam)
 // State: step, exp_avg, exp_avg_sq.
 API int catena_radam(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool) {
-      walk<RAdam>(Factors(*a, count(s[0])), p, g, s[1], s[2]);
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
+      walk<RAdam>(passes, Factors(*a, count(s[0])), p, g, s[1], s[2]);
     });
   });
 }

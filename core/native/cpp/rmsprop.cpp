@@ -51,17 +51,17 @@ PASSES(3, RMSprop<true, true>::Rule)
 API int catena_rmsprop(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
     TORCH_CHECK(a->momentum_buffer || !(a->momentum > 0), "momentum needs a momentum buffer: set it when the optimizer is made");
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool) {
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
       count(s[0]);
       size_t mean = a->momentum_buffer ? 3 : 2;
       if (a->centered && a->momentum > 0)
-        walk<RMSprop<true, true>::Rule>(*a, p, g, s[1], s[2], s[mean]);
+        walk<RMSprop<true, true>::Rule>(passes, *a, p, g, s[1], s[2], s[mean]);
       else if (a->centered)
-        walk<RMSprop<true, false>::Rule>(*a, p, g, s[1], s[mean]);
+        walk<RMSprop<true, false>::Rule>(passes, *a, p, g, s[1], s[mean]);
       else if (a->momentum > 0)
-        walk<RMSprop<false, true>::Rule>(*a, p, g, s[1], s[2]);
+        walk<RMSprop<false, true>::Rule>(passes, *a, p, g, s[1], s[2]);
       else
-        walk<RMSprop<false, false>::Rule>(*a, p, g, s[1]);
+        walk<RMSprop<false, false>::Rule>(passes, *a, p, g, s[1]);
     });
   });
 }

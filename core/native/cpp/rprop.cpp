@@ -31,10 +31,10 @@ PASSES(2, Rprop)
 // State: step, prev, step_size.
 API int catena_rprop(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](const Tensor& p, const Tensor& g, State s, bool first) {
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool first) {
       count(s[0]);
       if (first) s[2].fill_(a->lr);
-      walk<Rprop>(*a, p, g, s[1], s[2]);
+      walk<Rprop>(passes, *a, p, g, s[1], s[2]);
     });
   });
 }

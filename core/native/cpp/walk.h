@@ -5,8 +5,11 @@
 //     explicit Rule(const Factors& f);          // what holds for every element, computed in f64 and rounded once
 //     template <class V> void operator()(V& p, const V& g, V&... state) const;
 //   };
-//   PASSES(Rule, 2)                             // two tensors of state
-//   walk<Rule>(factors, p, g, state...);
+//   PASSES(2, Rule)                             // two tensors of state
+//   walk<Rule>(passes, factors, p, g, state...);
+//
+// The passes over all parameters are made together at the end, in one parallel region: most parameters are too small for one
+// of their own.
 //
 // V is T in a pass and a whole Tensor elsewhere, so a rule uses + - * / and the functions below, and neither += nor a branch
 // on an element.
@@ -17,10 +20,13 @@
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/where.h>
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #define INLINE __attribute__((always_inline)) inline
 
@@ -88,12 +94,47 @@ static inline bool walkable(const Tensor& p, const Tensor& s) {
          s.strides() == p.strides();
 }
 
+// Passes over memory that are still to be made. Each is cut into blocks, and the blocks of all of them are shared out.
+class Passes {
+public:
+  using Pass = std::function<void(int64_t begin, int64_t end)>;
+
+  void add(int64_t elements, Pass pass) {
+    if (elements == 0) return;
+    all_.push_back({elements, std::move(pass)});
+    ends_.push_back((ends_.empty() ? 0 : ends_.back()) + (elements + BLOCK - 1) / BLOCK);
+  }
+
+  void run() {
+    if (all_.empty()) return;
+    at::parallel_for(0, ends_.back(), GRAIN, [&](int64_t begin, int64_t end) {
+      size_t k = std::upper_bound(ends_.begin(), ends_.end(), begin) - ends_.begin();
+      for (; begin < end; k++) {
+        int64_t first = k == 0 ? 0 : ends_[k - 1], stop = std::min(end, ends_[k]);
+        all_[k].pass((begin - first) * BLOCK, std::min(all_[k].elements, (stop - first) * BLOCK));
+        begin = stop;
+      }
+    });
+    all_.clear();
+    ends_.clear();
+  }
+
+private:
+  static constexpr int64_t BLOCK = 4096, GRAIN = 8; // elements; blocks that are worth a thread
+  struct One {
+    int64_t elements;
+    Pass pass;
+  };
+  std::vector<One> all_;
+  std::vector<int64_t> ends_; // in blocks
+};
+
 template <class T, class Rule, class... S>
-void in_one_pass(const Rule& rule, const Tensor& p, const Tensor& g, const S&... s) {
+void in_one_pass(Passes& passes, const Rule& rule, const Tensor& p, const Tensor& g, const S&... s) {
   T* p0 = p.mutable_data_ptr<T>();
   const T* g0 = g.const_data_ptr<T>();
   const std::array<T*, sizeof...(S)> s0{s.template mutable_data_ptr<T>()...};
-  at::parallel_for(0, p.numel(), 16384, [&](int64_t begin, int64_t end) {
+  passes.add(p.numel(), [rule, p0, g0, s0](int64_t begin, int64_t end) {
     auto here = s0;
     for (T*& x : here) x += begin;
     pass_over(rule, end - begin, p0 + begin, g0 + begin, here);
@@ -115,13 +156,13 @@ void with_operations(const Rule& rule, const Tensor& p, const Tensor& g, const S
 }
 
 template <template <class> class Rule, class Factors, class... S>
-void walk(const Factors& f, const Tensor& p, const Tensor& g, const S&... s) {
+void walk(Passes& passes, const Factors& f, const Tensor& p, const Tensor& g, const S&... s) {
   if (!walkable(p, g) || !(walkable(p, s) && ...))
     with_operations(Rule<double>(f), p, g, s...);
   else if (p.scalar_type() == at::kFloat)
-    in_one_pass<float>(Rule<float>(f), p, g, s...);
+    in_one_pass<float>(passes, Rule<float>(f), p, g, s...);
   else
-    in_one_pass<double>(Rule<double>(f), p, g, s...);
+    in_one_pass<double>(passes, Rule<double>(f), p, g, s...);
 }
 
 // The state of one parameter, in the order of the rule's slots.
@@ -131,16 +172,24 @@ struct State {
   const Tensor& operator[](size_t slot) const { return lists[slot]->tensors[param]; }
 };
 
-// Calls f(parameter, gradient, state, whether it is its first step) for each parameter that has a gradient. At its first step a
-// parameter's state is zero.
+// Calls f(passes, parameter, gradient, state, whether it is its first step) for each parameter that has a gradient, then makes
+// the passes. At its first step a parameter's state is zero.
 template <class F>
 void each_with_gradient(TensorList* params, TensorList* const* state, uint8_t* stepped, F&& f) {
   c10::NoGradGuard no_grad;
-  for (size_t i : with_gradient(params->tensors)) {
-    const Tensor& p = params->tensors[i];
-    f(p, dense_gradient(p), State{state, i}, stepped[i] == 0);
-    stepped[i] = 1;
+  Passes passes;
+  try {
+    for (size_t i : with_gradient(params->tensors)) {
+      const Tensor &p = params->tensors[i], g = dense_gradient(p);
+      f(passes, p, g, State{state, i}, stepped[i] == 0);
+      stepped[i] = 1;
+      if (!g.is_same(p.grad())) passes.run(); // a copy, which goes now
+    }
+  } catch (...) {
+    passes.run(); // those parameters count as stepped
+    throw;
   }
+  passes.run();
 }
 
 // A number of state: an f32 scalar on the CPU whatever the parameters' device and dtype, as torch keeps it.

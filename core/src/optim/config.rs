@@ -8,8 +8,10 @@ use super::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, ParamGroup, RAdam,
     RMSprop, Rprop, Rule, Sgd,
 };
-use crate::params::{Parameter, matching};
+use crate::params::Parameter;
 use crate::{Error, Result};
+
+const NO_DECAY: &str = "no_decay_on_bias_and_norm";
 
 /// A rule and the groups that differ from it. Every rule becomes one by itself.
 ///
@@ -44,22 +46,27 @@ use crate::{Error, Result};
 pub struct OptimizerConfig {
     pub(super) rule: Box<dyn Rule>,
     pub(super) groups: Vec<ParamGroup>,
+    no_decay_on_bias_and_norm: bool,
 }
 
 impl Clone for OptimizerConfig {
     fn clone(&self) -> Self {
-        Self { rule: self.rule.clone_box(), groups: self.groups.clone() }
+        Self {
+            rule: self.rule.clone_box(),
+            groups: self.groups.clone(),
+            no_decay_on_bias_and_norm: self.no_decay_on_bias_and_norm,
+        }
     }
 }
 
 impl<R: Rule + 'static> From<R> for OptimizerConfig {
     fn from(rule: R) -> Self {
-        Self { rule: Box::new(rule), groups: Vec::new() }
+        Self { rule: Box::new(rule), groups: Vec::new(), no_decay_on_bias_and_norm: false }
     }
 }
 
 impl OptimizerConfig {
-    /// From `{"name": …, settings, "groups": [{"pattern": …, settings}]}`; settings that are left out have torch's defaults.
+    /// From `{"name": …, settings, "groups": [{"pattern": …, settings}], "no_decay_on_bias_and_norm": true}`; settings that are left out have torch's defaults.
     ///
     /// Whether values are in range is [`OptimizerConfig::check`]'s business.
     pub fn from_value(value: Value) -> Result<Self> {
@@ -83,11 +90,16 @@ impl OptimizerConfig {
             Some(groups) => serde_json::from_value(groups).map_err(of)?,
             None => Vec::new(),
         };
+        let no_decay_on_bias_and_norm = match settings.remove(NO_DECAY) {
+            Some(value) => serde_json::from_value(value).map_err(of)?,
+            None => false,
+        };
         let rule = read(Value::Object(settings)).map_err(of)?;
-        for group in &groups {
-            let _known = group.rule(rule.as_ref())?;
+        let config = Self { rule, groups, no_decay_on_bias_and_norm };
+        for group in config.parts() {
+            let _known = group.rule(config.rule.as_ref())?;
         }
-        Ok(Self { rule, groups })
+        Ok(config)
     }
 
     /// What [`OptimizerConfig::from_value`] reads: every setting, and the groups if there are any.
@@ -103,17 +115,64 @@ impl OptimizerConfig {
         self
     }
 
+    /// No weight decay on parameters of fewer than two dimensions, which are biases and the weights of norms; in every group,
+    /// also in one that sets a weight decay of its own.
+    ///
+    /// ```
+    /// use catena_tensor::optim::{AdamW, Optimizer, Rule};
+    /// use catena_tensor::params::parameters;
+    /// use tch::{Device, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let _ = nn::linear(vs.root() / "fc", 4, 2, Default::default());
+    /// let _ = nn::layer_norm(vs.root() / "norm", vec![2], Default::default());
+    /// let optimizer = Optimizer::new(AdamW::new(1e-3).no_decay_on_bias_and_norm(), &parameters(&vs))?;
+    /// let [vectors, rest] = optimizer.groups() else { panic!("two groups") };
+    /// assert_eq!((rest.names(), rest.get("weight_decay")), (&["fc.weight".to_owned()][..], Some(1e-2)));
+    /// assert_eq!((vectors.names().len(), vectors.get("weight_decay")), (3, Some(0.0)));
+    /// # Ok::<(), catena_tensor::Error>(())
+    /// ```
+    #[must_use]
+    pub fn no_decay_on_bias_and_norm(mut self) -> Self {
+        self.no_decay_on_bias_and_norm = true;
+        self
+    }
+
+    /// The groups, those without decay among them: before each group, and before the rest, its vectors.
+    fn parts(&self) -> Vec<ParamGroup> {
+        let vectors = |group: &ParamGroup| group.clone().max_dimensions(1).set("weight_decay", 0.0);
+        let mut parts = Vec::new();
+        for group in &self.groups {
+            parts.extend(self.no_decay_on_bias_and_norm.then(|| vectors(group)));
+            parts.push(group.clone());
+        }
+        parts.extend(self.no_decay_on_bias_and_norm.then(|| vectors(&ParamGroup::new("*"))));
+        parts
+    }
+
+    /// The groups, and which parameters each is for; a group that the user has named and that is for none is an error.
+    pub(super) fn parts_of(&self, params: &[Parameter]) -> Result<Vec<(ParamGroup, Vec<bool>)>> {
+        for group in &self.groups {
+            group.matching(params)?;
+        }
+        Ok(self
+            .parts()
+            .into_iter()
+            .filter_map(|part| part.matching(params).ok().map(|own| (part, own)))
+            .collect())
+    }
+
     /// Whether the settings of the rule and of every group are in range.
     pub fn check(&self) -> Result<()> {
         self.rule.check()?;
-        self.groups.iter().try_for_each(|group| group.rule(self.rule.as_ref())?.check())
+        self.parts().iter().try_for_each(|group| group.rule(self.rule.as_ref())?.check())
     }
 
     /// As [`OptimizerConfig::check`], and whether every pattern matches one of these parameters and the rule can update them all.
     pub fn check_for(&self, params: &[Parameter]) -> Result<()> {
         self.check()?;
         for group in &self.groups {
-            matching(&group.pattern, params.iter().map(|p| p.name.as_str()))?;
+            group.matching(params)?;
         }
         params.iter().try_for_each(|p| self.rule.accepts(&p.name, &p.tensor))?;
         if params.is_empty() {
@@ -127,6 +186,9 @@ impl OptimizerConfig {
         let mut text = describe(self.rule.as_ref());
         for group in &self.groups {
             text += &format!("; {}", group.describe());
+        }
+        if self.no_decay_on_bias_and_norm {
+            text += "; no decay on biases and norms";
         }
         text
     }
@@ -148,6 +210,9 @@ impl Serialize for OptimizerConfig {
         settings.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         if !self.groups.is_empty() {
             map.serialize_entry("groups", &self.groups)?;
+        }
+        if self.no_decay_on_bias_and_norm {
+            map.serialize_entry(NO_DECAY, &true)?;
         }
         map.end()
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use tch::Tensor;
 
 use super::{Rule, Slot};
-use crate::params::Parameter;
+use crate::params::{Parameter, matching};
 use crate::{Error, Result};
 
 /// The parameters whose names match a pattern, and how their settings differ.
@@ -20,6 +20,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct ParamGroup {
     pub(super) pattern: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_dimensions: Option<usize>,
     #[serde(flatten)]
     settings: Map<String, Value>,
 }
@@ -27,7 +29,30 @@ pub struct ParamGroup {
 impl ParamGroup {
     /// The parameters whose names match a glob pattern such as `*.bias`.
     pub fn new(pattern: impl Into<String>) -> Self {
-        Self { pattern: pattern.into(), settings: Map::new() }
+        Self { pattern: pattern.into(), max_dimensions: None, settings: Map::new() }
+    }
+
+    /// The parameters of fewer than two dimensions, whatever their names: biases, and the weights of norms.
+    ///
+    /// ```
+    /// use catena_tensor::optim::{AdamW, ParamGroup, Rule};
+    ///
+    /// let config = AdamW::new(1e-3).group(ParamGroup::vectors().set("weight_decay", 0.0));
+    /// assert_eq!(
+    ///     serde_json::to_value(&config)?["groups"][0],
+    ///     serde_json::json!({"pattern": "*", "max_dimensions": 1, "weight_decay": 0.0}),
+    /// );
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn vectors() -> Self {
+        Self::new("*").max_dimensions(1)
+    }
+
+    /// Only parameters of at most so many dimensions.
+    #[must_use]
+    pub fn max_dimensions(mut self, most: usize) -> Self {
+        self.max_dimensions = Some(self.max_dimensions.map_or(most, |own| own.min(most)));
+        self
     }
 
     /// A learning rate of its own.
@@ -47,12 +72,34 @@ impl ParamGroup {
     pub(super) fn describe(&self) -> String {
         let settings: Vec<String> =
             self.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        format!("`{}`: {}", self.pattern, settings.join(", "))
+        format!("{}: {}", name_of(&self.pattern, self.max_dimensions), settings.join(", "))
+    }
+
+    /// Which parameters it is for; an error if it is for none.
+    pub(super) fn matching(&self, params: &[Parameter]) -> Result<Vec<bool>> {
+        let mut matched = matching(&self.pattern, params.iter().map(|p| p.name.as_str()))?;
+        if let Some(most) = self.max_dimensions {
+            matched.iter_mut().zip(params).for_each(|(matched, p)| *matched &= p.tensor.dim() <= most);
+            if !matched.contains(&true) {
+                let known = params.iter().map(|p| p.name.clone()).collect();
+                let pattern = format!("{} (at most {most}-D)", self.pattern);
+                return Err(Error::NoParameter { pattern, known });
+            }
+        }
+        Ok(matched)
     }
 
     /// The rule with this group's settings.
     pub(super) fn rule(&self, base: &dyn Rule) -> Result<Box<dyn Rule>> {
         base.with_settings(&self.settings)
+    }
+}
+
+/// `` `*.bias` ``, or `` `*` (at most 1-D) ``.
+pub(super) fn name_of(pattern: &str, max_dimensions: Option<usize>) -> String {
+    match max_dimensions {
+        Some(most) => format!("`{pattern}` (at most {most}-D)"),
+        None => format!("`{pattern}`"),
     }
 }
 
@@ -89,6 +136,7 @@ fn setting_of<'a>(rule: &'a mut dyn Rule, name: &str) -> Result<&'a mut f64> {
 #[derive(Debug)]
 pub struct Group {
     pub(super) pattern: Option<String>,
+    pub(super) max_dimensions: Option<usize>,
     pub(super) rule: Box<dyn Rule>,
     pub(super) initial: Vec<f64>,
     pub(super) names: Vec<String>,
@@ -100,7 +148,7 @@ pub struct Group {
 
 impl Group {
     pub(super) fn new(
-        pattern: Option<String>,
+        part: Option<&ParamGroup>,
         mut rule: Box<dyn Rule>,
         params: &[&Parameter],
     ) -> Result<Self> {
@@ -114,7 +162,8 @@ impl Group {
         let tensors: Vec<Tensor> = params.iter().map(|p| p.tensor.shallow_clone()).collect();
         Ok(Self {
             state: slots.iter().map(zeros).collect::<Result<_>>()?,
-            pattern,
+            pattern: part.map(|part| part.pattern.clone()),
+            max_dimensions: part.and_then(|part| part.max_dimensions),
             initial: numbers(rule.as_mut()),
             rule,
             names: params.iter().map(|p| p.name.clone()).collect(),
@@ -158,6 +207,11 @@ impl Group {
     /// The pattern that chose its parameters; none for the rest.
     pub fn pattern(&self) -> Option<&str> {
         self.pattern.as_deref()
+    }
+
+    /// Its parameters have at most so many dimensions; none if that didn't matter.
+    pub fn max_dimensions(&self) -> Option<usize> {
+        self.max_dimensions
     }
 
     /// Its parameters' names.

@@ -36,6 +36,7 @@ mod rprop;
 mod rule;
 mod sgd;
 mod state_dict;
+mod state_file;
 
 pub use adadelta::Adadelta;
 pub use adafactor::Adafactor;
@@ -59,7 +60,7 @@ pub use state_dict::{GroupDict, StateDict};
 use catena_native::TensorList;
 use tch::Tensor;
 
-use crate::params::{Parameter, matching};
+use crate::params::Parameter;
 use crate::{Error, Result};
 
 /// Updates parameters from their gradients.
@@ -84,13 +85,12 @@ impl Optimizer {
         config.check_for(params)?;
         let mut free = vec![true; params.len()];
         let mut groups = Vec::new();
-        for part in &config.groups {
-            let matched = matching(&part.pattern, params.iter().map(|p| p.name.as_str()))?;
+        for (part, matched) in config.parts_of(params)? {
             let own: Vec<&Parameter> =
                 params.iter().enumerate().filter(|(i, _)| matched[*i] && free[*i]).map(|(_, p)| p).collect();
             free.iter_mut().zip(&matched).for_each(|(free, matched)| *free &= !matched);
             if !own.is_empty() {
-                groups.push(Group::new(Some(part.pattern.clone()), part.rule(config.rule.as_ref())?, &own)?);
+                groups.push(Group::new(Some(&part), part.rule(config.rule.as_ref())?, &own)?);
             }
         }
         let rest: Vec<&Parameter> =

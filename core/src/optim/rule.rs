@@ -52,6 +52,14 @@ impl Slot {
         }
     }
 
+    /// Whether it is one number, in a dtype of its own.
+    pub(super) fn is_number(self) -> bool {
+        match self {
+            Self::Step | Self::StepOnHost | Self::Number(_) => true,
+            Self::Like(_) | Self::Rows(_) | Self::Columns(_) | Self::Vector(_) => false,
+        }
+    }
+
     /// The state of a new parameter: zeros, or nothing of size 0 if the parameter doesn't have it.
     pub(super) fn zeros(self, param: &Tensor) -> Result<Tensor> {
         let mut size = param.size();
@@ -120,6 +128,14 @@ pub trait Rule: Debug + Send {
         Self: Sized + 'static,
     {
         OptimizerConfig::from(self).group(group)
+    }
+
+    /// A config as [`OptimizerConfig::no_decay_on_bias_and_norm`] makes it.
+    fn no_decay_on_bias_and_norm(self) -> OptimizerConfig
+    where
+        Self: Sized + 'static,
+    {
+        OptimizerConfig::from(self).no_decay_on_bias_and_norm()
     }
 }
 

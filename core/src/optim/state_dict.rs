@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tch::Tensor;
 
-use super::config::describe;
+use super::group::name_of;
 use super::{Group, Optimizer, Rule};
 use crate::{Error, Result};
 
@@ -57,6 +57,9 @@ pub struct StateDict {
 pub struct GroupDict {
     /// The pattern that chose its parameters; none for the rest.
     pub pattern: Option<String>,
+    /// How many dimensions its parameters have at most, if that mattered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_dimensions: Option<usize>,
     /// Its parameters' names, in order of creation.
     pub params: Vec<String>,
     /// Which of them have been stepped, in the same order.
@@ -112,13 +115,15 @@ impl Optimizer {
 }
 
 impl Group {
-    fn dict(&self) -> Result<GroupDict> {
-        let Self { pattern, rule, initial, names, params: _, slots: _, state: _, stepped } = self;
+    pub(super) fn dict(&self) -> Result<GroupDict> {
+        let Self { pattern, max_dimensions, rule, initial, names, params: _, slots: _, state: _, stepped } =
+            self;
         let Value::Object(settings) = rule.to_value()? else {
             return Err(Error::State(format!("the settings of `{}` are no object", rule.name())));
         };
         Ok(GroupDict {
             pattern: pattern.clone(),
+            max_dimensions: *max_dimensions,
             params: names.clone(),
             stepped: stepped.iter().map(|&stepped| stepped != 0).collect(),
             settings,
@@ -138,16 +143,16 @@ impl Group {
         tensors: &[(String, Tensor)],
     ) -> Result<(Box<dyn Rule>, Vec<f64>)> {
         let wrong = |why: String| Err(Error::State(why));
-        let GroupDict { pattern, params, stepped, settings, initial } = saved;
-        if *pattern != self.pattern {
-            let name = |pattern: &Option<String>| match pattern {
-                Some(pattern) => format!("the group `{pattern}`"),
+        let GroupDict { pattern, max_dimensions, params, stepped, settings, initial } = saved;
+        if (pattern, max_dimensions) != (&self.pattern, &self.max_dimensions) {
+            let name = |pattern: &Option<String>, most: Option<usize>| match pattern {
+                Some(pattern) => format!("the group {}", name_of(pattern, most)),
                 None => "the group of the rest".into(),
             };
             return wrong(format!(
                 "it has {}, where this optimizer has {}",
-                name(pattern),
-                name(&self.pattern)
+                name(pattern, *max_dimensions),
+                name(&self.pattern, self.max_dimensions)
             ));
         }
         if *params != self.names {
@@ -182,10 +187,13 @@ impl Group {
             as_made.setting(name).into_iter().for_each(|value| *value = *initial);
         }
         if as_made.slots() != self.slots || rule.slots().iter().any(|slot| !self.slots.contains(slot)) {
-            return wrong(format!(
-                "it was saved with other settings, which keep other state: {}",
-                describe(rule.as_ref())
-            ));
+            let alone = |(name, value): &(&String, &Value)| {
+                let change = Map::from_iter([((*name).clone(), (*value).clone())]);
+                self.rule.with_settings(&change).is_ok_and(|rule| rule.slots() != self.slots)
+            };
+            let other: Vec<String> =
+                settings.iter().filter(alone).map(|(name, value)| format!("{name} {value}")).collect();
+            return wrong(format!("it was saved with {}, which keeps other state", other.join(", ")));
         }
         let number = |name: &&str| initial.get(*name).and_then(Value::as_f64);
         match rule.settings().iter().find(|name| number(name).is_none()) {

@@ -1,0 +1,246 @@
+//! One step of each optimizer at 1 M and 25 M parameters in 50 tensors: catena's, tch's where it has one, and PyTorch's (fused
+//! where it has that, else its default), interleaved; and the memory that a step takes beyond parameters and gradients.
+//!
+//! PyTorch runs in a process of its own, `benches/peers/optim.py`, under `$CATENA_PYTHON` (default `python3`). Names as
+//! arguments choose optimizers: `cargo bench --bench optim -- adam adamw`.
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use catena::tch::nn::{self, OptimizerConfig as _};
+use catena::tch::{Device, Kind, Tensor};
+use catena::tensor::optim::{Optimizer, OptimizerConfig, names};
+use catena::tensor::params::parameters;
+use catena::tensor::rng::manual_seed;
+use serde_json::{Value, json};
+
+const COUNT: i64 = 50;
+const SHAPES: [(&str, [i64; 2]); 2] = [("1 M", [100, 200]), ("25 M", [500, 1000])];
+/// What all turns of one optimizer, size and number of threads take together, about.
+const SECONDS: f64 = 1.5;
+
+fn main() {
+    if let Some(name) = std::env::args().find_map(|a| a.strip_prefix("--memory=").map(str::to_owned)) {
+        return memory_of(&name);
+    }
+    keep_freed_memory();
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let is_chosen = |name: &&str| chosen.is_empty() || chosen.iter().any(|c| c == name);
+    let mut python = Python::start().map_err(|why| println!("PyTorch is left out: {why}")).ok();
+    let threads = catena::tch::get_num_threads();
+    println!(
+        "µs a step: median (min to max) of interleaved rounds; ratios are medians over rounds (min to max)"
+    );
+    for threads in if threads == 1 { vec![1] } else { vec![1, threads] } {
+        catena::tch::set_num_threads(threads);
+        for (size, shape) in SHAPES {
+            println!("\n{size} parameters in {COUNT} tensors, {threads} thread(s)");
+            for name in names().filter(is_chosen) {
+                compare(name, shape, threads, python.as_mut());
+            }
+        }
+    }
+    println!(
+        "\nMB at 25 M parameters: the state, and what making an optimizer and three steps take beyond it at their peak"
+    );
+    let program = std::env::current_exe().expect("this program has a path");
+    for name in names().filter(is_chosen) {
+        let mut child = Command::new(&program);
+        KEEP.iter().for_each(|(name, _)| {
+            child.env_remove(name);
+        });
+        let child = child.arg(format!("--memory={name}")).status();
+        assert!(child.is_ok_and(|status| status.success()), "{name} could not be measured");
+    }
+}
+
+/// glibc's settings, as in `benches/peers/run.py`.
+const KEEP: [(&str, &str); 2] =
+    [("MALLOC_TRIM_THRESHOLD_", "1073741824"), ("MALLOC_MMAP_THRESHOLD_", "33554432")];
+
+/// Runs this program again if need be: without these settings glibc may return tch's temporaries to the system at every step,
+/// and it depends on what ran before whether it does.
+fn keep_freed_memory() {
+    if KEEP.iter().all(|(name, _)| std::env::var_os(name).is_some()) {
+        return;
+    }
+    let program = std::env::current_exe().expect("this program has a path");
+    let again = Command::new(program).args(std::env::args().skip(1)).envs(KEEP).status();
+    std::process::exit(again.expect("this program runs").code().unwrap_or(1));
+}
+
+/// In a process of its own, whose memory has no gaps from what was there before.
+fn memory_of(name: &str) {
+    let own = store(SHAPES[1].1);
+    let before = memory("VmRSS");
+    let _where_there_is_one = std::fs::write("/proc/self/clear_refs", "5"); // the peak starts anew
+    let mut optimizer = make(name, &own);
+    (0..3).for_each(|_| optimizer.step().expect("gradients fit"));
+    let taken = memory("VmHWM").saturating_sub(before) as f64;
+    let bytes = |t: &Tensor| t.numel() * t.kind().elt_size_in_bytes();
+    let state = optimizer.state().iter().map(|(_, t)| bytes(t)).sum::<usize>() as f64;
+    println!("  {name:<10} {:>6.1} {:>+6.1}", state / 1e6, (taken - state) / 1e6);
+}
+
+fn make(name: &str, vs: &nn::VarStore) -> Optimizer {
+    let config = OptimizerConfig::from_value(settings(name)).expect("the settings are sound");
+    Optimizer::new(config, &parameters(vs)).expect("the settings are sound")
+}
+
+/// Torch's arguments, at values that leave nothing out.
+fn settings(name: &str) -> Value {
+    match name {
+        "sgd" => json!({"name": name, "lr": 1e-4, "momentum": 0.9}),
+        "adamw" => json!({"name": name, "lr": 1e-4, "weight_decay": 1e-2}),
+        "rmsprop" => json!({"name": name, "lr": 1e-4, "momentum": 0.9}),
+        name => json!({"name": name, "lr": 1e-4}),
+    }
+}
+
+fn store(shape: [i64; 2]) -> nn::VarStore {
+    manual_seed(0);
+    let vs = nn::VarStore::new(Device::Cpu);
+    for i in 0..COUNT {
+        let p = vs.root().var(&format!("p{i}"), &shape, nn::Init::Randn { mean: 0.0, stdev: 1.0 });
+        (&p * 0.0).sum(Kind::Float).backward(); // makes a gradient to be filled
+        let _filled = p.grad().normal_(0.0, 1.0);
+    }
+    vs
+}
+
+fn tchs(name: &str, vs: &nn::VarStore) -> Option<nn::Optimizer> {
+    let made = match name {
+        "sgd" => nn::sgd(0.9, 0.0, 0.0, false).build(vs, 1e-4),
+        "adam" => nn::adam(0.9, 0.999, 0.0).build(vs, 1e-4),
+        "adamw" => nn::adamw(0.9, 0.999, 1e-2).build(vs, 1e-4),
+        "rmsprop" => nn::rms_prop(0.99, 1e-8, 0.0, 0.9, false).build(vs, 1e-4),
+        _ => return None,
+    };
+    Some(made.expect("the settings are sound"))
+}
+
+fn compare(name: &str, shape: [i64; 2], threads: i32, python: Option<&mut Python>) {
+    let own = store(shape);
+    let mut optimizer = make(name, &own);
+    let mut ours = || optimizer.step().expect("gradients fit");
+    (0..2).for_each(|_| ours());
+    let others = store(shape);
+    let mut theirs = tchs(name, &others);
+    if let Some(optimizer) = &mut theirs {
+        optimizer.step();
+    }
+    let made = python.and_then(|python| Some((python.make(settings(name), shape, threads)?, python)));
+    let (kind, mut python) = made.unzip();
+
+    let once = timed(1, &mut ours);
+    let steps = (5e3 / once).ceil() as usize; // a turn takes at least 5 ms
+    let turns = 2 + usize::from(theirs.is_some()) * 4 + usize::from(python.is_some());
+    let a_round = once * 1e-6 * (turns * (steps + 1)) as f64;
+    let rounds = (SECONDS / a_round).clamp(5.0, 21.0) as usize;
+    let (mut catena, mut again, mut tch, mut torch) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
+        for turn in 0..4 {
+            match (round + turn) % 4 {
+                0 => catena.push(timed(steps, &mut ours)),
+                1 => again.push(timed(steps, &mut ours)),
+                2 => tch.extend(theirs.as_mut().map(|theirs| timed(steps, &mut || theirs.step()))),
+                _ => torch.extend(python.as_mut().map(|python| python.turn(steps))),
+            }
+        }
+    }
+    let ratio = |a: &[f64], b: &[f64]| Spread::of(a.iter().zip(b).map(|(a, b)| a / b).collect());
+    print!("  {name:<10} {:>10}; to itself {:.3}", Spread::of(catena.clone()), ratio(&again, &catena));
+    if !tch.is_empty() {
+        print!("; tch's takes {:.2} of it", ratio(&tch, &catena));
+    }
+    if let Some(kind) = kind.filter(|_| !torch.is_empty()) {
+        print!("; to PyTorch's {kind} {:.3}", ratio(&catena, &torch));
+    }
+    println!();
+}
+
+/// Microseconds a step, after one that wakes the threads.
+fn timed(steps: usize, step: &mut dyn FnMut()) -> f64 {
+    step();
+    let begin = Instant::now();
+    (0..steps).for_each(|_| step());
+    begin.elapsed().as_secs_f64() * 1e6 / steps as f64
+}
+
+/// A median and a range.
+struct Spread(f64, f64, f64);
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Self(values[values.len() / 2], values[0], values[values.len() - 1])
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = f.precision().unwrap_or(0);
+        write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.0, self.1, self.2)
+    }
+}
+
+/// Bytes, from `/proc`; 0 where there is none.
+fn memory(field: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(field));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok()).unwrap_or(0) << 10
+}
+
+/// PyTorch, in a process that takes its turns.
+struct Python {
+    child: Child,
+    ask: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Python {
+    fn start() -> Result<Self, String> {
+        let python = std::env::var("CATENA_PYTHON").unwrap_or_else(|_| "python3".into());
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/optim.py");
+        let mut child = Command::new(&python)
+            .arg(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{python}: {error}"))?;
+        let (Some(ask), Some(out)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("no pipes".into());
+        };
+        let mut answers = BufReader::new(out).lines();
+        match answers.next() {
+            Some(Ok(hello)) => println!("beside {hello}, {python}"),
+            _ => return Err(format!("{python} has no torch")),
+        }
+        Ok(Self { child, ask, answers })
+    }
+
+    fn answer(&mut self, ask: &Value) -> Value {
+        writeln!(self.ask, "{ask}").expect("PyTorch's process is there");
+        let line = self.answers.next().expect("PyTorch's process is there").expect("a line");
+        serde_json::from_str(&line).expect("JSON")
+    }
+
+    /// `fused` or `default`; none if torch has no such optimizer.
+    fn make(&mut self, settings: Value, shape: [i64; 2], threads: i32) -> Option<String> {
+        let made =
+            self.answer(&json!({"make": settings, "shape": shape, "count": COUNT, "threads": threads}));
+        made["kind"].as_str().map(str::to_owned)
+    }
+
+    fn turn(&mut self, steps: usize) -> f64 {
+        self.answer(&json!({ "steps": steps }))["us"].as_f64().expect("a time")
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
