@@ -7,6 +7,7 @@
 //! | [`Forward`] | forward | `forward` | |
 //! | [`Criterion`] | loss | `loss` | `loss` |
 //! | [`Accumulate`] | loss | `loss`, `backward`, `step` | |
+//! | [`Sam`] | loss | `stage_start`, `loss`, `backward` | |
 //! | [`Backward`] | backward | `backward` | |
 //! | [`ClipGradValue`] | clip | `step` | |
 //! | [`AdaptiveClip`] | clip | `stage_start`, `step` | |
@@ -52,6 +53,7 @@ mod nan_guard;
 mod optimize;
 mod progress;
 mod reduce_lr_on_plateau;
+mod sam;
 mod soft_update;
 mod to_device;
 mod zero_grad;
@@ -64,7 +66,7 @@ pub use backward::Backward;
 pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
 pub use console::Console;
-pub use criterion::Criterion;
+pub use criterion::{Criterion, Losses};
 pub use ema::Ema;
 pub use forward::Forward;
 pub use gradient_noise::GradientNoise;
@@ -77,6 +79,7 @@ pub use nan_guard::{NanGuard, OnNan};
 pub use optimize::Optimize;
 pub use progress::Progress;
 pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
+pub use sam::Sam;
 pub use soft_update::SoftUpdate;
 pub use to_device::ToDevice;
 pub use zero_grad::ZeroGrad;
