@@ -2,7 +2,7 @@
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
     Ema, Forward, GradientNoise, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule, MaxSteps, NanGuard,
-    OnNan, Optimize, Progress, ReduceLrOnPlateau, Sam, SoftUpdate, Tail, ToDevice, ZeroGrad,
+    OnNan, Optimize, Progress, ReduceLrOnPlateau, Sam, SoftUpdate, Swa, Tail, ToDevice, ZeroGrad,
 };
 pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
 pub use catena_tensor::batch::{Batch, Outputs};
@@ -15,7 +15,7 @@ pub use catena_tensor::optim::{
 };
 pub use catena_tensor::schedule::{
     AnnealStrategy, Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Cyclic, Exponential, Linear,
-    MultiStep, Noam, OneCycle, Plateau, Polynomial, Schedule, Sequential, Warmup, WarmupStableDecay,
+    MultiStep, Noam, OneCycle, Plateau, Polynomial, Schedule, Sequential, SwaLr, Warmup, WarmupStableDecay,
 };
 
 pub use crate::{Pass, Report, Runner, Stage, Status};

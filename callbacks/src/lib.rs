@@ -16,7 +16,8 @@
 //! | [`ClipGradNorm`] | clip | `step` | `grad_norm` |
 //! | [`Optimize`] | optimize | `step` | |
 //! | [`ZeroGrad`] | zero_grad | `step` | |
-//! | [`Ema`] | average | `step` or `epoch_end`, starts and ends of loaders | |
+//! | [`Ema`] | average | `step`, starts and ends of loaders | |
+//! | [`Swa`] | average | `step`, `batch_start`, starts and ends of stages and loaders | |
 //! | [`Lookahead`] | average | `stage_start`, `step` | |
 //! | [`SoftUpdate`] | average | `step` | |
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
@@ -36,6 +37,7 @@ mod accumulate;
 mod accuracy;
 mod adaptive_clip;
 mod autocast;
+mod average;
 mod backward;
 mod clip_grad_norm;
 mod clip_grad_value;
@@ -55,6 +57,8 @@ mod progress;
 mod reduce_lr_on_plateau;
 mod sam;
 mod soft_update;
+mod statistics;
+mod swa;
 mod to_device;
 mod zero_grad;
 
@@ -62,6 +66,7 @@ pub use accumulate::{Accumulate, Tail};
 pub use accuracy::Accuracy;
 pub use adaptive_clip::AdaptiveClip;
 pub use autocast::Autocast;
+pub use average::averaged;
 pub use backward::Backward;
 pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
@@ -81,5 +86,6 @@ pub use progress::Progress;
 pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
 pub use sam::Sam;
 pub use soft_update::SoftUpdate;
+pub use swa::Swa;
 pub use to_device::ToDevice;
 pub use zero_grad::ZeroGrad;
