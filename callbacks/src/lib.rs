@@ -11,6 +11,7 @@
 //! | [`Backward`] | backward | `backward` | |
 //! | [`ClipGradValue`] | clip | `step` | |
 //! | [`AdaptiveClip`] | clip | `stage_start`, `step` | |
+//! | [`GradNorms`] | clip | `stage_start`, `step` | `grad_norm/<parameter>`, … |
 //! | [`GradientNoise`] | clip | `step` | |
 //! | [`LossScaler`] | unscale | `loss`, `step` | `loss_scale` |
 //! | [`ClipGradNorm`] | clip | `step` | `grad_norm` |
@@ -45,6 +46,7 @@ mod console;
 mod criterion;
 mod ema;
 mod forward;
+mod grad_norms;
 mod gradient_noise;
 mod lookahead;
 mod loss_scaler;
@@ -74,6 +76,7 @@ pub use console::Console;
 pub use criterion::{Criterion, Losses};
 pub use ema::Ema;
 pub use forward::Forward;
+pub use grad_norms::GradNorms;
 pub use gradient_noise::GradientNoise;
 pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;
