@@ -30,6 +30,8 @@
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
 //!
+//! [`from_value`] reads those whose settings are data, as `{"name": "clip_grad_norm", "max_norm": 1.0}`.
+//!
 //! The runner puts [`ToDevice`], [`Forward`], [`Criterion`], [`Backward`], [`Optimize`] and [`ZeroGrad`] in by itself.
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
@@ -57,6 +59,7 @@ mod nan_guard;
 mod optimize;
 mod progress;
 mod reduce_lr_on_plateau;
+mod registry;
 mod sam;
 mod soft_update;
 mod statistics;
@@ -87,6 +90,7 @@ pub use nan_guard::{NanGuard, OnNan};
 pub use optimize::Optimize;
 pub use progress::Progress;
 pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
+pub use registry::{from_value, names};
 pub use sam::Sam;
 pub use soft_update::SoftUpdate;
 pub use swa::Swa;
