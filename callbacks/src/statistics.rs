@@ -119,3 +119,62 @@ fn running_values(cx: &Context) -> Result<Vec<(String, Tensor, Tensor)>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use catena_chain::testing;
+    use catena_tensor::batch::Batch;
+    use catena_tensor::model::{Model, Net};
+    use catena_tensor::rng::{Exclusive, manual_seed};
+    use catena_tensor::tch::nn::{self, ModuleT};
+    use catena_tensor::tch::{Device, Reduction};
+
+    use super::*;
+
+    #[test]
+    fn they_are_the_batches_own_in_f32_with_dropout_far_from_0_and_a_frozen_layer_keeps_its_own() {
+        let _exclusive = Exclusive::wait();
+        manual_seed(1);
+        let vs = nn::VarStore::new(Device::Cpu);
+        let norm = nn::BatchNormConfig { momentum: 0.03, affine: false, ..Default::default() };
+        let frozen = nn::batch_norm1d(vs.root() / "frozen", 4, norm);
+        let moving = nn::batch_norm1d(vs.root() / "moving", 4, norm);
+        let net = Net::from_fn(vs, move |batch, mode| {
+            let x = frozen.forward_t(batch.get("input")?, false) + 1000.0;
+            Ok(moving.forward_t(&x.dropout(0.5, mode.is_train()), mode.is_train()).into())
+        });
+        let variables = net.var_store().variables();
+        let mut driver = testing::driver(vec![]).unwrap();
+        let cx = driver.context_mut();
+        cx.model = Box::new(net);
+        let batches: Vec<Tensor> =
+            [5, 9, 2].map(|rows| Tensor::randn([rows, 4], (Kind::Float, Device::Cpu))).into();
+
+        manual_seed(2);
+        let mut statistics = Statistics::new();
+        for batch in &batches {
+            cx.batch = Batch::new([("input", batch.shallow_clone())]);
+            statistics.add(cx).unwrap();
+        }
+        // the same dropout again
+        manual_seed(2);
+        let expected = batches.iter().map(|batch| {
+            let x = (batch / (1.0f64 + 1e-5).sqrt() + 1000.0).dropout(0.5, true).to_kind(Kind::Double);
+            (x.mean_dim(0i64, false, Kind::Double), x.var_dim(0i64, true, false))
+        });
+        let (means, vars): (Vec<Tensor>, Vec<Tensor>) = expected.unzip();
+        let got = statistics.means().unwrap();
+        assert_eq!(
+            got.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            ["moving.running_mean", "moving.running_var"]
+        );
+        for ((name, got), of_batches) in got.iter().zip([means, vars]) {
+            let expected = Tensor::stack(&of_batches, 0).mean_dim(0i64, false, Kind::Double);
+            let apart = got.l1_loss(&expected, Reduction::Mean).double_value(&[]);
+            let size = expected.abs().max().double_value(&[]);
+            assert!(apart <= 3e-6 * size, "{name}: {apart} of {size}");
+        }
+        assert_eq!(variables["frozen.running_mean"], Tensor::zeros([4], (Kind::Float, Device::Cpu)));
+        assert!(Statistics::new().means().is_err());
+    }
+}
