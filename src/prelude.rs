@@ -1,8 +1,9 @@
 //! What most programs use: `use catena::prelude::*`.
 pub use catena_callbacks::{
-    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console, Criterion,
-    EarlyStopping, Ema, Forward, GaussianNoise, Journal, GradientNoise, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule, MaxSteps, NanGuard,
-    OnNan, Optimize, Progress, ReduceLrOnPlateau, Signals, SoftUpdate, Tail, ToDevice, Validate, ZeroGrad,
+    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console,
+    Criterion, EarlyStopping, Ema, Forward, GaussianNoise, GradNorms, GradientNoise, Journal, Lookahead, LossScaler,
+    LrCurve, LrFinder, LrSchedule, MaxSteps, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau, Sam, Signals,
+    SoftUpdate, Swa, Tail, ToDevice, Validate, ZeroGrad,
 };
 pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
 pub use catena_tensor::batch::{Batch, Outputs};
@@ -15,7 +16,7 @@ pub use catena_tensor::optim::{
 };
 pub use catena_tensor::schedule::{
     AnnealStrategy, Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Cyclic, Exponential, Linear,
-    MultiStep, Noam, OneCycle, Plateau, Polynomial, Schedule, Sequential, Warmup, WarmupStableDecay,
+    MultiStep, Noam, OneCycle, Plateau, Polynomial, Schedule, Sequential, SwaLr, Warmup, WarmupStableDecay,
 };
 
 pub use crate::{Pass, Report, Resume, Runner, Stage, Status};

@@ -1,5 +1,5 @@
 //! Accumulated micro-batches equal one batch of their union, whatever their sizes and weights.
-use catena::chain::testing::tiny_model;
+use catena::chain::testing::{tiny_loader, tiny_model};
 use catena::prelude::*;
 use catena::tch::{Device, Kind, Tensor};
 use catena::tensor::data::Start;
@@ -165,4 +165,25 @@ fn a_power_of_two_of_equal_micro_batches_is_the_plain_loop_to_the_bit() {
             .collect();
         assert_eq!(accumulated, plain);
     }
+}
+
+#[test]
+fn what_is_heard_every_so_many_steps_hears_whole_windows() {
+    let _exclusive = Exclusive::wait();
+    let (recorder, record) = catena::chain::testing::Recorder::new();
+    let heard = recorder.with_place().only(Mode::Train).every(Every::Steps(2));
+    let stage = Stage::new("train")
+        .train(tiny_loader(14, 1))
+        .loss(CrossEntropy::new())
+        .optimizer(Sgd::new(0.05))
+        .callback(Accumulate::new(3))
+        .callback(GradNorms::new().every(Every::Steps(2)))
+        .callback(heard);
+    let report = Runner::builder(tiny_model()).stage(stage).build().unwrap().run().unwrap();
+    assert_eq!(report.steps, 5);
+    let steps: Vec<String> = record.events().into_iter().filter(|event| event.starts_with("step")).collect();
+    assert_eq!(steps, ["step train 9", "step train 14"], "the third step and the fifth");
+    let batches = record.events().iter().filter(|event| event.starts_with("batch_end")).count();
+    assert_eq!(batches, 3 + 2);
+    assert!(report.metrics.contains_key("train/grad_norm/fc.weight"));
 }

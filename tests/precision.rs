@@ -2,7 +2,9 @@
 use catena::chain::testing::{Recorder, tiny_loader, tiny_model};
 use catena::prelude::*;
 use catena::tch::Kind;
+use catena::tensor::hash::sha256;
 use catena::tensor::native::tensor::set_grad;
+use catena::tensor::params::state_dict;
 use catena::tensor::rng::Exclusive;
 
 fn train(prepare: impl FnOnce(Stage) -> Stage) -> Report {
@@ -90,7 +92,49 @@ fn a_step_that_the_scaler_skips_moves_no_schedule_and_no_average() {
     assert_eq!(record.events(), ["stepped 0.156", "skipped by the loss scaler 0.156", "stepped 0.300"]);
     assert_eq!(report.metrics["train/loss_scale"], 2.0, "and the scale shrank");
     let ema = runner.driver().chain().members().iter().find(|m| m.name() == "Ema").unwrap();
-    assert_eq!(ema.callback().state().json, 2);
+    assert_eq!(ema.callback().state().json[0], 2);
+}
+
+#[test]
+fn in_half_precision_steps_that_overflow_are_skipped_until_the_scale_fits_and_move_nothing() {
+    let _exclusive = Exclusive::wait();
+    // f16 ends at 65504, bf16 where f32 does
+    for (autocast, scale) in [(Autocast::f16(), 2f64.powi(20)), (Autocast::bf16(), 2f64.powi(128))] {
+        let (_, record) = Recorder::new();
+        let note = {
+            let record = record.clone();
+            let mut before = sha256(&state_dict(tiny_model().var_store())).unwrap();
+            on(Event::BatchEnd, move |cx| {
+                let after = sha256(&state_dict(cx.model.var_store()))?;
+                let moved = std::mem::replace(&mut before, after) != before;
+                let optimizer = cx.optimizer().unwrap();
+                record.add(format!("{}, moved {moved}, step {}", cx.outcome(), optimizer.steps()));
+                assert_eq!(optimizer.lr(), 0.1 * 0.5f64.powi(optimizer.steps() as i32));
+                Ok(Flow::GO)
+            })
+        };
+        let stage = Stage::new("train")
+            .train(tiny_loader(24, 4))
+            .loss(CrossEntropy::new())
+            .optimizer(Sgd::new(0.1))
+            .schedule(Exponential::new(0.5))
+            .callback(autocast)
+            .callback(LossScaler::new().init_scale(scale))
+            .callback(Ema::new(0.5))
+            .callback(Swa::new(1).every_steps(1))
+            .callback(note);
+        let mut runner = Runner::builder(tiny_model()).stage(stage).build().unwrap();
+        let steps = runner.run().unwrap().steps;
+        assert!((1..6).contains(&steps), "{steps} steps at a first scale of {scale}");
+        let skipped = (steps..6).map(|_| "skipped by the loss scaler, moved false, step 0".to_owned());
+        let made = (1..=steps).map(|step| format!("stepped, moved true, step {step}"));
+        assert_eq!(record.events(), skipped.chain(made).collect::<Vec<_>>());
+        for average in ["Ema", "Swa"] {
+            let members = runner.driver().chain().members();
+            let member = members.iter().find(|member| member.name() == average).unwrap();
+            assert_eq!(member.callback().state().json[0], steps, "{average}");
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@ use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result
 use catena_tensor::Error;
 use catena_tensor::batch::{OUTPUT, TARGET};
 use catena_tensor::tch::{self, Kind};
+use serde::{Deserialize, Serialize};
 
 /// Logs the share of samples whose label is among the `k` highest of the `[n, classes]` outputs, as `accuracy@k`, in Train and
 /// Eval loaders, at `loss`. It is computed on the device, without waiting for it. On resume: the loader's values are the run's own state.
@@ -17,11 +18,40 @@ use catena_tensor::tch::{self, Kind};
 /// assert_eq!(driver.context_mut().metrics.last("accuracy@3")?, Some(1.0)); // of three classes
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Settings", into = "Settings")]
 pub struct Accuracy {
     output: String,
     target: String,
     metrics: Vec<(i64, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    top_k: Vec<i64>,
+    output: String,
+    target: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Accuracy::default().into()
+    }
+}
+
+impl From<Settings> for Accuracy {
+    fn from(settings: Settings) -> Self {
+        let Settings { top_k, output, target } = settings;
+        Self { output, target, metrics: Vec::new() }.top_k(top_k)
+    }
+}
+
+impl From<Accuracy> for Settings {
+    fn from(accuracy: Accuracy) -> Self {
+        let Accuracy { output, target, metrics } = accuracy;
+        Self { top_k: metrics.into_iter().map(|(k, _)| k).collect(), output, target }
+    }
 }
 
 impl Default for Accuracy {

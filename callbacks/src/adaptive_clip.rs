@@ -4,6 +4,9 @@ use catena_tensor::params::matching;
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::OnNan;
+use crate::nan_guard::check_gradients;
+
 /// Adaptive gradient clipping (Brock et al. 2021, "High-performance large-scale image recognition without normalization"):
 /// scales the gradient of each unit down so that its norm is at most `clip_factor` times the norm of the unit's weights, once a
 /// window. A unit is a row of a parameter of two or more dimensions, or a whole smaller parameter; norms of weights below `eps`
@@ -24,6 +27,8 @@ pub struct AdaptiveClip {
     eps: f64,
     #[serde(default)]
     exclude: Vec<String>,
+    #[serde(default)]
+    on_nonfinite: Option<OnNan>,
 }
 
 fn default_eps() -> f64 {
@@ -33,7 +38,7 @@ fn default_eps() -> f64 {
 impl AdaptiveClip {
     /// To this share of the weights' norm.
     pub fn new(clip_factor: f64) -> Self {
-        Self { clip_factor, eps: default_eps(), exclude: Vec::new() }
+        Self { clip_factor, eps: default_eps(), exclude: Vec::new(), on_nonfinite: None }
     }
 
     /// The smallest norm that weights count with (default 1e-3).
@@ -47,6 +52,14 @@ impl AdaptiveClip {
     #[must_use]
     pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
         self.exclude.push(pattern.into());
+        self
+    }
+
+    /// What happens when a gradient is NaN or infinite (default nothing: the unit's gradient becomes NaN). To know, it waits for the
+    /// device at every step.
+    #[must_use]
+    pub fn on_nonfinite(mut self, on_nonfinite: OnNan) -> Self {
+        self.on_nonfinite = Some(on_nonfinite);
         self
     }
 
@@ -98,6 +111,10 @@ impl Callback for AdaptiveClip {
         Ok(())
     }
 
+    fn syncs(&self) -> bool {
+        self.on_nonfinite.is_some()
+    }
+
     fn note(&self) -> String {
         format!("clip_factor {}", self.clip_factor)
     }
@@ -111,6 +128,10 @@ impl Callback for AdaptiveClip {
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
         if cx.skips_step() {
             return Ok(Flow::GO);
+        }
+        let flow = check_gradients(self.on_nonfinite, cx)?;
+        if flow != Flow::GO {
+            return Ok(flow);
         }
         let _no_grad = tch::no_grad_guard();
         let excluded = self.excluded(cx)?;
@@ -155,6 +176,23 @@ mod tests {
         for (norm, expected) in norms.iter().zip([0.1, 0.1, 0.01]) {
             assert!((norm - expected).abs() < 1e-7, "{norms:?}");
         }
+    }
+
+    #[test]
+    fn an_infinite_gradient_spoils_its_unit_unless_something_else_is_chosen() {
+        let fire = |clip: AdaptiveClip| {
+            let mut driver = testing::driver(vec![Box::new(clip)]).unwrap();
+            let bias = driver.context().model.var_store().variables()["fc.bias"].shallow_clone();
+            set_grad(&bias, Some(&Tensor::from_slice(&[f32::INFINITY, 0.0, 0.0]))).unwrap();
+            let flow = driver.fire(Event::Step).unwrap();
+            (flow, bias.grad().double_value(&[0]))
+        };
+        let (flow, spoilt) = fire(AdaptiveClip::new(0.5));
+        assert!(flow == Flow::GO && spoilt.is_nan());
+        assert_eq!(
+            fire(AdaptiveClip::new(0.5).on_nonfinite(OnNan::SkipStep)),
+            (Flow::SKIP_STEP, f64::INFINITY)
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
 use catena_tensor::native::precision;
 use catena_tensor::tch::Kind;
+use serde::{Deserialize, Serialize};
 
 /// Runs forward pass and loss under autocast: weights stay f32, and libtorch computes in half precision where that is safe.
 /// In every loader, on the CPU and on GPUs. Source: `torch.autocast`, which ends before the backward pass too.
@@ -19,21 +20,31 @@ use catena_tensor::tch::Kind;
 /// driver.fire(Event::Backward)?;
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Autocast {
-    kind: Kind,
+    dtype: Half,
+    #[serde(skip)]
     guard: Option<precision::Autocast>,
+}
+
+/// A half precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Half {
+    Bf16,
+    F16,
 }
 
 impl Autocast {
     /// In bfloat16.
     pub fn bf16() -> Self {
-        Self { kind: Kind::BFloat16, guard: None }
+        Self { dtype: Half::Bf16, guard: None }
     }
 
     /// In float16.
     pub fn f16() -> Self {
-        Self { kind: Kind::Half, guard: None }
+        Self { dtype: Half::F16, guard: None }
     }
 }
 
@@ -56,12 +67,19 @@ impl Callback for Autocast {
     }
 
     fn note(&self) -> String {
-        if self.kind == Kind::Half { "f16".into() } else { "bf16".into() }
+        match self.dtype {
+            Half::Bf16 => "bf16".into(),
+            Half::F16 => "f16".into(),
+        }
     }
 
     fn on_forward(&mut self, cx: &mut Context) -> Result<Flow> {
         if self.guard.is_none() {
-            self.guard = Some(precision::Autocast::enter(cx.device(), self.kind)?);
+            let kind = match self.dtype {
+                Half::Bf16 => Kind::BFloat16,
+                Half::F16 => Kind::Half,
+            };
+            self.guard = Some(precision::Autocast::enter(cx.device(), kind)?);
         }
         Ok(Flow::GO)
     }

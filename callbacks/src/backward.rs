@@ -1,5 +1,6 @@
 //! The backward pass.
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_tensor::loss::Loss;
 
 /// Runs the backward pass at `backward`: `cx.loss` times its scale. In a stage of several passes, only the parameters of the
 /// pass's own optimizer get gradients. On resume: nothing to keep.
@@ -42,15 +43,21 @@ impl Callback for Backward {
 
     fn on_backward(&mut self, cx: &mut Context) -> Result<Flow> {
         let loss = cx.loss.as_ref().ok_or("no loss is set: a callback in phase loss must set cx.loss")?;
-        if loss.scale == 0.0 {
-            return Ok(Flow::GO);
-        }
-        let scaled = if loss.scale == 1.0 { None } else { Some(loss.value.f_mul_scalar(loss.scale)?) };
-        let value = scaled.as_ref().unwrap_or(&loss.value);
-        match cx.optimizer() {
-            Some(optimizer) if cx.passes() > 1 => optimizer.backward(value)?,
-            _ => value.f_backward().map_err(catena_tensor::Error::from)?,
-        }
+        add_gradients(cx, loss)?;
         Ok(Flow::GO)
     }
+}
+
+/// The backward pass of a loss times its scale.
+pub(crate) fn add_gradients(cx: &Context, loss: &Loss) -> Result<()> {
+    if loss.scale == 0.0 {
+        return Ok(());
+    }
+    let scaled = if loss.scale == 1.0 { None } else { Some(loss.value.f_mul_scalar(loss.scale)?) };
+    let value = scaled.as_ref().unwrap_or(&loss.value);
+    match cx.optimizer() {
+        Some(optimizer) if cx.passes() > 1 => optimizer.backward(value)?,
+        _ => value.f_backward().map_err(catena_tensor::Error::from)?,
+    }
+    Ok(())
 }

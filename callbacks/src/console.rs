@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use serde::{Deserialize, Serialize};
 
 use crate::progress::Bars;
 
@@ -25,11 +26,20 @@ use crate::progress::Bars;
 /// driver.fire(Event::LoaderEnd)?;
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Console {
+    #[serde(skip, default = "stderr")]
     stream: Box<dyn Write>,
     times: bool,
+    #[serde(skip)]
     started: Vec<Instant>,
+    #[serde(skip)]
     broken: bool,
+}
+
+fn stderr() -> Box<dyn Write> {
+    Box::new(io::stderr())
 }
 
 impl std::fmt::Debug for Console {

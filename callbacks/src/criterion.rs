@@ -1,8 +1,11 @@
 //! The loss of each pass.
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
-use catena_tensor::loss::LossFn;
+use catena_tensor::batch::{Batch, Outputs};
+use catena_tensor::loss::{Loss, LossFn};
 
 /// Computes the loss at `loss`, sets `cx.loss` and logs it: as `loss` for the pass `main`, as `<pass>_loss` for others.
 /// The mean over a loader counts by the loss's weight. On resume: nothing to keep.
@@ -21,34 +24,97 @@ use catena_tensor::loss::LossFn;
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
 pub struct Criterion {
-    losses: Vec<PassLoss>,
+    losses: Losses,
 }
+
+/// The losses of the running stage, for a callback that needs the loss of other outputs than `cx.outputs`. [`Criterion`] leaves
+/// them in `cx.ext`; so can a criterion of yours.
+///
+/// ```
+/// use catena_callbacks::{Criterion, Forward, Losses};
+/// use catena_chain::{Event, testing};
+/// use catena_tensor::{loss::CrossEntropy, model::Mode};
+///
+/// let criterion = Criterion::new(CrossEntropy::new());
+/// let mut driver = testing::driver(vec![Box::new(Forward), Box::new(criterion)])?;
+/// driver.fire(Event::Forward)?;
+/// driver.fire(Event::Loss)?;
+/// let cx = driver.context_mut();
+/// let outputs = cx.model.forward(&cx.batch, Mode::Eval)?;
+/// let again = cx.ext.get::<Losses>().unwrap().loss("main", &outputs, &cx.batch)?.unwrap();
+/// assert_eq!(again.value, cx.loss.as_ref().unwrap().value);
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Clone)]
+pub struct Losses(Rc<[PassLoss]>);
 
 struct PassLoss {
     pass: Option<String>,
     metric: String,
-    loss: Box<dyn LossFn>,
+    loss: RefCell<Box<dyn LossFn>>,
+}
+
+impl PassLoss {
+    fn new(pass: Option<String>, metric: String, loss: Box<dyn LossFn>) -> Self {
+        Self { pass, metric, loss: RefCell::new(loss) }
+    }
+
+    fn name(&self) -> String {
+        // only a loss that describes its own criterion finds itself in use
+        self.loss.try_borrow().map_or_else(|_| "…".into(), |loss| loss.name().to_owned())
+    }
 }
 
 impl fmt::Debug for Criterion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.losses.iter().map(|l| (&l.pass, l.loss.name()))).finish()
+        self.losses.fmt(f)
+    }
+}
+
+impl fmt::Debug for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|l| (&l.pass, l.name()))).finish()
+    }
+}
+
+impl Losses {
+    /// This loss in every pass.
+    pub fn new(loss: impl LossFn + 'static) -> Self {
+        Self([PassLoss::new(None, "loss".into(), Box::new(loss))].into())
+    }
+
+    /// The loss of these outputs in this pass; none if the pass has no loss.
+    pub fn loss(&self, pass: &str, outputs: &Outputs, batch: &Batch) -> Result<Option<Loss>> {
+        let Some(own) = self.of(pass) else { return Ok(None) };
+        let mut own = own.loss.try_borrow_mut().map_err(|_| "a loss can't ask for itself")?;
+        Ok(Some(own.loss(outputs, batch)?))
+    }
+
+    fn of(&self, pass: &str) -> Option<&PassLoss> {
+        self.0.iter().find(|l| l.pass.as_deref().is_none_or(|own| own == pass))
     }
 }
 
 impl Criterion {
     /// This loss in every pass.
     pub fn new(loss: impl LossFn + 'static) -> Self {
-        Self { losses: vec![PassLoss { pass: None, metric: "loss".into(), loss: Box::new(loss) }] }
+        Self { losses: Losses::new(loss) }
     }
 
     /// A loss for each pass, by the passes' names. A pass that is not among them has no loss.
     pub fn for_passes(losses: impl IntoIterator<Item = (String, Box<dyn LossFn>)>) -> Self {
         let losses = losses.into_iter().map(|(pass, loss)| {
             let metric = if pass == "main" { "loss".into() } else { format!("{pass}_loss") };
-            PassLoss { pass: Some(pass), metric, loss }
+            PassLoss::new(Some(pass), metric, loss)
         });
-        Self { losses: losses.collect() }
+        Self { losses: Losses(losses.collect()) }
+    }
+
+    /// Leaves the losses where other callbacks find them.
+    fn publish(&self, cx: &mut Context) {
+        if !cx.ext.get::<Losses>().is_some_and(|there| Rc::ptr_eq(&there.0, &self.losses.0)) {
+            cx.ext.insert(self.losses.clone());
+        }
     }
 }
 
@@ -66,23 +132,21 @@ impl Callback for Criterion {
     }
 
     fn logs(&self) -> Option<Vec<String>> {
-        Some(self.losses.iter().map(|l| l.metric.clone()).collect())
+        Some(self.losses.0.iter().map(|l| l.metric.clone()).collect())
     }
 
     fn note(&self) -> String {
-        let names: Vec<&str> = self.losses.iter().map(|l| l.loss.name()).collect();
+        let names: Vec<String> = self.losses.0.iter().map(PassLoss::name).collect();
         names.join(", ")
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
-        let pass = cx.pass();
-        let here = |l: &&mut PassLoss| l.pass.as_deref().is_none_or(|name| name == pass);
-        let Some(PassLoss { loss, metric, .. }) = self.losses.iter_mut().find(here) else {
-            return Ok(Flow::GO);
-        };
-        let loss = loss.loss(&cx.outputs, &cx.batch)?;
-        cx.log(metric, &loss.value, Reduce::MeanBy(loss.weight))?;
-        cx.loss = Some(loss);
+        self.publish(cx);
+        let loss = self.losses.loss(cx.pass(), &cx.outputs, &cx.batch)?;
+        if let (Some(loss), Some(own)) = (loss, self.losses.of(cx.pass())) {
+            cx.log(&own.metric, &loss.value, Reduce::MeanBy(loss.weight))?;
+            cx.loss = Some(loss);
+        }
         Ok(Flow::GO)
     }
 }

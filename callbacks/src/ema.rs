@@ -1,8 +1,9 @@
 //! An exponential moving average of the weights.
 use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
 use catena_tensor::model::Mode;
-use catena_tensor::params::state_dict;
-use catena_tensor::tch::{self, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::average::{Average, Averages};
 
 /// Keeps an exponential moving average of parameters and buffers, and puts it into the model for Eval and Infer loaders.
 ///
@@ -11,8 +12,9 @@ use catena_tensor::tch::{self, Tensor};
 /// `get_ema_multi_avg_fn(decay)`, and buffers averaged too (`use_buffers=True`). With [`Ema::warm_up`] the decay after `t`
 /// steps is at most `(1 + t) / (10 + t)`.
 ///
-/// The model holds its own weights again at every `loader_end`, so a snapshot's model is never the average. On resume: the
-/// average, by the variables' names, and the count of steps are kept.
+/// The model holds its own weights again at every `loader_end`, so a snapshot's model is never the average; the average is
+/// saved apart, and [`averaged`](crate::averaged) gives it. In a run of several stages it goes on from stage to stage; one that
+/// belongs to a stage begins with it. On resume: the average, by the variables' names, and the count of updates are kept.
 ///
 /// ```
 /// use catena_callbacks::{Ema, Optimize};
@@ -25,22 +27,31 @@ use catena_tensor::tch::{self, Tensor};
 /// assert_eq!(names, ["fc.bias", "fc.weight"]);
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ema {
     decay: f64,
+    #[serde(default)]
     warm_up: bool,
+    #[serde(default)]
     by_epoch: bool,
+    #[serde(default = "yes")]
     evaluate: bool,
-    updates: u64,
-    average: Vec<(String, Tensor)>,
-    swapped: bool,
+    #[serde(skip)]
+    average: Average,
+    #[serde(skip)]
+    stepped: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Ema {
     /// With this decay, such as 0.999.
     pub fn new(decay: f64) -> Self {
         let (warm_up, by_epoch, evaluate) = (false, false, true);
-        Self { decay, warm_up, by_epoch, evaluate, updates: 0, average: Vec::new(), swapped: false }
+        Self { decay, warm_up, by_epoch, evaluate, average: Average::default(), stepped: false }
     }
 
     /// Begins with a small decay: at most `(1 + t) / (10 + t)` after `t` updates (default false).
@@ -50,7 +61,8 @@ impl Ema {
         self
     }
 
-    /// Updates at the end of each epoch, not after each step.
+    /// Updates at the end of each Train loader in which a step was made, not after each step; evaluations of the same epoch
+    /// see it.
     #[must_use]
     pub fn by_epoch(mut self) -> Self {
         self.by_epoch = true;
@@ -64,67 +76,27 @@ impl Ema {
         self
     }
 
-    fn decay_now(&self) -> f64 {
-        let t = self.updates as f64;
+    fn decay_after(&self, updates: u64) -> f64 {
+        let t = updates as f64;
         if self.warm_up { self.decay.min((1.0 + t) / (10.0 + t)) } else { self.decay }
     }
 
     fn update(&mut self, cx: &Context) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
-        let weights = state_dict(cx.model.var_store());
-        if self.average.is_empty() {
-            let copies = weights.iter().map(|(name, tensor)| Ok((name.clone(), tensor.f_detach_copy()?)));
-            self.average = copies.collect::<Result<_>>()?;
-        } else {
-            self.fits(&weights)?;
-            let share = 1.0 - self.decay_now();
-            for ((_, average), (_, weight)) in self.average.iter_mut().zip(&weights) {
-                if weight.is_floating_point() {
-                    let _moved = average.f_lerp_(&weight.f_detach()?, share)?;
-                } else {
-                    average.f_copy_(weight)?;
-                }
-            }
-        }
-        self.updates += 1;
-        Ok(())
-    }
-
-    fn fits(&self, weights: &[(String, Tensor)]) -> Result<()> {
-        let same = |((a, x), (b, y)): (&(String, Tensor), &(String, Tensor))| a == b && x.size() == y.size();
-        if self.average.len() == weights.len() && self.average.iter().zip(weights).all(same) {
-            return Ok(());
-        }
-        Err("the average belongs to other variables than the model has now".into())
-    }
-
-    /// Exchanges the model's weights and the average.
-    fn swap(&mut self, cx: &Context) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
-        let weights = state_dict(cx.model.var_store());
-        self.fits(&weights)?;
-        for ((_, average), (_, weight)) in self.average.iter_mut().zip(weights) {
-            let mut weight = weight.f_detach()?;
-            let own = weight.f_detach_copy()?;
-            weight.f_copy_(average)?;
-            average.f_copy_(&own)?;
-        }
-        self.swapped = !self.swapped;
-        Ok(())
+        let share = 1.0 - self.decay_after(self.average.updates());
+        self.average.update(cx, share, Averages::Everything)
     }
 }
 
 impl Callback for Ema {
     fn state(&self) -> State {
-        let Self { decay: _, warm_up: _, by_epoch: _, evaluate: _, updates, average, swapped: _ } = self;
-        let tensors = average.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
-        State { json: (*updates).into(), tensors }
+        let Self { decay: _, warm_up: _, by_epoch: _, evaluate: _, average, stepped } = self;
+        State { json: serde_json::json!([average.updates(), stepped]), tensors: average.tensors() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        self.updates = state.read()?;
-        self.average = state.tensors;
-        Ok(())
+        let (updates, stepped) = state.read()?;
+        self.stepped = stepped;
+        self.average.load(&state.tensors, updates)
     }
 
     fn phase(&self) -> Phase {
@@ -132,7 +104,7 @@ impl Callback for Ema {
     }
 
     fn hears(&self) -> Events {
-        Events::of(&[Event::LoaderStart, Event::Step, Event::LoaderEnd, Event::EpochEnd, Event::Exception])
+        Events::of(&[Event::LoaderStart, Event::Step, Event::LoaderEnd, Event::Exception])
     }
 
     fn logs(&self) -> Option<Vec<String>> {
@@ -147,46 +119,44 @@ impl Callback for Ema {
     }
 
     fn note(&self) -> String {
-        format!("decay {}", self.decay)
+        format!("decay {}{}", self.decay, if self.by_epoch { " by epoch" } else { "" })
     }
 
     fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {
         if self.evaluate && cx.mode() != Mode::Train && !self.average.is_empty() {
-            self.swap(cx)?;
+            self.average.put_in(cx)?;
         }
         Ok(Flow::GO)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
-        if !self.by_epoch && cx.pass_index() == 0 && *cx.outcome() == Outcome::Stepped {
-            self.update(cx)?;
+        if cx.pass_index() == 0 && *cx.outcome() == Outcome::Stepped {
+            self.stepped = self.by_epoch;
+            if !self.by_epoch {
+                self.update(cx)?;
+            }
         }
         Ok(Flow::GO)
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        if self.swapped {
-            self.swap(cx)?;
-        }
-        Ok(Flow::GO)
-    }
-
-    fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        if self.by_epoch {
+        self.average.take_out(cx)?;
+        if cx.is_train() && std::mem::take(&mut self.stepped) {
             self.update(cx)?;
         }
         Ok(Flow::GO)
     }
 
     fn on_exception(&mut self, cx: &mut Context) -> Result<Flow> {
-        self.on_loader_end(cx)
+        self.average.take_out(cx)?;
+        Ok(Flow::GO)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::testing;
-    use catena_tensor::tch::Kind;
+    use catena_chain::{LoaderScope, testing};
+    use catena_tensor::tch::{self, Kind, Tensor};
 
     use super::*;
 
@@ -227,18 +197,13 @@ mod tests {
 
     #[test]
     fn warming_up_begins_with_a_small_decay() {
-        let mut ema = Ema::new(0.999).warm_up();
-        let mut decays = vec![];
-        for updates in [0, 1, 10, 100_000] {
-            ema.updates = updates;
-            decays.push(ema.decay_now());
-        }
+        let ema = Ema::new(0.999).warm_up();
+        let decays = [0, 1, 10, 100_000].map(|updates| ema.decay_after(updates));
         assert_eq!(decays, [0.1, 2.0 / 11.0, 0.55, 0.999]);
     }
 
     #[test]
     fn evaluations_see_the_average_and_the_weights_come_back_even_after_an_error() {
-        use catena_chain::LoaderScope;
         for end in [Event::LoaderEnd, Event::Exception] {
             let mut driver = testing::driver(vec![Box::new(Ema::new(0.5))]).unwrap();
             step(&mut driver, 1.0);
@@ -246,6 +211,7 @@ mod tests {
             driver.enter_loader(LoaderScope::new("valid", Mode::Eval, None));
             driver.fire(Event::LoaderStart).unwrap();
             assert_eq!(bias(driver.context()).double_value(&[0]), 1.5);
+            assert_eq!(average(&driver), 1.5, "its state is the average, not what it stands in for");
             match end {
                 Event::Exception => driver.fire_exception(&std::io::Error::other("lost")),
                 end => drop(driver.fire(end).unwrap()),
@@ -253,5 +219,38 @@ mod tests {
             assert_eq!(bias(driver.context()).double_value(&[0]), 2.0, "after {end}");
             assert_eq!(average(&driver), 1.5);
         }
+    }
+
+    #[test]
+    fn by_epoch_it_moves_when_a_train_loader_ends_in_which_a_step_was_made() {
+        let mut driver = testing::driver(vec![Box::new(Ema::new(0.5).by_epoch())]).unwrap();
+        let mut averages = vec![];
+        for steps in [vec![1.0, 2.0], vec![3.0, 4.0], vec![]] {
+            driver.enter_loader(LoaderScope::new("train", Mode::Train, None));
+            steps.into_iter().for_each(|value| step(&mut driver, value));
+            driver.fire(Event::LoaderEnd).unwrap();
+            averages.push(average(&driver));
+        }
+        assert_eq!(averages, [2.0, 3.0, 3.0]);
+    }
+
+    #[test]
+    fn what_it_takes_back_is_a_copy_and_goes_on_as_it_was() {
+        let mut driver = testing::driver(vec![Box::new(Ema::new(0.9).warm_up())]).unwrap();
+        for value in [1.0, 2.0] {
+            step(&mut driver, value);
+        }
+        let state = driver.chain().members()[0].callback().state();
+        let of_file: Vec<Tensor> = state.tensors.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
+        let mut ema = Ema::new(0.9).warm_up();
+        ema.load_state(state).unwrap();
+        let mut resumed = testing::driver(vec![Box::new(ema)]).unwrap();
+        step(&mut driver, 5.0);
+        let expected = average(&driver);
+        for mut tensor in of_file {
+            let _spoilt = tensor.fill_(-1.0);
+        }
+        step(&mut resumed, 5.0);
+        assert_eq!(average(&resumed), expected);
     }
 }

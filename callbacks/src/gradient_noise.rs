@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Adds Gaussian noise of variance `eta / (1 + t)^gamma` to every gradient, once a window, where `t` counts the steps of the
 /// pass's optimizer (Neelakantan et al. 2015, "Adding gradient noise improves learning for very deep networks"; their `gamma`
-/// is 0.55). It draws from torch's generator, whose state a snapshot holds. On resume: nothing to keep.
+/// is 0.55). A number that is not finite stays so. It draws from torch's generator, whose state a snapshot holds. On resume:
+/// nothing to keep.
 ///
 /// ```
 /// use catena_callbacks::GradientNoise;

@@ -8,15 +8,18 @@
 //! | [`Forward`] | forward | `forward` | |
 //! | [`Criterion`] | loss | `loss` | `loss` |
 //! | [`Accumulate`] | loss | `loss`, `backward`, `step` | |
+//! | [`Sam`] | loss | `stage_start`, `loss`, `backward` | |
 //! | [`Backward`] | backward | `backward` | |
 //! | [`ClipGradValue`] | clip | `step` | |
 //! | [`AdaptiveClip`] | clip | `stage_start`, `step` | |
+//! | [`GradNorms`] | clip | `stage_start`, `step` | `grad_norm/<parameter>`, … |
 //! | [`GradientNoise`] | clip | `step` | |
 //! | [`LossScaler`] | unscale | `loss`, `step` | `loss_scale` |
 //! | [`ClipGradNorm`] | clip | `step` | `grad_norm` |
 //! | [`Optimize`] | optimize | `step` | |
 //! | [`ZeroGrad`] | zero_grad | `step` | |
-//! | [`Ema`] | average | `step` or `epoch_end`, starts and ends of loaders | |
+//! | [`Ema`] | average | `step`, starts and ends of loaders | |
+//! | [`Swa`] | average | `step`, `batch_start`, starts and ends of stages and loaders | |
 //! | [`Lookahead`] | average | `stage_start`, `step` | |
 //! | [`SoftUpdate`] | average | `step` | |
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr`, or the setting it moves |
@@ -33,6 +36,8 @@
 //! | [`Journal`] | report | `loss`, `step`, `batch_end`, starts and ends of the run | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
 //!
+//! [`from_value`] reads those whose settings are data, as `{"name": "clip_grad_norm", "max_norm": 1.0}`.
+//!
 //! The runner puts [`ToDevice`], [`Forward`], [`Criterion`], [`Backward`], [`Optimize`] and [`ZeroGrad`] in by itself.
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
@@ -41,6 +46,7 @@ mod accumulate;
 mod accuracy;
 mod adaptive_clip;
 mod autocast;
+mod average;
 mod backward;
 mod checkpoint;
 mod clip_grad_norm;
@@ -51,6 +57,7 @@ mod ema;
 mod early_stopping;
 mod forward;
 mod gaussian_noise;
+mod grad_norms;
 mod gradient_noise;
 mod journal;
 mod lookahead;
@@ -63,7 +70,11 @@ mod optimize;
 mod progress;
 mod reduce_lr_on_plateau;
 mod signals;
+mod registry;
+mod sam;
 mod soft_update;
+mod statistics;
+mod swa;
 mod to_device;
 mod validate;
 mod zero_grad;
@@ -72,16 +83,18 @@ pub use accumulate::{Accumulate, Tail};
 pub use accuracy::Accuracy;
 pub use adaptive_clip::AdaptiveClip;
 pub use autocast::Autocast;
+pub use average::averaged;
 pub use backward::Backward;
 pub use checkpoint::{Checkpoint, SnapshotPolicy, goal};
 pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
 pub use console::Console;
-pub use criterion::Criterion;
+pub use criterion::{Criterion, Losses};
 pub use ema::Ema;
 pub use early_stopping::EarlyStopping;
 pub use forward::Forward;
 pub use gaussian_noise::GaussianNoise;
+pub use grad_norms::GradNorms;
 pub use gradient_noise::GradientNoise;
 pub use journal::Journal;
 pub use lookahead::Lookahead;
@@ -94,7 +107,10 @@ pub use optimize::Optimize;
 pub use progress::Progress;
 pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
 pub use signals::Signals;
+pub use registry::{from_value, names};
+pub use sam::Sam;
 pub use soft_update::SoftUpdate;
+pub use swa::Swa;
 pub use to_device::ToDevice;
 pub use validate::Validate;
 pub use zero_grad::ZeroGrad;

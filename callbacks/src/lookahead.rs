@@ -1,6 +1,7 @@
 //! Slow weights that follow fast ones.
 use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
 use catena_tensor::tch::{self, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Lookahead (Zhang et al. 2019): after every `k` steps of the pass's optimizer the slow weights move a share `alpha` towards
 /// the weights, and the weights begin again from there. The slow weights begin as the weights are at the stage's start.
@@ -15,10 +16,12 @@ use catena_tensor::tch::{self, Tensor};
 /// let error = Lookahead::new().alpha(0.0).check().unwrap_err();
 /// assert_eq!(error.to_string(), "`alpha` is 0, but must be in (0, 1]");
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Lookahead {
     k: u64,
     alpha: f64,
+    #[serde(skip)]
     slow: Vec<(String, Tensor)>,
 }
 
@@ -57,7 +60,9 @@ impl Callback for Lookahead {
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        self.slow = state.tensors;
+        // the tensors may be a file's memory
+        let copies = state.tensors.iter().map(|(name, tensor)| Ok((name.clone(), tensor.f_detach_copy()?)));
+        self.slow = copies.collect::<Result<_>>()?;
         Ok(())
     }
 

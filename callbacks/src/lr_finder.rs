@@ -4,6 +4,7 @@ use catena_tensor::Error;
 use catena_tensor::params::state_dict;
 use catena_tensor::rng::Generators;
 use catena_tensor::tch::{self, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Raises the learning rate at each step from `start_lr` to `end_lr`, by equal factors, and records the smoothed loss; stops the
 /// stage when the sweep is done or the loss diverges, and then puts back the weights, the optimizer and torch's generators.
@@ -18,15 +19,19 @@ use catena_tensor::tch::{self, Tensor};
 ///
 /// assert!(LrFinder::new().num_steps(50).range(1e-5, 1.0).check().is_ok());
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LrFinder {
     start_lr: f64,
     end_lr: f64,
     num_steps: u64,
     smoothing: f64,
     diverged: f64,
+    #[serde(skip)]
     average: f64,
+    #[serde(skip)]
     curve: LrCurve,
+    #[serde(skip)]
     kept: Option<Kept>,
 }
 

@@ -1,5 +1,6 @@
 //! Stops the run after so many steps.
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use serde::{Deserialize, Serialize};
 
 /// Stops the run when its global step has reached a number. On resume: the run keeps its steps, so nothing to keep here.
 ///
@@ -14,8 +15,27 @@ use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State}
 /// assert_eq!(driver.fire(Event::BatchEnd)?.stop, Stop::Run);
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Settings", into = "Settings")]
 pub struct MaxSteps(pub u64);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    steps: u64,
+}
+
+impl From<Settings> for MaxSteps {
+    fn from(settings: Settings) -> Self {
+        Self(settings.steps)
+    }
+}
+
+impl From<MaxSteps> for Settings {
+    fn from(max_steps: MaxSteps) -> Self {
+        Self { steps: max_steps.0 }
+    }
+}
 
 impl Callback for MaxSteps {
     fn state(&self) -> State {

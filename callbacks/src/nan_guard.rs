@@ -101,6 +101,17 @@ impl OnNan {
     }
 }
 
+/// Does what was chosen if a gradient of the pass's optimizer is not finite; waits for the device if something was.
+pub(crate) fn check_gradients(on_nonfinite: Option<OnNan>, cx: &mut Context) -> Result<Flow> {
+    let Some(on_nonfinite) = on_nonfinite else { return Ok(Flow::GO) };
+    let largest = cx.optimizer_mut()?.gradient_norm(f64::INFINITY)?;
+    let largest = largest.f_double_value(&[]).map_err(catena_tensor::Error::from)?;
+    if largest.is_finite() {
+        return Ok(Flow::GO);
+    }
+    on_nonfinite.act(cx, &format!("the largest gradient is {largest}"))
+}
+
 fn samples(ids: &[u64]) -> String {
     match ids {
         [] => "unknown".into(),

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use serde::{Deserialize, Serialize};
 
 /// A progress bar for each running loader, on standard error; off a terminal nothing is drawn. It shows the running mean of
 /// the loss a few times a second, for which it waits for the device then. On resume: nothing to keep.
@@ -17,10 +18,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 /// }
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Progress {
+    #[serde(skip)]
     bars: MultiProgress,
+    #[serde(skip)]
     running: Vec<ProgressBar>,
+    #[serde(skip, default = "Instant::now")]
     told: Instant,
 }
 

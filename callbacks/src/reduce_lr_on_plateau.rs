@@ -1,6 +1,7 @@
 //! Lowers the learning rate when a metric no longer gets better.
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
 use catena_tensor::schedule::Plateau;
+use serde::{Deserialize, Serialize};
 
 /// Looks at a metric at the end of each epoch, and lowers the learning rate of the first pass's optimizer when the metric no
 /// longer gets better. Source: `torch.optim.lr_scheduler.ReduceLROnPlateau`; its settings are those of [`Plateau`].
@@ -22,9 +23,11 @@ use catena_tensor::schedule::Plateau;
 /// assert_eq!(driver.context().optimizer().unwrap().lr(), 0.05);
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReduceLrOnPlateau {
     metric: String,
+    #[serde(default)]
     plateau: Plateau,
 }
 

@@ -2,6 +2,7 @@
 use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
 use catena_tensor::params::state_dict;
 use catena_tensor::tch;
+use serde::{Deserialize, Serialize};
 
 /// After each step: `target = (1 - tau) * target + tau * source`, for each pair of variables of the model whose names differ in
 /// their prefix only (Lillicrap et al. 2016). The target should be frozen, or left out of the optimizer. On resume: the target
@@ -14,7 +15,8 @@ use catena_tensor::tch;
 /// let update = SoftUpdate::new("online.", "target.", 0.005);
 /// assert!(update.check().is_ok());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SoftUpdate {
     source: String,
     target: String,

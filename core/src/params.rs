@@ -2,7 +2,7 @@
 //!
 //! tch keeps names in a hash map, whose order changes from process to process, and the trainable variables, in order of
 //! creation, without names. Here both come together.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use catena_native::tensor::identity;
 use tch::Tensor;
@@ -61,6 +61,24 @@ pub fn parameters(vs: &VarStore) -> Vec<Parameter> {
 pub fn state_dict(vs: &VarStore) -> Vec<(String, Tensor)> {
     let mut all: Vec<(String, Tensor)> = vs.variables().into_iter().collect();
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    all
+}
+
+/// The variables that no optimizer trains (a batch norm's running mean, …) by name, sorted by name.
+///
+/// ```
+/// use catena_tensor::params::buffers;
+/// use tch::{Device, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let _ = nn::batch_norm1d(vs.root() / "bn", 4, Default::default());
+/// let names: Vec<String> = buffers(&vs).into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["bn.running_mean", "bn.running_var"]);
+/// ```
+pub fn buffers(vs: &VarStore) -> Vec<(String, Tensor)> {
+    let trained: HashSet<usize> = vs.trainable_variables().iter().map(identity).collect();
+    let mut all = state_dict(vs);
+    all.retain(|(_, tensor)| !trained.contains(&identity(tensor)));
     all
 }
 

@@ -27,8 +27,10 @@ impl Runner {
             name: pass.name.clone(),
             optimizer: pass.optimizer.is_some().then(|| pass.name.clone()),
         });
+        let evaluations = stage.loaders.iter().filter(|loader| loader.mode == Mode::Eval);
+        let evaluations = evaluations.map(|loader| loader.name.clone()).collect();
         let (name, epochs, passes) = (stage.name.clone(), stage.epochs, passes.collect());
-        self.driver.enter_stage(StageScope { index, name, epochs, passes }, optimizers);
+        self.driver.enter_stage(StageScope { index, name, epochs, passes, evaluations }, optimizers);
         Ok(())
     }
 

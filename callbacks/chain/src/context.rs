@@ -210,6 +210,11 @@ impl Context {
         self.resuming
     }
 
+    /// The names of the stage's Eval loaders: what [`Context::request_evaluation`] can be asked for.
+    pub fn evaluations(&self) -> &[String] {
+        self.stage.as_ref().map_or(&[], |stage| &stage.evaluations)
+    }
+
     /// The stage's name; empty outside of stages.
     pub fn stage(&self) -> &str {
         self.stage.as_ref().map_or("", |stage| &stage.name)

@@ -44,6 +44,8 @@ pub struct StageScope {
     pub epochs: u64,
     /// What happens to each batch.
     pub passes: Vec<PassScope>,
+    /// The names of its Eval loaders, those on request included.
+    pub evaluations: Vec<String>,
 }
 
 /// A loader that is entered.

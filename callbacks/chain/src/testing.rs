@@ -102,7 +102,7 @@ fn labels(rows: i64) -> Tensor {
     Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(3)
 }
 
-/// A driver in stage `stage`, epoch 1, loader `train` of 4 batches, at the first batch of 6 samples, with [`tiny_model`] and
+/// A driver in stage `stage` (with the Eval loader `valid`), epoch 1, loader `train` of 4 batches, at the first batch of 6 samples, with [`tiny_model`] and
 /// the optimizer `main` (SGD, lr 0.1). What is fired from here on is up to the test.
 pub fn driver(callbacks: Vec<Box<dyn Callback>>) -> Result<Driver> {
     let members = callbacks.into_iter().map(Member::new).collect();
@@ -114,7 +114,8 @@ pub fn driver(callbacks: Vec<Box<dyn Callback>>) -> Result<Driver> {
     optimizers.insert("main", optimizer);
     let mut driver = Driver::new(Box::new(model), members, settings)?;
     let passes = vec![PassScope { name: "main".into(), optimizer: Some("main".into()) }];
-    driver.enter_stage(StageScope { index: 0, name: "stage".into(), epochs: 2, passes }, optimizers);
+    let (name, evaluations) = ("stage".into(), vec!["valid".into()]);
+    driver.enter_stage(StageScope { index: 0, name, epochs: 2, passes, evaluations }, optimizers);
     driver.enter_epoch();
     driver.enter_loader(LoaderScope::new("train", Mode::Train, Some(4)));
     driver.enter_batch(tiny_batch(6));

@@ -33,30 +33,65 @@ pub struct Autocast {
     _not_send: PhantomData<*const ()>,
 }
 
+const BFLOAT16: c_int = 15;
+const HALF: c_int = 5;
+
 impl Autocast {
     /// From here on, in [`Kind::BFloat16`] or [`Kind::Half`].
     pub fn enter(device: Device, kind: Kind) -> Result<Self> {
         let dtype = match kind {
-            Kind::BFloat16 => 15,
-            Kind::Half => 5,
+            Kind::BFloat16 => BFLOAT16,
+            Kind::Half => HALF,
             other => {
                 return Err(Error::Argument(format!(
                     "autocast computes in BFloat16 or Half, not in {other:?}"
                 )));
             }
         };
-        let device_type = match device {
-            Device::Cpu => 0,
-            Device::Cuda(_) => 1,
-            other => return Err(Error::NotImplemented(format!("autocast on {other:?}"))),
-        };
-        let (mut enabled, mut before): (c_int, c_int) = (0, 0);
-        // SAFETY: two live integers.
-        check(unsafe { ffi::catena_autocast(device_type, &mut enabled, &mut before) })?;
+        let device_type = device_type(device)?;
+        let before = in_force(device_type)?;
         // SAFETY: plain numbers.
         check(unsafe { ffi::catena_set_autocast(device_type, 1, dtype, 1) })?;
-        Ok(Self { device_type, before: (enabled, before), _not_send: PhantomData })
+        Ok(Self { device_type, before, _not_send: PhantomData })
     }
+
+    /// What autocast computes in on this device and thread just now; none where it is off.
+    ///
+    /// ```
+    /// use catena_native::precision::Autocast;
+    /// use tch::{Device, Kind};
+    ///
+    /// assert_eq!(Autocast::current(Device::Cpu)?, None);
+    /// let _autocast = Autocast::enter(Device::Cpu, Kind::Half)?;
+    /// assert_eq!(Autocast::current(Device::Cpu)?, Some(Kind::Half));
+    /// # Ok::<(), catena_native::Error>(())
+    /// ```
+    pub fn current(device: Device) -> Result<Option<Kind>> {
+        Ok(match in_force(device_type(device)?)? {
+            (0, _) => None,
+            (_, BFLOAT16) => Some(Kind::BFloat16),
+            (_, HALF) => Some(Kind::Half),
+            (_, other) => {
+                return Err(Error::NotImplemented(format!("autocast in the dtype of number {other}")));
+            }
+        })
+    }
+}
+
+fn device_type(device: Device) -> Result<c_int> {
+    match device {
+        Device::Cpu => Ok(0),
+        Device::Cuda(_) => Ok(1),
+        other => Err(Error::NotImplemented(format!("autocast on {other:?}"))),
+    }
+}
+
+/// Whether autocast is on, and its dtype.
+fn in_force(device_type: c_int) -> Result<(c_int, c_int)> {
+    let (mut enabled, mut dtype): (c_int, c_int) = (0, 0);
+    // SAFETY: two live integers.
+    check(unsafe { ffi::catena_autocast(device_type, &mut enabled, &mut dtype) })?;
+    Ok((enabled, dtype))
 }
 
 impl Drop for Autocast {

@@ -37,10 +37,10 @@ macro_rules! schedules {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "name", rename_all = "snake_case")]
+        #[serde(tag = "name")]
         #[non_exhaustive]
         pub enum AnySchedule {
-            $(#[doc = concat!("`", $name, "`.")] $kind($kind),)*
+            $(#[doc = concat!("`", $name, "`.")] #[serde(rename = $name)] $kind($kind),)*
             /// One that lives in code only: [`Lambda`], [`Multiplicative`] or the user's own. It can't be written to a file.
             #[serde(skip)]
             InCode(InCode),
@@ -81,6 +81,7 @@ schedules! {
     "polynomial" Polynomial
     "sequential" Sequential
     "step" Step
+    "swa" SwaLr
     "warmup" Warmup
     "warmup_stable_decay" WarmupStableDecay
 }

@@ -6,7 +6,7 @@
 //!   [`CosineAnnealingWarmRestarts`], [`OneCycle`], [`Cyclic`]; from closures [`Lambda`] and [`Multiplicative`]; by a metric
 //!   [`Plateau`]
 //! * others: [`Noam`], [`InverseSqrt`], [`WarmupStableDecay`]
-//! * of other schedules: [`Warmup`], [`Sequential`], [`Chained`]
+//! * of other schedules: [`Warmup`], [`Sequential`], [`Chained`]; before averaging weights [`SwaLr`]
 //! * [`AnySchedule`] and [`from_value`] read `{"name": "step", "step_size": 30}`
 mod any;
 mod chained;
@@ -25,6 +25,7 @@ mod plateau;
 mod polynomial;
 mod sequential;
 mod step;
+mod swa_lr;
 mod warm_restarts;
 mod warmup;
 mod warmup_stable_decay;
@@ -48,6 +49,7 @@ pub use plateau::{MinLr, Plateau, PlateauMode, PlateauState, ThresholdMode};
 pub use polynomial::Polynomial;
 pub use sequential::Sequential;
 pub use step::Step;
+pub use swa_lr::SwaLr;
 pub use warm_restarts::CosineAnnealingWarmRestarts;
 pub use warmup::Warmup;
 pub use warmup_stable_decay::{DecayType, WarmupStableDecay};

@@ -5,7 +5,8 @@ use crate::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State,
 /// A callback that hears batches or epochs only so often. Made by [`Callback::every`].
 ///
 /// With batches, steps or seconds it is decided at each Train batch's `batch_start` whether that batch's events are let
-/// through; batches of evaluations are not, and other events always are. With epochs it is decided at `epoch_start` for all
+/// through; batches of evaluations are not, and other events always are. With steps the answer holds for all batches of an
+/// accumulation window, the one that closes it included. With epochs it is decided at `epoch_start` for all
 /// that happens in the epoch; events of stage and run are always let through. With [`Every::Never`] none is.
 ///
 /// ```
@@ -50,7 +51,8 @@ impl<C> Throttled<C> {
                 if !event.is_of_batch() {
                     return true;
                 }
-                if event == Event::BatchStart && cx.is_train() {
+                let in_window = matches!(self.trigger.every(), Every::Steps(_)) && cx.window.is_open();
+                if event == Event::BatchStart && cx.is_train() && !in_window {
                     self.open = self.trigger.due(cx);
                 }
                 self.open && cx.is_train()

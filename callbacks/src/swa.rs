@@ -1,0 +1,270 @@
+//! The mean of the weights along the way.
+use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State, Stop};
+use catena_tensor::model::Mode;
+use serde::{Deserialize, Serialize};
+
+use crate::average::{Average, Averages};
+use crate::statistics::Statistics;
+
+/// Stochastic weight averaging (Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization"):
+/// keeps the plain mean of the parameters as they are at the end of each Train loader from an epoch on, and puts it into the
+/// model for Eval and Infer loaders. Buffers are the model's last ones. Source: `torch.optim.swa_utils.AveragedModel`; the
+/// schedule that belongs to it is [`SwaLr`](catena_tensor::schedule::SwaLr).
+///
+/// The average is saved apart, and [`averaged`](crate::averaged) gives it; a snapshot's model is never the average, but after
+/// [`Swa::replace`], which makes it the model's own at the stage's end. The average begins anew with each stage. On resume: the
+/// average, by the variables' names, and the counts are kept.
+///
+/// **Batch norm.** The running statistics belong to other weights than the mean, and [`Swa::update_bn`] takes them anew at the
+/// stage's end, as torch's `update_bn` does. It needs the training data as a loader that runs on request:
+///
+/// ```
+/// use catena_callbacks::Swa;
+/// use catena_chain::Callback;
+///
+/// // with `.on_request("statistics", loader)` in the stage
+/// let swa = Swa::new(75).update_bn("statistics").replace();
+/// assert!(swa.check().is_ok());
+/// ```
+///
+/// Each batch goes through the model in Train mode, the averaged weights in it, and the statistics are the means of the batches'
+/// (a layer that a batch passes twice counts its second time more). Without it, evaluations see the mean with the statistics of
+/// the last weights. A stage that a stop of the whole run cuts short neither takes statistics nor replaces the weights, for it
+/// may be gone on with.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Swa {
+    start_epoch: u64,
+    #[serde(default)]
+    every_steps: Option<u64>,
+    #[serde(default)]
+    use_buffers: bool,
+    #[serde(default = "yes")]
+    evaluate: bool,
+    #[serde(default)]
+    update_bn: Option<String>,
+    #[serde(default)]
+    replace: bool,
+    #[serde(skip)]
+    average: Average,
+    #[serde(skip)]
+    steps: u64,
+    #[serde(skip)]
+    stepped: bool,
+    #[serde(skip)]
+    statistics: Option<Statistics>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Swa {
+    /// From this epoch of the stage on (they count from 1).
+    pub fn new(start_epoch: u64) -> Self {
+        Self {
+            start_epoch,
+            every_steps: None,
+            use_buffers: false,
+            evaluate: true,
+            update_bn: None,
+            replace: false,
+            average: Average::default(),
+            steps: 0,
+            stepped: false,
+            statistics: None,
+        }
+    }
+
+    /// Takes the weights in after every so many steps of the first pass (default at each Train loader's end).
+    #[must_use]
+    pub fn every_steps(mut self, steps: u64) -> Self {
+        self.every_steps = Some(steps);
+        self
+    }
+
+    /// Averages buffers too, instead of taking the model's last ones (default false).
+    #[must_use]
+    pub fn use_buffers(mut self) -> Self {
+        self.use_buffers = true;
+        self
+    }
+
+    /// Whether evaluations see the average (default true).
+    #[must_use]
+    pub fn evaluate(mut self, evaluate: bool) -> Self {
+        self.evaluate = evaluate;
+        self
+    }
+
+    /// Takes batch norm's statistics anew at the stage's end, over the stage's Eval loader of this name (default not at all).
+    #[must_use]
+    pub fn update_bn(mut self, loader: impl Into<String>) -> Self {
+        self.update_bn = Some(loader.into());
+        self
+    }
+
+    /// Makes the average the model's own weights at the stage's end (default false).
+    #[must_use]
+    pub fn replace(mut self) -> Self {
+        self.replace = true;
+        self
+    }
+
+    fn update(&mut self, cx: &Context) -> Result<()> {
+        let what = if self.use_buffers { Averages::Everything } else { Averages::Parameters };
+        self.average.update(cx, 1.0 / (self.average.updates() + 1) as f64, what)
+    }
+
+    fn finish(&mut self, cx: &Context) -> Result<()> {
+        if self.replace { self.average.put_in_for_good(cx) } else { Ok(()) }
+    }
+}
+
+impl Callback for Swa {
+    fn state(&self) -> State {
+        let Self {
+            start_epoch: _,
+            every_steps: _,
+            use_buffers: _,
+            evaluate: _,
+            update_bn: _,
+            replace: _,
+            average,
+            steps,
+            stepped,
+            statistics: _, // taken between two cuts
+        } = self;
+        State { json: serde_json::json!([average.updates(), steps, stepped]), tensors: average.tensors() }
+    }
+
+    fn load_state(&mut self, state: State) -> Result<()> {
+        let updates;
+        (updates, self.steps, self.stepped) = state.read()?;
+        self.average.load(&state.tensors, updates)
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Average
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[
+            Event::StageStart,
+            Event::LoaderStart,
+            Event::BatchStart,
+            Event::Step,
+            Event::LoaderEnd,
+            Event::StageEnd,
+            Event::Exception,
+        ])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, value) in [("start_epoch", Some(self.start_epoch)), ("every_steps", self.every_steps)] {
+            if value == Some(0) {
+                return Err(format!("`{name}` is 0, but must be at least 1").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self) -> String {
+        let often = self.every_steps.map_or(String::new(), |steps| format!(", every {steps} steps"));
+        let bn = self.update_bn.as_ref().map_or(String::new(), |name| format!(", statistics of {name}"));
+        let last = if self.replace { ", replaces the weights" } else { "" };
+        format!("from epoch {}{often}{bn}{last}", self.start_epoch)
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        if let Some(loader) = self.update_bn.as_ref().filter(|name| !cx.evaluations().contains(name)) {
+            return Err(format!(
+                "`update_bn` names the loader `{loader}`, but the stage's Eval loaders are: {}; add one with `.on_request(…)`",
+                match cx.evaluations() {
+                    [] => "none".into(),
+                    names => names.join(", "),
+                }
+            )
+            .into());
+        }
+        (self.average, self.steps, self.stepped) = (Average::default(), 0, false);
+        Ok(Flow::GO)
+    }
+
+    fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        let takes_statistics = self.statistics.is_some() && self.update_bn.as_deref() == Some(cx.loader());
+        let shows = cx.mode() != Mode::Train && (self.evaluate || takes_statistics);
+        if shows && !self.average.is_empty() {
+            self.average.put_in(cx)?;
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_batch_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        if self.update_bn.as_deref() != Some(cx.loader()) {
+            return Ok(Flow::GO);
+        }
+        match &mut self.statistics {
+            Some(statistics) => {
+                statistics.add(cx)?;
+                Ok(Flow::SKIP_BATCH)
+            }
+            None => Ok(Flow::GO),
+        }
+    }
+
+    fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
+        let counts = cx.pass_index() == 0 && *cx.outcome() == Outcome::Stepped;
+        if !counts || cx.epoch() < self.start_epoch {
+            return Ok(Flow::GO);
+        }
+        self.steps += 1;
+        match self.every_steps {
+            Some(every) if self.steps.is_multiple_of(every) => self.update(cx)?,
+            Some(_) => {}
+            None => self.stepped = true,
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.average.take_out(cx)?;
+        if cx.is_train() {
+            if std::mem::take(&mut self.stepped) {
+                self.update(cx)?;
+            }
+        } else if self.update_bn.as_deref() == Some(cx.loader())
+            && let Some(statistics) = self.statistics.take()
+        {
+            for (name, mean) in statistics.means()? {
+                self.average.set(name, &mean)?;
+            }
+            self.finish(cx)?;
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        let may_go_on = cx.cut_short() && cx.flow().stop == Stop::Run;
+        if self.average.is_empty() || may_go_on {
+            return Ok(Flow::GO);
+        }
+        match &self.update_bn {
+            Some(loader) => {
+                self.statistics = Some(Statistics::new());
+                cx.request_evaluation(loader);
+            }
+            None => self.finish(cx)?,
+        }
+        Ok(Flow::GO)
+    }
+
+    fn on_exception(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.average.take_out(cx)?;
+        Ok(Flow::GO)
+    }
+}
