@@ -1,8 +1,9 @@
 //! What most programs use: `use catena::prelude::*`.
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
-    Ema, Forward, GradientNoise, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule, MaxSteps, NanGuard,
-    OnNan, Optimize, Progress, ReduceLrOnPlateau, SoftUpdate, Tail, ToDevice, ZeroGrad,
+    CsvFiles, Ema, Forward, GradientNoise, JsonLines, Loggers, Lookahead, LossScaler, LrCurve, LrFinder,
+    LrSchedule, MaxSteps, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau, SoftUpdate, Tail, ToDevice,
+    ZeroGrad,
 };
 pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
 pub use catena_tensor::batch::{Batch, Outputs};

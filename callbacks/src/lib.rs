@@ -24,6 +24,7 @@
 //! | [`ReduceLrOnPlateau`] | decide | `stage_start`, `epoch_end` | |
 //! | [`LrFinder`] | decide | `stage_start`, `step`, `stage_end` | |
 //! | [`MaxSteps`] | decide | `batch_end`, `loader_end` | |
+//! | [`Loggers`] | report | `run_start`, `batch_end`, ends of loaders, epochs, stages and the run | |
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
 //!
@@ -43,6 +44,7 @@ mod criterion;
 mod ema;
 mod forward;
 mod gradient_noise;
+mod loggers;
 mod lookahead;
 mod loss_scaler;
 mod lr_finder;
@@ -68,6 +70,9 @@ pub use criterion::Criterion;
 pub use ema::Ema;
 pub use forward::Forward;
 pub use gradient_noise::GradientNoise;
+pub use loggers::{
+    CsvFiles, Ending, Entry, JsonLines, Logger, Loggers, Outbox, Payload, RunInfo, Scalars, Scope,
+};
 pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;
 pub use lr_finder::{LrCurve, LrFinder};

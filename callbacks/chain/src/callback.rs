@@ -57,6 +57,13 @@ pub trait Callback {
         String::new()
     }
 
+    /// Writes out what it holds back, such as lines of a log: asked before a snapshot is taken, whose
+    /// [`Callback::state`] then names how far the log went.
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
+
     /// The run begins.
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
         cx.default_hook()
@@ -203,6 +210,9 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     }
     fn check(&self) -> Result<()> {
         (**self).check()
+    }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        (**self).flush(cx)
     }
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         (**self).on_event(event, cx)

@@ -52,6 +52,8 @@ pub struct Context {
     pub(crate) overflow: bool,
     pub(crate) stopped_by: Option<(String, Option<String>)>,
     pub(crate) evaluations: Vec<String>,
+    pub(crate) interrupted: Option<String>,
+    pub(crate) resuming: bool,
     pub(crate) exception: Option<String>,
     pub(crate) probe: Probe,
 }
@@ -103,6 +105,8 @@ impl Context {
             overflow: false,
             stopped_by: None,
             evaluations: Vec::new(),
+            interrupted: None,
+            resuming: false,
             exception: None,
             probe: Probe::default(),
         }
@@ -161,6 +165,25 @@ impl Context {
         if !self.evaluations.contains(&loader) {
             self.evaluations.push(loader);
         }
+    }
+
+    /// Ends the run at the next cut, in the middle of whatever is going on, and takes a snapshot there: a resumed run goes on
+    /// as if nothing had been. A signal does this; a decision of the training is [`Flow::STOP_RUN`].
+    ///
+    /// An evaluation is left at once, and run again from its beginning at resume. End events are fired all the same, with
+    /// [`Context::interrupted`] set: what they are told is not the end.
+    pub fn interrupt(&mut self, why: impl Into<String>) {
+        self.interrupted.get_or_insert(why.into());
+    }
+
+    /// Why the run is being interrupted, if it is.
+    pub fn interrupted(&self) -> Option<&str> {
+        self.interrupted.as_deref()
+    }
+
+    /// In a start event: whether it is fired again because the run goes on from a snapshot, whose state is loaded after it.
+    pub fn resuming(&self) -> bool {
+        self.resuming
     }
 
     /// The stage's name; empty outside of stages.

@@ -262,6 +262,7 @@ impl Driver {
         cx.skipped_by = None;
         cx.outcome = Outcome::Accumulating;
         cx.pass = 0;
+        cx.metrics.current.enter_batch();
         let Some(loader) = &mut cx.loader else { return };
         loader.batch += 1;
         loader.samples += samples;
@@ -364,5 +365,10 @@ impl Driver {
     /// The evaluations that were asked for since the last cut.
     pub fn take_evaluations(&mut self) -> Vec<String> {
         std::mem::take(&mut self.cx.evaluations)
+    }
+
+    /// Whether start events are fired again because the run goes on from a snapshot.
+    pub fn set_resuming(&mut self, resuming: bool) {
+        self.cx.resuming = resuming;
     }
 }

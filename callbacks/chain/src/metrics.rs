@@ -61,6 +61,9 @@ struct Slot {
     weight: f64,
     last: f64,
     count: u64,
+    /// The batch that logged it last, and where its value waits in the queue if it was not read yet.
+    batch: u64,
+    queued: Option<usize>,
 }
 
 impl Slot {
@@ -104,6 +107,7 @@ pub(crate) struct LoaderMetrics {
     slots: Vec<Slot>,
     queue: Vec<Queued>,
     read: Vec<f64>,
+    batch: u64,
 }
 
 /// How many values wait in the queue before they are read.
@@ -115,7 +119,17 @@ impl LoaderMetrics {
             Some(slot) => slot,
             None => {
                 let name = name.to_owned();
-                self.slots.push(Slot { name, reduce, folded: 0.0, weight: 0.0, last: f64::NAN, count: 0 });
+                let (batch, queued) = (0, None);
+                self.slots.push(Slot {
+                    name,
+                    reduce,
+                    folded: 0.0,
+                    weight: 0.0,
+                    last: f64::NAN,
+                    count: 0,
+                    batch,
+                    queued,
+                });
                 self.slots.len() - 1
             }
         };
@@ -142,6 +156,7 @@ impl LoaderMetrics {
             self.queue.reserve_exact(QUEUE);
             self.read.reserve_exact(QUEUE);
         }
+        (self.slots[slot].batch, self.slots[slot].queued) = (self.batch, Some(self.queue.len()));
         self.queue.push(Queued { slot, value, weight });
         if self.queue.len() >= QUEUE { self.drain() } else { Ok(()) }
     }
@@ -179,8 +194,14 @@ impl LoaderMetrics {
         }
         for (queued, &value) in self.queue.drain(..).zip(&self.read) {
             self.slots[queued.slot].fold(value, queued.weight);
+            self.slots[queued.slot].queued = None;
         }
         Ok(())
+    }
+
+    /// A batch begins: what is logged from here on is its own.
+    pub(crate) fn enter_batch(&mut self) {
+        self.batch += 1;
     }
 }
 
@@ -253,6 +274,32 @@ impl Metrics {
     pub fn all_so_far(&mut self) -> Result<impl Iterator<Item = (&str, f64)>> {
         self.current.drain()?;
         Ok(self.current.slots.iter().map(|slot| (slot.name.as_str(), slot.value())))
+    }
+
+    /// What the current batch has logged so far, each name with its last value, in the order of their first logging in the
+    /// loader. Nothing is read: a tensor that waits is given as it is, so this does not wait for the device.
+    ///
+    /// ```
+    /// use catena_chain::{Reduce, Value, testing};
+    ///
+    /// let mut driver = testing::driver(vec![])?; // in a batch
+    /// driver.context_mut().log("hits", 2.0, Reduce::Sum)?;
+    /// driver.enter_batch(testing::tiny_batch(6));
+    /// driver.context_mut().log("loss", 0.5, Reduce::Mean)?;
+    /// let of_batch: Vec<(&str, Value)> = driver.context().metrics.of_batch().collect();
+    /// assert!(matches!(of_batch[..], [("loss", Value::Number(0.5))]));
+    /// # Ok::<(), catena_chain::BoxError>(())
+    /// ```
+    pub fn of_batch(&self) -> impl Iterator<Item = (&str, Value)> {
+        let LoaderMetrics { slots, queue, batch, .. } = &self.current;
+        slots.iter().filter(|slot| slot.batch == *batch).map(|slot| {
+            let value = match slot.queued.and_then(|at| queue.get(at)) {
+                Some(Queued { value: Value::Tensor(tensor), .. }) => tensor.into(),
+                Some(Queued { value: Value::Number(number), .. }) => Value::Number(*number),
+                None => Value::Number(slot.last),
+            };
+            (slot.name.as_str(), value)
+        })
     }
 
     /// Sets a value that belongs to no loader.
@@ -340,6 +387,32 @@ mod tests {
         };
         assert_eq!(run(1), run(7));
         assert_eq!(run(1), run(10_000));
+    }
+
+    #[test]
+    fn a_batchs_values_are_its_own_whether_they_were_read_or_wait() {
+        let of_batch = |metrics: &Metrics| -> Vec<(String, f64)> {
+            let number = |value| match value {
+                Value::Number(number) => number,
+                Value::Tensor(tensor) => tensor.double_value(&[]),
+            };
+            metrics.of_batch().map(|(name, value)| (name.to_owned(), number(value))).collect()
+        };
+        let mut metrics = Metrics::default();
+        metrics.current.enter_batch();
+        for (name, value) in [("a", 1.0), ("b", 2.0)] {
+            metrics.log(name, value.into(), Reduce::Mean, 1.0).unwrap();
+        }
+        metrics.current.enter_batch();
+        metrics.log("c", Tensor::from(3.0).into(), Reduce::Mean, 1.0).unwrap();
+        metrics.log("a", 4.0.into(), Reduce::Mean, 1.0).unwrap();
+        metrics.log("a", 5.0.into(), Reduce::Mean, 1.0).unwrap();
+        let expected = [("a".to_owned(), 5.0), ("c".to_owned(), 3.0)];
+        assert_eq!(of_batch(&metrics), expected);
+        metrics.current.drain().unwrap();
+        assert_eq!(of_batch(&metrics), expected);
+        metrics.current.enter_batch();
+        assert_eq!(of_batch(&metrics), []);
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl<C: Callback> Callback for Named<C> {
     fn check(&self) -> Result<()> {
         self.inner.check()
     }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.flush(cx)
+    }
     fn note(&self) -> String {
         self.inner.note()
     }
@@ -91,6 +94,9 @@ impl<C: Callback> Callback for Phased<C> {
     }
     fn check(&self) -> Result<()> {
         self.inner.check()
+    }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.flush(cx)
     }
     fn note(&self) -> String {
         self.inner.note()

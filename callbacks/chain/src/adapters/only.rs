@@ -90,6 +90,9 @@ impl<C: Callback> Callback for OnlyIn<C> {
     fn check(&self) -> Result<()> {
         self.inner.check()
     }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.flush(cx)
+    }
     fn note(&self) -> String {
         join(&self.only.to_string(), &self.inner.note())
     }

@@ -95,6 +95,9 @@ impl<C: Callback> Callback for Throttled<C> {
     fn check(&self) -> Result<()> {
         self.inner.check()
     }
+    fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.flush(cx)
+    }
     fn note(&self) -> String {
         join(&format!("every {}", self.trigger.every()), &self.inner.note())
     }
