@@ -71,7 +71,8 @@ pub use ema::Ema;
 pub use forward::Forward;
 pub use gradient_noise::GradientNoise;
 pub use loggers::{
-    CsvFiles, Ending, Entry, JsonLines, Logger, Loggers, Outbox, Payload, RunInfo, Scalars, Scope,
+    CsvFiles, Ending, Entry, Histogram, Image, JsonLines, Logger, Loggers, Outbox, Params, Payload, RunInfo,
+    Scalars, Scope, TensorBoard,
 };
 pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;

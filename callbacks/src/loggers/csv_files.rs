@@ -75,7 +75,7 @@ impl Logger for CsvFiles {
     }
 
     fn log(&mut self, entry: &Entry) -> Result<()> {
-        let Payload::Scalars(scalars) = &entry.payload;
+        let Payload::Scalars(scalars) = &entry.payload else { return Ok(()) };
         let batch = match entry.scope {
             Scope::Batch(batch) => Some(batch),
             Scope::Loader => None,

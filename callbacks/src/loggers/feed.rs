@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::outbox::entry;
 use super::writer::Writer;
-use super::{Ending, Entry, Logger, Outbox, Payload, RunInfo, Scalars, Scope};
+use super::{Ending, Entry, Logger, Outbox, Params, Payload, RunInfo, Scalars, Scope};
 
 /// Feeds loggers: at each loader's end with its metrics, and with those of single Train batches where that is asked for.
 ///
@@ -30,6 +30,7 @@ pub struct Loggers {
     loggers: Vec<Box<dyn Logger>>,
     names: Vec<String>,
     batches: Trigger,
+    params: Option<Result<Params>>,
     writer: Option<Writer>,
     positions: Map<String, Json>,
     waiting: Waiting,
@@ -71,6 +72,7 @@ impl Default for Loggers {
             loggers,
             names,
             batches: Trigger::new(Every::Never),
+            params: None,
             writer: None,
             positions,
             waiting: Waiting::default(),
@@ -99,6 +101,14 @@ impl Loggers {
         self
     }
 
+    /// Logs the hyper-parameters when the run begins: anything with fields, whose names are joined by dots
+    /// (`optimizer.lr`). Lists are values, as JSON. Something without fields is an error at `build()`.
+    #[must_use]
+    pub fn params(mut self, params: &impl Serialize) -> Self {
+        self.params = Some(Params::of(params));
+        self
+    }
+
     fn writer(&self) -> Result<&Writer> {
         self.writer.as_ref().ok_or_else(|| "loggers begin at run_start, which they have not heard".into())
     }
@@ -124,7 +134,7 @@ impl Loggers {
 
 impl Callback for Loggers {
     fn state(&self) -> State {
-        let Self { loggers: _, names: _, batches, writer: _, positions, waiting: _ } = self;
+        let Self { loggers: _, names: _, batches, params: _, writer: _, positions, waiting: _ } = self;
         let saved = Saved { positions: positions.clone(), batches: batches.state().json };
         State { json: serde_json::to_value(saved).unwrap_or_default(), tensors: Vec::new() }
     }
@@ -152,6 +162,9 @@ impl Callback for Loggers {
     fn check(&self) -> Result<()> {
         if self.names.is_empty() {
             return Err("it feeds no logger; add one with `.with(…)`".into());
+        }
+        if let Some(Err(error)) = &self.params {
+            return Err(format!("its hyper-parameters can't be logged: {error}").into());
         }
         match self.names.iter().enumerate().find(|(i, name)| self.names[..*i].contains(name)) {
             Some((_, name)) => Err(format!("two loggers are named `{name}`; one is enough").into()),
@@ -181,6 +194,10 @@ impl Callback for Loggers {
         self.writer = Some(Writer::spawn(std::mem::take(&mut self.loggers))?);
         if cx.ext.get::<Outbox>().is_none() {
             cx.ext.insert(Outbox::default());
+        }
+        if let (Some(Ok(params)), false) = (&self.params, cx.resuming()) {
+            let params = entry(cx, Scope::Run, Payload::Params(params.clone()));
+            self.writer()?.log(vec![params])?;
         }
         Ok(Flow::GO)
     }

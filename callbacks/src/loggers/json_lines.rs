@@ -60,7 +60,7 @@ impl Logger for JsonLines {
     }
 
     fn log(&mut self, entry: &Entry) -> Result<()> {
-        let Payload::Scalars(scalars) = &entry.payload;
+        let Payload::Scalars(scalars) = &entry.payload else { return Ok(()) };
         let (scope, batch) = match entry.scope {
             Scope::Batch(batch) => (Some("batch"), Some(batch)),
             Scope::Loader | Scope::Run => (None, None),

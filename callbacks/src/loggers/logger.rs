@@ -1,9 +1,12 @@
 //! What a logger is, and what it is fed with.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use catena_chain::{Context, Result, short_name};
 use serde_json::Value as Json;
+
+use super::Payload;
 
 /// Takes what a run logs to one place. It works on a thread of its own: the training never waits for it, but at snapshots and
 /// at the run's end.
@@ -127,8 +130,22 @@ pub struct Entry {
     pub global_step: u64,
     /// Train batches of the run so far.
     pub global_batch: u64,
+    /// When it was logged. Only what shows clock times (TensorBoard, MLflow) may write it.
+    pub time: SystemTime,
     /// What it is.
     pub payload: Payload,
+}
+
+impl Entry {
+    /// What a thing of this name is called where there is one space of names: `<loader>/<name>`, for batches
+    /// `<loader>.batches/<name>`, and outside of loaders the name alone.
+    pub fn tag(&self, name: &str) -> String {
+        match (self.scope, &*self.loader) {
+            (Scope::Run, _) | (_, "") => name.to_owned(),
+            (Scope::Batch(_), loader) => format!("{loader}.batches/{name}"),
+            (Scope::Loader, loader) => format!("{loader}/{name}"),
+        }
+    }
 }
 
 /// What an entry is about.
@@ -140,39 +157,4 @@ pub enum Scope {
     Loader,
     /// Something that belongs to no loader.
     Run,
-}
-
-/// What is logged.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Payload {
-    /// Metrics, without the loader's name, in the order of their first logging.
-    Scalars(Scalars),
-}
-
-/// Numbers by name.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scalars {
-    names: Arc<[String]>,
-    values: Vec<f64>,
-}
-
-impl Scalars {
-    /// As many values as names.
-    pub(crate) fn new(names: Arc<[String]>, values: Vec<f64>) -> Self {
-        Self { names, values }
-    }
-
-    /// Each name with its value, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, f64)> {
-        self.names.iter().map(String::as_str).zip(self.values.iter().copied())
-    }
-}
-
-impl<S: Into<String>> FromIterator<(S, f64)> for Scalars {
-    fn from_iter<I: IntoIterator<Item = (S, f64)>>(iter: I) -> Self {
-        let (names, values): (Vec<String>, Vec<f64>) =
-            iter.into_iter().map(|(name, value)| (name.into(), value)).unzip();
-        Self { names: names.into(), values }
-    }
 }

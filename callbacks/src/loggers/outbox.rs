@@ -1,5 +1,6 @@
 //! What other callbacks hand to the loggers.
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use catena_chain::Context;
 
@@ -8,12 +9,16 @@ use super::{Entry, Payload, Scope};
 /// What callbacks hand to the loggers beside metrics: it stands in `cx.ext` of a run that has [`Loggers`](super::Loggers).
 ///
 /// ```
-/// use catena_callbacks::{Outbox, Payload};
+/// use catena_callbacks::{Histogram, Outbox, Payload};
 /// use catena_chain::{Event, Flow, on};
 ///
-/// let counts = on(Event::EpochEnd, |cx| {
-///     let scalars = [("free_memory", 12.5)].into_iter().collect();
-///     Outbox::put(cx, Payload::Scalars(scalars));
+/// let weights = on(Event::EpochEnd, |cx| {
+///     if Outbox::is_open(cx) {
+///         for (name, weight) in cx.model.var_store().variables() {
+///             let histogram = Histogram::of(&weight)?;
+///             Outbox::put(cx, Payload::Histogram { name, histogram });
+///         }
+///     }
 ///     Ok(Flow::GO)
 /// });
 /// ```
@@ -53,6 +58,7 @@ pub(super) fn entry(cx: &Context, scope: Scope, payload: Payload) -> Entry {
         scope,
         global_step: cx.global_step(),
         global_batch: cx.global_batch(),
+        time: SystemTime::now(),
         payload,
     }
 }
