@@ -2,7 +2,7 @@
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
     CsvFiles, Ema, Forward, GradientNoise, JsonLines, Loggers, Lookahead, LossScaler, LrCurve, LrFinder,
-    LrSchedule, MaxSteps, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau, SoftUpdate, Tail,
+    LrSchedule, MaxSteps, Mlflow, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau, SoftUpdate, Tail,
     TensorBoard, ToDevice, ZeroGrad,
 };
 pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};

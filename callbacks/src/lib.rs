@@ -71,8 +71,8 @@ pub use ema::Ema;
 pub use forward::Forward;
 pub use gradient_noise::GradientNoise;
 pub use loggers::{
-    CsvFiles, Ending, Entry, Histogram, Image, JsonLines, Logger, Loggers, Outbox, Params, Payload, RunInfo,
-    Scalars, Scope, TensorBoard,
+    CsvFiles, Ending, Entry, Histogram, Image, JsonLines, Logger, Loggers, Mlflow, Outbox, Params, Payload,
+    RunInfo, Scalars, Scope, TensorBoard,
 };
 pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;

@@ -5,6 +5,7 @@
 //! | [`JsonLines`] | `RUN/metrics.jsonl` | scalars |
 //! | [`CsvFiles`] | `RUN/metrics/<loader>.csv` | scalars |
 //! | [`TensorBoard`] | `RUN/tensorboard/` | all but artifacts |
+//! | [`Mlflow`] | to a tracking server | all but histograms |
 //!
 //! No file but TensorBoard's holds what a clock says, so two equal runs write equal files, and so does a run that was killed
 //! and resumed.
@@ -15,6 +16,7 @@ mod histogram;
 mod image;
 mod json_lines;
 mod logger;
+mod mlflow;
 mod number;
 mod outbox;
 mod payload;
@@ -27,6 +29,7 @@ pub use histogram::Histogram;
 pub use image::Image;
 pub use json_lines::JsonLines;
 pub use logger::{Ending, Entry, Logger, RunInfo, Scope};
+pub use mlflow::Mlflow;
 pub use outbox::Outbox;
 pub use payload::{Params, Payload, Scalars};
 pub use tensorboard::TensorBoard;
