@@ -61,6 +61,9 @@ fn run(loggers: Option<Loggers>, values: Values) -> (Vec<f64>, f64) {
     }
     let begin = Instant::now();
     driver.fire(Event::RunEnd).expect("loggers don't fail");
+    if let Ok(lines) = std::fs::read_to_string(dir.path().join("metrics.jsonl")) {
+        assert_eq!(lines.lines().count(), BATCHES, "every batch is there");
+    }
     (times, begin.elapsed().as_secs_f64())
 }
 

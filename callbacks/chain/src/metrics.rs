@@ -411,6 +411,10 @@ mod tests {
         assert_eq!(of_batch(&metrics), expected);
         metrics.current.drain().unwrap();
         assert_eq!(of_batch(&metrics), expected);
+        for value in [6.0, 7.0, 8.0] {
+            metrics.log("d", value.into(), Reduce::Mean, 1.0).unwrap();
+        }
+        assert_eq!(of_batch(&metrics)[..2], expected);
         metrics.current.enter_batch();
         assert_eq!(of_batch(&metrics), []);
     }

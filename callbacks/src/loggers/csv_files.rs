@@ -15,7 +15,7 @@ use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
 /// metric; rows of batches go to `RUN/metrics/<loader>.batches.csv`, with a column `batch` after `epoch`.
 ///
 /// A metric that appears later gets a column at the end, and the file is rewritten with it as a whole; cells without a value are
-/// empty. Numbers read back to the same bits. In a file's name what is neither letter, digit, `-` nor `_` is percent-encoded. On
+/// empty. The folder is the logger's own: a run that begins removes the CSV files in it. Numbers read back to the same bits. In a file's name what is neither letter, digit, `-` nor `_` is percent-encoded. On
 /// resume the files are brought back to the rows and columns that they had at the snapshot.
 ///
 /// ```
@@ -174,7 +174,7 @@ impl Table {
         let length = fs::metadata(path).map_err(|error| at(path, &error))?.len();
         let (found, mut rows) = if length > 0 { read(path, of_batches)? } else { (Vec::new(), Vec::new()) };
         if found.len() > columns.len() && found.starts_with(columns) && rows.len() as u64 >= *count {
-            rows.truncate(*count as usize);
+            // rows that are too many are cut off below
             rows.iter_mut().for_each(|row| row.truncate(place(of_batches).len() + columns.len()));
             replace(path, &header(columns, of_batches), &rows)?;
         } else if found != *columns && length >= *bytes {

@@ -122,12 +122,13 @@ impl Loggers {
         if entries.is_empty() { Ok(()) } else { self.writer()?.log(entries) }
     }
 
-    /// After an event that an interruption may have brought about too early: then what was handed over is handed over again.
+    /// After an end event. One that an interruption has brought about comes again when the run goes on, and so does what was
+    /// handed over at it.
     fn hand_on_if_whole(&mut self, cx: &mut Context) -> Result<Flow> {
-        match (cx.interrupted().is_some(), cx.ext.get_mut::<Outbox>()) {
-            (true, Some(outbox)) => outbox.entries.clear(),
-            _ => self.hand_on(cx)?,
+        if let (true, Some(outbox)) = (cx.interrupted().is_some(), cx.ext.get_mut::<Outbox>()) {
+            outbox.entries.clear();
         }
+        self.hand_on(cx)?;
         Ok(Flow::GO)
     }
 }

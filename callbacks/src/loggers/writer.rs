@@ -1,8 +1,10 @@
 //! The thread that writes.
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use catena_chain::Result;
+use catena_tensor::panic_message;
 use serde_json::{Map, Value as Json};
 
 use super::{Ending, Entry, Logger};
@@ -84,7 +86,10 @@ impl Member {
         if self.broken {
             return;
         }
-        if let Err(error) = ask(self.logger.as_mut()) {
+        let asked = catch_unwind(AssertUnwindSafe(|| ask(self.logger.as_mut())));
+        let asked =
+            asked.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_message(panic.as_ref())).into()));
+        if let Err(error) = asked {
             log::warn!("{} can't write and is silent from here on: {error}", self.logger.name());
             self.broken = true;
         }

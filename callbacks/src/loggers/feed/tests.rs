@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use catena_chain::{Driver, LoaderScope, Optimizers, PassScope, Reduce, Settings, StageScope, testing};
 use catena_tensor::model::Mode;
@@ -132,8 +133,14 @@ fn the_files_are_what_the_doc_says() {
 
 #[test]
 fn a_run_resumed_anywhere_writes_the_same_bytes_as_one_that_was_never_killed() {
+    for every in [1, 3] {
+        resumed_anywhere(&|| both().batches(Every::Batches(every)));
+    }
+}
+
+fn resumed_anywhere(loggers: &dyn Fn() -> Loggers) {
     let whole = tempfile::tempdir().unwrap();
-    let mut run = Run::start(whole.path(), both());
+    let mut run = Run::start(whole.path(), loggers());
     (0..4).for_each(|_| run.epoch());
     run.tell(Event::RunEnd);
     let expected = files(whole.path());
@@ -142,7 +149,7 @@ fn a_run_resumed_anywhere_writes_the_same_bytes_as_one_that_was_never_killed() {
     for snapshot_after in 0..4 {
         for inside in [false, true] {
             let dir = tempfile::tempdir().unwrap();
-            let mut killed = Run::start(dir.path(), both());
+            let mut killed = Run::start(dir.path(), loggers());
             (0..snapshot_after).for_each(|_| killed.epoch());
             let state = if inside {
                 killed.enter_train();
@@ -169,7 +176,7 @@ fn a_run_resumed_anywhere_writes_the_same_bytes_as_one_that_was_never_killed() {
                 resumed.enter_train();
                 resumed.train_batch(1.0);
             }
-            resumed.resume(both(), state).unwrap();
+            resumed.resume(loggers(), state).unwrap();
             if inside {
                 resumed.train_batch(2.0);
                 resumed.end_epoch();
@@ -195,6 +202,19 @@ fn what_an_interruption_cuts_short_is_not_logged() {
     run.end_epoch();
     run.tell(Event::RunEnd);
     assert_eq!(files(dir.path()), before);
+}
+
+#[test]
+fn without_a_snapshot_an_interrupted_run_keeps_its_whole_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = Run::start(dir.path(), both());
+    run.enter_train();
+    run.train_batch(1.0);
+    run.driver.context_mut().interrupt("a signal");
+    run.train_batch(2.0);
+    run.tell(Event::LoaderEnd);
+    run.tell(Event::RunEnd);
+    assert_eq!(fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap().lines().count(), 2);
 }
 
 #[test]
@@ -282,4 +302,55 @@ fn loggers_without_a_logger_or_with_two_of_one_name_are_refused() {
     let twice = Loggers::new().with(JsonLines::new()).with(JsonLines::new());
     assert_eq!(twice.check().unwrap_err().to_string(), "two loggers are named `JsonLines`; one is enough");
     assert!(both().check().is_ok());
+}
+
+/// Warnings of all tests of this process.
+struct Warnings(Mutex<Vec<String>>);
+
+static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
+
+impl log::Log for Warnings {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record.args().to_string());
+    }
+    fn flush(&self) {}
+}
+
+/// Fails in a way of its own, each time.
+struct Broken(&'static str);
+
+impl Logger for Broken {
+    fn start(&mut self, _: &RunInfo) -> Result<()> {
+        Ok(())
+    }
+    fn log(&mut self, _: &Entry) -> Result<()> {
+        match self.0 {
+            "BrokenPipe" => Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()),
+            other => panic!("{other}"),
+        }
+    }
+    fn name(&self) -> &str {
+        self.0
+    }
+}
+
+#[test]
+fn a_broken_logger_is_one_warning_and_the_others_go_on() {
+    log::set_logger(&WARNINGS).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let dir = tempfile::tempdir().unwrap();
+    let loggers = Loggers::new().with(Broken("BrokenPipe")).with(Broken("Panics")).with(JsonLines::new());
+    let mut run = Run::start(dir.path(), loggers);
+    run.epoch();
+    run.epoch();
+    run.snapshot();
+    run.tell(Event::RunEnd);
+    assert_eq!(fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap().lines().count(), 4);
+    let warnings = WARNINGS.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let of = |name| warnings.iter().filter(|text| text.starts_with(name)).cloned().collect::<Vec<_>>();
+    assert_eq!(of("BrokenPipe"), ["BrokenPipe can't write and is silent from here on: broken pipe"]);
+    assert_eq!(of("Panics"), ["Panics can't write and is silent from here on: panicked: Panics"]);
 }

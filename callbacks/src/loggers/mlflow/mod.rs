@@ -251,3 +251,6 @@ impl Drop for Mlflow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

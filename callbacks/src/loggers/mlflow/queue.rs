@@ -26,6 +26,9 @@ struct State {
     given_up: bool,
 }
 
+/// Things with their numbers.
+type Batch = Vec<(u64, Item)>;
+
 /// The size of what may wait; a metric's is 1.
 const ROOM: usize = 50_000;
 
@@ -99,7 +102,7 @@ impl Queue {
     }
 
     /// What can be sent in one request; none when nothing will come any more.
-    fn next(&self) -> Option<(Option<String>, Vec<(u64, Item)>)> {
+    fn next(&self) -> Option<(Option<String>, Batch)> {
         let mut state = self.lock();
         while state.waiting.is_empty() {
             if state.closed {

@@ -221,47 +221,45 @@ mod tests {
     fn a_resumed_log_holds_each_step_once_and_tells_readers_to_forget_the_rest() {
         let dir = tempfile::tempdir().unwrap();
         let info = |resuming| RunInfo { dir: Some(dir.path().to_owned()), resuming };
+        let resumed = |position: &Json, step, loss| {
+            let mut log = TensorBoard::new();
+            log.start(&info(true)).unwrap();
+            log.resume(position.clone()).unwrap();
+            log.log(&entry(step, loss)).unwrap();
+            log.sync().unwrap();
+            log.position()
+        };
+        let texts = || -> Vec<String> {
+            let what = |event: Event| match event.what.unwrap() {
+                What::FileVersion(version) => version,
+                What::SessionLog(session) => format!("session {} at {}", session.status, event.step),
+                What::Summary(summary) => {
+                    let value = &summary.value[0];
+                    format!("{} {:?} at {}", value.tag, value.number(), event.step)
+                }
+            };
+            events(&dir.path().join("tensorboard")).into_iter().map(what).collect()
+        };
+
         let mut first = TensorBoard::new();
         first.start(&info(false)).unwrap();
         first.log(&entry(1, 0.5)).unwrap();
         first.log(&entry(2, 0.4)).unwrap();
         first.sync().unwrap();
-        let position = first.position();
+        let snapshot = first.position();
         first.log(&entry(2, 0.3)).unwrap();
         first.log(&entry(3, 0.2)).unwrap();
         first.sync().unwrap();
 
-        let mut second = TensorBoard::new();
-        second.start(&info(true)).unwrap();
-        second.resume(position).unwrap();
-        second.log(&entry(3, 0.25)).unwrap();
-        second.sync().unwrap();
-        let what = |event: Event| match event.what.unwrap() {
-            What::FileVersion(version) => version,
-            What::SessionLog(session) => format!("session {} at {}", session.status, event.step),
-            What::Summary(summary) => {
-                let value = &summary.value[0];
-                format!("{} {:?} at {}", value.tag, value.number(), event.step)
-            }
-        };
-        let texts: Vec<String> = events(&dir.path().join("tensorboard")).into_iter().map(what).collect();
-        let expected = [
-            "brain.Event:2",
-            "train/loss Some(0.5) at 1",
-            "train/loss Some(0.4) at 2",
-            "brain.Event:2",
-            "session 1 at 3",
-            "train/loss Some(0.25) at 3",
-        ];
-        assert_eq!(texts, expected);
-
-        let mut third = TensorBoard::new();
-        third.start(&info(true)).unwrap();
-        third.resume(second.position()).unwrap();
-        third.log(&entry(4, 0.125)).unwrap();
-        third.sync().unwrap();
-        let texts: Vec<String> = events(&dir.path().join("tensorboard")).into_iter().map(what).collect();
-        assert_eq!(texts[..6], expected);
-        assert_eq!(texts[6..], ["brain.Event:2", "session 1 at 4", "train/loss Some(0.125) at 4"]);
+        let start = ["brain.Event:2", "train/loss Some(0.5) at 1", "train/loss Some(0.4) at 2"];
+        let second = ["brain.Event:2", "session 1 at 3", "train/loss Some(0.25) at 3"];
+        let third = ["brain.Event:2", "session 1 at 4", "train/loss Some(0.125) at 4"];
+        let later = resumed(&snapshot, 3, 0.25);
+        assert_eq!(texts(), [start, second].concat());
+        resumed(&later, 4, 0.125);
+        assert_eq!(texts(), [start, second, third].concat());
+        // from the older snapshot once more: what two files hold is gone
+        resumed(&snapshot, 3, 0.25);
+        assert_eq!(texts(), [start, second].concat());
     }
 }
