@@ -7,7 +7,7 @@ use catena_chain::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::file::{Growing, at, make_folder};
+use super::file::{Growing, at, length_of, make_folder};
 use super::number::Number;
 use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
 
@@ -161,8 +161,7 @@ impl Table {
         let width = place(of_batches).len() + columns.len();
         rows.iter_mut().for_each(|row| row.resize(width, String::new()));
         replace(&path, &header(&columns, of_batches), &rows)?;
-        let bytes = fs::metadata(&path).map_err(|error| at(&path, &error))?.len();
-        self.file = Growing::cut(&path, bytes)?;
+        self.file = Growing::cut(&path, length_of(&path)?)?;
         self.columns = columns;
         Ok(())
     }
@@ -171,7 +170,7 @@ impl Table {
     fn bring_back(path: &Path, extent: &Extent) -> Result<Self> {
         let Extent { bytes, rows: count, columns } = extent;
         let of_batches = path.to_string_lossy().ends_with(BATCHES);
-        let length = fs::metadata(path).map_err(|error| at(path, &error))?.len();
+        let length = length_of(path)?;
         let (found, mut rows) = if length > 0 { read(path, of_batches)? } else { (Vec::new(), Vec::new()) };
         if found.len() > columns.len() && found.starts_with(columns) && rows.len() as u64 >= *count {
             // rows that are too many are cut off below

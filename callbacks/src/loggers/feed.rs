@@ -110,7 +110,8 @@ impl Loggers {
     }
 
     fn writer(&self) -> Result<&Writer> {
-        self.writer.as_ref().ok_or_else(|| "loggers begin at run_start, which they have not heard".into())
+        let never = "it begins at run_start, which a callback of a stage does not hear; add it to the runner with `.callback(…)`";
+        self.writer.as_ref().ok_or_else(|| never.into())
     }
 
     /// Gives everything that waits to the writer, and what other callbacks handed over.

@@ -12,7 +12,7 @@ pub(crate) struct Growing {
     file: File,
     buffer: Vec<u8>,
     written: u64,
-    synced: u64,
+    synced: Option<u64>,
 }
 
 impl Growing {
@@ -24,16 +24,17 @@ impl Growing {
 
     /// A file that is there, cut back to `length` bytes.
     pub(crate) fn cut(path: &Path, length: u64) -> Result<Self> {
-        let found = fs::metadata(path).map_err(|error| at(path, &error))?.len();
+        let found = length_of(path)?;
         if found < length {
             let path = path.display();
             return Err(format!(
-                "{path} has {found} bytes, but had {length} at the snapshot: it was shortened since, so the run can't go on \
+                "{path} has {found} bytes, but had {length} at the snapshot: it was shortened or removed since, so the run can't go on \
                  writing it; put the file back, or resume into a copy of the run directory"
             )
             .into());
         }
-        Self::open(path, OpenOptions::new().write(true), length)
+        let options = OpenOptions::new().write(true).create(true).truncate(false).to_owned();
+        Self::open(path, &options, length)
     }
 
     /// A file that may be there, to go on after its last whole line.
@@ -56,7 +57,7 @@ impl Growing {
                 .and_then(|()| file.seek(SeekFrom::Start(length)))
                 .map_err(|error| at(path, &error))?;
         }
-        Ok(Self { path: path.to_owned(), file, buffer: Vec::new(), written: length, synced: 0 })
+        Ok(Self { path: path.to_owned(), file, buffer: Vec::new(), written: length, synced: None })
     }
 
     /// Where the next bytes go until they are written.
@@ -82,9 +83,15 @@ impl Growing {
     /// Writes what waits, and waits for the disk.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.write()?;
-        if self.synced != self.written {
+        if self.synced != Some(self.written) {
             self.file.sync_data().map_err(|error| at(&self.path, &error))?;
-            self.synced = self.written;
+            if let (None, Some(folder)) = (self.synced, self.path.parent()) {
+                // the file's name, too
+                File::open(folder)
+                    .and_then(|folder| folder.sync_all())
+                    .map_err(|error| at(folder, &error))?;
+            }
+            self.synced = Some(self.written);
         }
         Ok(())
     }
@@ -103,6 +110,15 @@ impl Growing {
 /// An error that names the file.
 pub(crate) fn at(path: &Path, error: &dyn std::fmt::Display) -> catena_chain::BoxError {
     format!("{}: {error}", path.display()).into()
+}
+
+/// A file's length; 0 if it isn't there.
+pub(crate) fn length_of(path: &Path) -> Result<u64> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(meta.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(at(path, &error)),
+    }
 }
 
 /// Makes a folder, if it isn't there.

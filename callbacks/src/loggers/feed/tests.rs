@@ -246,16 +246,22 @@ fn a_logger_without_a_state_of_its_own_goes_on_after_what_is_there() {
 }
 
 #[test]
-fn a_file_that_was_shortened_is_an_error_with_its_name() {
+fn a_file_that_was_shortened_or_removed_is_an_error_with_its_name() {
     for name in ["metrics.jsonl", "metrics/train.csv"] {
-        let dir = tempfile::tempdir().unwrap();
-        let mut run = Run::start(dir.path(), both());
-        run.epoch();
-        let state = run.snapshot();
-        drop(run);
-        fs::File::options().write(true).open(dir.path().join(name)).unwrap().set_len(70).unwrap();
-        let text = Run::unheard(dir.path()).resume(both(), state).unwrap_err().to_string();
-        assert!(text.contains(name) && text.contains("it was shortened since"), "{text}");
+        for length in [Some(70), None] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut run = Run::start(dir.path(), both());
+            run.epoch();
+            let state = run.snapshot();
+            drop(run);
+            let path = dir.path().join(name);
+            match length {
+                Some(length) => fs::File::options().write(true).open(path).unwrap().set_len(length).unwrap(),
+                None => fs::remove_file(path).unwrap(),
+            }
+            let text = Run::unheard(dir.path()).resume(both(), state).unwrap_err().to_string();
+            assert!(text.contains(name) && text.contains("it was shortened or removed since"), "{text}");
+        }
     }
 }
 
@@ -353,4 +359,11 @@ fn a_broken_logger_is_one_warning_and_the_others_go_on() {
     let of = |name| warnings.iter().filter(|text| text.starts_with(name)).cloned().collect::<Vec<_>>();
     assert_eq!(of("BrokenPipe"), ["BrokenPipe can't write and is silent from here on: broken pipe"]);
     assert_eq!(of("Panics"), ["Panics can't write and is silent from here on: panicked: Panics"]);
+}
+
+#[test]
+fn loggers_of_a_stage_are_an_error_that_says_where_they_belong() {
+    let mut driver = testing::driver(vec![Box::new(Loggers::new().with(JsonLines::new()))]).unwrap();
+    let text = driver.fire(Event::LoaderEnd).unwrap_err().to_string();
+    assert!(text.contains("add it to the runner"), "{text}");
 }
