@@ -32,6 +32,7 @@
 //! | [`ReduceLrOnPlateau`] | decide | `stage_start`, `epoch_end` | |
 //! | [`LrFinder`] | decide | `stage_start`, `step`, `stage_end` | |
 //! | [`MaxSteps`] | decide | `batch_end`, `loader_end` | |
+//! | [`Loggers`] | report | `run_start`, `batch_end`, ends of loaders, epochs, stages and the run | |
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
 //! | [`Journal`] | report | `loss`, `step`, `batch_end`, starts and ends of the run | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
@@ -60,6 +61,7 @@ mod gaussian_noise;
 mod grad_norms;
 mod gradient_noise;
 mod journal;
+mod loggers;
 mod lookahead;
 mod loss_scaler;
 mod lr_finder;
@@ -97,6 +99,10 @@ pub use gaussian_noise::GaussianNoise;
 pub use grad_norms::GradNorms;
 pub use gradient_noise::GradientNoise;
 pub use journal::Journal;
+pub use loggers::{
+    CsvFiles, Ending, Entry, Histogram, Image, JsonLines, Logger, Loggers, Mlflow, Outbox, Params, Payload,
+    RunInfo, Scalars, Scope, TensorBoard,
+};
 pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;
 pub use lr_finder::{LrCurve, LrFinder};

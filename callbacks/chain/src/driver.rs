@@ -265,6 +265,7 @@ impl Driver {
         cx.skipped_by = None;
         cx.outcome = Outcome::Accumulating;
         cx.pass = 0;
+        cx.metrics.current.enter_batch();
         let Some(loader) = &mut cx.loader else { return };
         loader.batch += 1;
         loader.samples += samples;

@@ -25,6 +25,7 @@ pub(crate) struct LoaderMetrics {
     slots: Vec<Slot>,
     queue: Vec<Queued>,
     read: Vec<f64>,
+    batch: u64,
 }
 
 /// How many values wait in the queue before they are read.
@@ -62,6 +63,7 @@ impl LoaderMetrics {
             self.queue.reserve_exact(QUEUE);
             self.read.reserve_exact(QUEUE);
         }
+        (self.slots[slot].batch, self.slots[slot].queued) = (self.batch, Some(self.queue.len()));
         self.queue.push(Queued { slot, value, weight });
         if self.queue.len() >= QUEUE { self.drain() } else { Ok(()) }
     }
@@ -70,9 +72,15 @@ impl LoaderMetrics {
     fn drain(&mut self) -> Result<()> {
         read_values(self.queue.iter().map(|queued| &queued.value), &mut self.read)?;
         for (queued, &value) in self.queue.drain(..).zip(&self.read) {
+            self.slots[queued.slot].queued = None;
             self.slots[queued.slot].fold(value, queued.weight);
         }
         Ok(())
+    }
+
+    /// A batch begins: what is logged from here on is its own.
+    pub(crate) fn enter_batch(&mut self) {
+        self.batch += 1;
     }
 }
 
@@ -175,6 +183,32 @@ impl Metrics {
         then.filter_map(|(name, _)| Some((name.as_str(), self.get(name)?)))
     }
 
+    /// What the current batch has logged so far, each name with its last value, in the order of their first logging in the
+    /// loader. Nothing is read: a tensor that waits is given as it is, so this does not wait for the device.
+    ///
+    /// ```
+    /// use catena_chain::{Reduce, Value, testing};
+    ///
+    /// let mut driver = testing::driver(vec![])?; // in a batch
+    /// driver.context_mut().log("hits", 2.0, Reduce::Sum)?;
+    /// driver.enter_batch(testing::tiny_batch(6));
+    /// driver.context_mut().log("loss", 0.5, Reduce::Mean)?;
+    /// let of_batch: Vec<(&str, Value)> = driver.context().metrics.of_batch().collect();
+    /// assert!(matches!(of_batch[..], [("loss", Value::Number(0.5))]));
+    /// # Ok::<(), catena_chain::BoxError>(())
+    /// ```
+    pub fn of_batch(&self) -> impl Iterator<Item = (&str, Value)> {
+        let LoaderMetrics { slots, queue, batch, .. } = &self.current;
+        slots.iter().filter(|slot| slot.batch == *batch).map(|slot| {
+            let value = match slot.queued.and_then(|at| queue.get(at)) {
+                Some(Queued { value: Value::Tensor(tensor), .. }) => tensor.into(),
+                Some(Queued { value: Value::Number(number), .. }) => Value::Number(*number),
+                None => Value::Number(slot.last),
+            };
+            (slot.name.as_str(), value)
+        })
+    }
+
     /// Sets a value that belongs to no loader.
     pub(crate) fn set(&mut self, name: &str, value: Value, now: Now) -> Result<()> {
         let value = match value {
@@ -195,7 +229,7 @@ impl Metrics {
 
     pub(crate) fn save(&mut self) -> Result<SavedMetrics> {
         self.current.drain()?;
-        let Self { current: LoaderMetrics { slots, queue: _, read: _ }, ended, ended_at, best } = &*self;
+        let Self { current: LoaderMetrics { slots, queue: _, read: _, batch: _ }, ended, ended_at, best } = &*self;
         let (current, ended, ended_at, best) = (slots.clone(), ended.clone(), ended_at.clone(), best.clone());
         Ok(SavedMetrics { current, ended, ended_at, best })
     }
@@ -312,6 +346,36 @@ mod tests {
         };
         assert_eq!(run(1), run(7));
         assert_eq!(run(1), run(10_000));
+    }
+
+    #[test]
+    fn a_batchs_values_are_its_own_whether_they_were_read_or_wait() {
+        let of_batch = |metrics: &Metrics| -> Vec<(String, f64)> {
+            let number = |value| match value {
+                Value::Number(number) => number,
+                Value::Tensor(tensor) => tensor.double_value(&[]),
+            };
+            metrics.of_batch().map(|(name, value)| (name.to_owned(), number(value))).collect()
+        };
+        let mut metrics = Metrics::default();
+        metrics.current.enter_batch();
+        for (name, value) in [("a", 1.0), ("b", 2.0)] {
+            metrics.log(name, value.into(), Reduce::Mean, 1.0).unwrap();
+        }
+        metrics.current.enter_batch();
+        metrics.log("c", Tensor::from(3.0).into(), Reduce::Mean, 1.0).unwrap();
+        metrics.log("a", 4.0.into(), Reduce::Mean, 1.0).unwrap();
+        metrics.log("a", 5.0.into(), Reduce::Mean, 1.0).unwrap();
+        let expected = [("a".to_owned(), 5.0), ("c".to_owned(), 3.0)];
+        assert_eq!(of_batch(&metrics), expected);
+        metrics.current.drain().unwrap();
+        assert_eq!(of_batch(&metrics), expected);
+        for value in [6.0, 7.0, 8.0] {
+            metrics.log("d", value.into(), Reduce::Mean, 1.0).unwrap();
+        }
+        assert_eq!(of_batch(&metrics)[..2], expected);
+        metrics.current.enter_batch();
+        assert_eq!(of_batch(&metrics), []);
     }
 
     #[test]

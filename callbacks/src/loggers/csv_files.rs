@@ -1,0 +1,249 @@
+//! `metrics/<loader>.csv`: a row for each loader and epoch.
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use catena_chain::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::file::{Growing, at, length_of, make_folder};
+use super::number::Number;
+use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
+
+/// Writes metrics to `RUN/metrics/<loader>.csv`: the columns `stage`, `epoch`, `global_step`, `global_batch`, and one for each
+/// metric; rows of batches go to `RUN/metrics/<loader>.batches.csv`, with a column `batch` after `epoch`.
+///
+/// A metric that appears later gets a column at the end, and the file is rewritten with it as a whole; cells without a value are
+/// empty. The folder is the logger's own: a run that begins removes the CSV files in it. Numbers read back to the same bits. In a file's name what is neither letter, digit, `-` nor `_` is percent-encoded. On
+/// resume the files are brought back to the rows and columns that they had at the snapshot.
+///
+/// ```
+/// use catena_callbacks::{CsvFiles, Loggers};
+///
+/// let loggers = Loggers::new().with(CsvFiles::new());
+/// ```
+#[derive(Debug, Default)]
+pub struct CsvFiles {
+    folder: PathBuf,
+    tables: BTreeMap<String, Table>,
+    position: BTreeMap<String, Extent>,
+}
+
+#[derive(Debug)]
+struct Table {
+    file: Growing,
+    columns: Vec<String>,
+    rows: u64,
+}
+
+/// How far a file went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Extent {
+    bytes: u64,
+    rows: u64,
+    columns: Vec<String>,
+}
+
+impl CsvFiles {
+    /// Into the run directory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Those files of ours that are there.
+    fn found(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(&self.folder).map_err(|error| at(&self.folder, &error))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter(|name| name.ends_with(".csv") || name.ends_with(".csv.tmp")).collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        fs::remove_file(&path).map_err(|error| at(&path, &error))
+    }
+}
+
+impl Logger for CsvFiles {
+    fn start(&mut self, run: &RunInfo) -> Result<()> {
+        self.folder = run.needs_dir("CsvFiles")?.join("metrics");
+        make_folder(&self.folder)?;
+        if !run.resuming {
+            self.found()?.iter().try_for_each(|name| self.remove(name))?;
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, entry: &Entry) -> Result<()> {
+        let Payload::Scalars(scalars) = &entry.payload else { return Ok(()) };
+        let batch = match entry.scope {
+            Scope::Batch(batch) => Some(batch),
+            Scope::Loader => None,
+            Scope::Run => return Ok(()),
+        };
+        let name = file_name(&entry.loader, batch.is_some());
+        let table = match self.tables.entry(name) {
+            std::collections::btree_map::Entry::Occupied(table) => table.into_mut(),
+            std::collections::btree_map::Entry::Vacant(new) => {
+                let path = self.folder.join(new.key());
+                new.insert(Table::open(&path, batch.is_some(), scalars)?)
+            }
+        };
+        let missing: Vec<&str> = scalars
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| !table.columns.iter().any(|c| c == name))
+            .collect();
+        if !missing.is_empty() {
+            let columns =
+                table.columns.iter().map(String::as_str).chain(missing).map(str::to_owned).collect();
+            table.widen(columns, batch.is_some())?;
+        }
+        let numbers = [Some(entry.epoch), batch, Some(entry.global_step), Some(entry.global_batch)];
+        let place = numbers.into_iter().flatten().map(|number| number.to_string());
+        let values = table.columns.iter().map(|column| value(scalars, column));
+        let row: Vec<String> = std::iter::once(entry.stage.to_string()).chain(place).chain(values).collect();
+        write_record(table.file.buffer(), &row)?;
+        table.rows += 1;
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.tables.values_mut().try_for_each(|table| table.file.write())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.tables.values_mut().try_for_each(|table| table.file.sync())?;
+        let extent = |t: &Table| Extent { bytes: t.file.written(), rows: t.rows, columns: t.columns.clone() };
+        self.position = self.tables.iter().map(|(name, table)| (name.clone(), extent(table))).collect();
+        Ok(())
+    }
+
+    fn position(&self) -> Json {
+        serde_json::to_value(&self.position).unwrap_or_default()
+    }
+
+    fn resume(&mut self, position: Json) -> Result<()> {
+        self.position = serde_json::from_value(position)?;
+        for name in self.found()? {
+            if !self.position.contains_key(&name) {
+                self.remove(&name)?;
+            }
+        }
+        self.tables.clear();
+        for (name, extent) in &self.position {
+            let table = Table::bring_back(&self.folder.join(name), extent)?;
+            self.tables.insert(name.clone(), table);
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    /// The file, new, or (in a run that goes on from a snapshot that knows nothing of it) as it is.
+    fn open(path: &Path, of_batches: bool, scalars: &Scalars) -> Result<Self> {
+        if path.exists() {
+            let file = Growing::after_whole_lines(path)?;
+            let (columns, rows) = read(path, of_batches)?;
+            return Ok(Self { file, columns, rows: rows.len() as u64 });
+        }
+        let columns: Vec<String> = scalars.iter().map(|(name, _)| name.to_owned()).collect();
+        let mut file = Growing::create(path)?;
+        write_record(file.buffer(), &header(&columns, of_batches))?;
+        Ok(Self { file, columns, rows: 0 })
+    }
+
+    /// The file with more columns, as a whole or as it was.
+    fn widen(&mut self, columns: Vec<String>, of_batches: bool) -> Result<()> {
+        self.file.write()?;
+        let path = self.file.path().to_owned();
+        let (_, mut rows) = read(&path, of_batches)?;
+        let width = place(of_batches).len() + columns.len();
+        rows.iter_mut().for_each(|row| row.resize(width, String::new()));
+        replace(&path, &header(&columns, of_batches), &rows)?;
+        self.file = Growing::cut(&path, length_of(&path)?)?;
+        self.columns = columns;
+        Ok(())
+    }
+
+    /// The file as it was at the snapshot.
+    fn bring_back(path: &Path, extent: &Extent) -> Result<Self> {
+        let Extent { bytes, rows: count, columns } = extent;
+        let of_batches = path.to_string_lossy().ends_with(BATCHES);
+        let length = length_of(path)?;
+        let (found, mut rows) = if length > 0 { read(path, of_batches)? } else { (Vec::new(), Vec::new()) };
+        if found.len() > columns.len() && found.starts_with(columns) && rows.len() as u64 >= *count {
+            // rows that are too many are cut off below
+            rows.iter_mut().for_each(|row| row.truncate(place(of_batches).len() + columns.len()));
+            replace(path, &header(columns, of_batches), &rows)?;
+        } else if found != *columns && length >= *bytes {
+            return Err(format!(
+                "{} has other columns ({}) than at the snapshot ({}); put the file back, or resume into a copy of the run directory",
+                path.display(),
+                found.join(", "),
+                columns.join(", ")
+            )
+            .into());
+        }
+        Ok(Self { file: Growing::cut(path, *bytes)?, columns: columns.clone(), rows: *count })
+    }
+}
+
+const BATCHES: &str = ".batches.csv";
+
+fn file_name(loader: &str, of_batches: bool) -> String {
+    let mut name = String::new();
+    for letter in loader.chars() {
+        if letter.is_alphanumeric() || matches!(letter, '-' | '_') {
+            name.push(letter);
+        } else {
+            letter.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| name += &format!("%{byte:02X}"));
+        }
+    }
+    name + if of_batches { BATCHES } else { ".csv" }
+}
+
+fn place(of_batches: bool) -> &'static [&'static str] {
+    match of_batches {
+        true => &["stage", "epoch", "batch", "global_step", "global_batch"],
+        false => &["stage", "epoch", "global_step", "global_batch"],
+    }
+}
+
+fn header(columns: &[String], of_batches: bool) -> Vec<String> {
+    place(of_batches).iter().map(|&name| name.to_owned()).chain(columns.iter().cloned()).collect()
+}
+
+fn value(scalars: &Scalars, column: &str) -> String {
+    let found = scalars.iter().find(|(name, _)| *name == column);
+    found.map_or_else(String::new, |(_, value)| Number(value).to_string())
+}
+
+fn write_record(buffer: &mut Vec<u8>, fields: &[String]) -> Result<()> {
+    let mut writer = csv::WriterBuilder::new().buffer_capacity(1 << 10).from_writer(buffer);
+    writer.write_record(fields)?;
+    Ok(writer.flush()?)
+}
+
+/// The metrics' columns and all rows.
+fn read(path: &Path, of_batches: bool) -> Result<(Vec<String>, Vec<Vec<String>>)> {
+    let wrong = |error: csv::Error| at(path, &error);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(wrong)?;
+    let fields = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect::<Vec<String>>();
+    let columns =
+        fields(reader.headers().map_err(wrong)?).into_iter().skip(place(of_batches).len()).collect();
+    let rows = reader.records().map(|record| Ok(fields(&record.map_err(wrong)?)));
+    Ok((columns, rows.collect::<Result<_>>()?))
+}
+
+/// The file with these rows in place of the one that is there: at any time it is one or the other.
+fn replace(path: &Path, header: &[String], rows: &[Vec<String>]) -> Result<()> {
+    let new = path.with_extension("csv.tmp");
+    let mut file = Growing::create(&new)?;
+    write_record(file.buffer(), header)?;
+    for row in rows {
+        write_record(file.buffer(), row)?;
+    }
+    file.sync()?;
+    fs::rename(&new, path).map_err(|error| at(path, &error))
+}

@@ -1,0 +1,35 @@
+//! Where metrics go: files, TensorBoard, servers. [`Loggers`] feeds them; each is a [`Logger`].
+//!
+//! | logger | writes | takes |
+//! |---|---|---|
+//! | [`JsonLines`] | `RUN/metrics.jsonl` | scalars |
+//! | [`CsvFiles`] | `RUN/metrics/<loader>.csv` | scalars |
+//! | [`TensorBoard`] | `RUN/tensorboard/` | all but artifacts |
+//! | [`Mlflow`] | to a tracking server | all but histograms |
+//!
+//! No file but TensorBoard's holds what a clock says, so two equal runs write equal files, and so does a run that was killed
+//! and resumed.
+mod csv_files;
+mod feed;
+mod file;
+mod histogram;
+mod image;
+mod json_lines;
+mod logger;
+mod mlflow;
+mod number;
+mod outbox;
+mod payload;
+mod tensorboard;
+mod writer;
+
+pub use csv_files::CsvFiles;
+pub use feed::Loggers;
+pub use histogram::Histogram;
+pub use image::Image;
+pub use json_lines::JsonLines;
+pub use logger::{Ending, Entry, Logger, RunInfo, Scope};
+pub use mlflow::Mlflow;
+pub use outbox::Outbox;
+pub use payload::{Params, Payload, Scalars};
+pub use tensorboard::TensorBoard;

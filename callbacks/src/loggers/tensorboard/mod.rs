@@ -1,0 +1,265 @@
+//! TensorBoard's event files.
+mod proto;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use catena_chain::Result;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use self::proto::{Event, SessionLog, Summary, Value, What};
+use super::file::{Growing, at, make_folder};
+use super::{Entry, Logger, Payload, RunInfo};
+
+/// Writes event files for TensorBoard into `RUN/tensorboard/`: scalars, histograms, images, texts and hyper-parameters. Look at
+/// them with `tensorboard --logdir RUN`, or one level up to compare runs.
+///
+/// The axis is the global step. Tags are `<loader>/<metric>`, and `<loader>.batches/<metric>` for batches; the numbers of scalars
+/// are `f32`, as the format has them. On resume the files are cut back to the snapshot, and a new one begins with a session
+/// start, at which TensorBoard forgets what it may have read beyond it.
+///
+/// ```
+/// use catena_callbacks::{Loggers, TensorBoard};
+/// use serde_json::json;
+///
+/// let loggers = Loggers::new().with(TensorBoard::new()).params(&json!({ "lr": 0.1, "optimizer": "sgd" }));
+/// ```
+#[derive(Debug, Default)]
+pub struct TensorBoard {
+    folder: PathBuf,
+    current: Option<(String, Growing)>,
+    earlier: BTreeMap<String, u64>,
+    step: u64,
+    position: Position,
+}
+
+/// How far the files went, and the last step in them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Position {
+    files: BTreeMap<String, u64>,
+    step: u64,
+}
+
+const PREFIX: &str = "events.out.tfevents.";
+
+impl TensorBoard {
+    /// Into the run directory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn found(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(&self.folder).map_err(|error| at(&self.folder, &error))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter(|name| name.starts_with(PREFIX)).collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        fs::remove_file(&path).map_err(|error| at(&path, &error))
+    }
+
+    /// A new file; TensorBoard reads files in the order of their names.
+    fn begin_file(&mut self) -> Result<()> {
+        let last = self.found()?.iter().filter_map(|name| name[PREFIX.len()..].get(..10)?.parse().ok()).max();
+        let second = (wall_time(SystemTime::now()) as u64).max(last.map_or(0, |last: u64| last + 1));
+        let name = format!("{PREFIX}{second:010}.catena");
+        let file = Growing::create(&self.folder.join(&name))?;
+        self.current = Some((name, file));
+        self.put(SystemTime::now(), 0, What::FileVersion("brain.Event:2".into()))
+    }
+
+    fn put(&mut self, time: SystemTime, step: u64, what: What) -> Result<()> {
+        let event = Event { wall_time: wall_time(time), step: step as i64, what: Some(what) };
+        let data = event.encode_to_vec();
+        if self.current.is_none() {
+            // resumed from a snapshot that knows nothing of these files
+            self.begin_file()?;
+        }
+        if let Some((_, file)) = &mut self.current {
+            frame(&data, file.buffer());
+        }
+        Ok(())
+    }
+}
+
+impl Logger for TensorBoard {
+    fn start(&mut self, run: &RunInfo) -> Result<()> {
+        self.folder = run.needs_dir("TensorBoard")?.join("tensorboard");
+        make_folder(&self.folder)?;
+        if !run.resuming {
+            self.found()?.iter().try_for_each(|name| self.remove(name))?;
+            self.begin_file()?;
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, entry: &Entry) -> Result<()> {
+        let tag = |name: &str| entry.tag(name);
+        let values = match &entry.payload {
+            Payload::Scalars(scalars) => {
+                scalars.iter().map(|(name, x)| Value::scalar(tag(name), x as f32)).collect()
+            }
+            Payload::Histogram { name, histogram } => vec![Value::histogram(tag(name), histogram)],
+            Payload::Image { name, image } => vec![Value::image(tag(name), image)?],
+            Payload::Text { name, text } => vec![Value::text(tag(name), text)],
+            Payload::Params(params) => vec![Value::params(params, wall_time(entry.time))],
+            Payload::Artifact { .. } => return Ok(()),
+        };
+        self.step = self.step.max(entry.global_step);
+        self.put(entry.time, entry.global_step, What::Summary(Summary { value: values }))
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.current.as_mut().map_or(Ok(()), |(_, file)| file.write())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        if let Some((name, file)) = &mut self.current {
+            let synced = file.sync();
+            self.earlier.insert(name.clone(), file.written());
+            synced?;
+        }
+        self.position = Position { files: self.earlier.clone(), step: self.step };
+        Ok(())
+    }
+
+    fn position(&self) -> Json {
+        serde_json::to_value(&self.position).unwrap_or_default()
+    }
+
+    fn resume(&mut self, position: Json) -> Result<()> {
+        self.position = serde_json::from_value(position)?;
+        let Position { files, step } = self.position.clone();
+        for name in self.found()? {
+            if !files.contains_key(&name) {
+                self.remove(&name)?;
+            }
+        }
+        for (name, &length) in &files {
+            Growing::cut(&self.folder.join(name), length)?;
+        }
+        (self.earlier, self.step) = (files, step);
+        self.begin_file()?;
+        // what has a later step was read from what is cut off now
+        self.put(SystemTime::now(), step + 1, What::SessionLog(SessionLog { status: proto::START }))?;
+        self.write()
+    }
+}
+
+fn wall_time(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// A record: its length, a checksum of that, the data, a checksum of them.
+fn frame(data: &[u8], out: &mut Vec<u8>) {
+    let length = (data.len() as u64).to_le_bytes();
+    out.extend_from_slice(&length);
+    out.extend_from_slice(&masked(&length).to_le_bytes());
+    out.extend_from_slice(data);
+    out.extend_from_slice(&masked(data).to_le_bytes());
+}
+
+/// CRC-32C, rotated and shifted, so that a checksum of data that holds checksums is sound.
+fn masked(data: &[u8]) -> u32 {
+    crc32c::crc32c(data).rotate_right(15).wrapping_add(0xA282_EAD8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scope;
+    use super::*;
+
+    /// The events of a file, each record's checksums checked.
+    fn events(folder: &std::path::Path) -> Vec<Event> {
+        let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let mut events = Vec::new();
+        for path in paths {
+            let file = fs::read(path).unwrap();
+            let mut rest = &file[..];
+            while !rest.is_empty() {
+                let (length, after) = rest.split_at(8);
+                let (sum, after) = after.split_at(4);
+                assert_eq!(masked(length).to_le_bytes(), sum);
+                let (data, after) = after.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
+                let (sum, after) = after.split_at(4);
+                assert_eq!(masked(data).to_le_bytes(), sum);
+                events.push(Event::decode(data).unwrap());
+                rest = after;
+            }
+        }
+        events
+    }
+
+    fn entry(step: u64, loss: f64) -> Entry {
+        Entry {
+            stage: "s".into(),
+            epoch: 1,
+            loader: "train".into(),
+            scope: Scope::Loader,
+            global_step: step,
+            global_batch: step,
+            time: SystemTime::now(),
+            payload: Payload::Scalars([("loss", loss)].into_iter().collect()),
+        }
+    }
+
+    #[test]
+    fn checksums_are_those_of_tensorflow() {
+        // the check value of CRC-32C, and two values of `tensorboard`'s own `masked_crc32c`
+        assert_eq!(crc32c::crc32c(b"123456789"), 0xE306_9283);
+        assert_eq!(masked(&24u64.to_le_bytes()), 0x224B_7FA3);
+        assert_eq!(masked(b"123456789"), 0xC78A_B0E5);
+    }
+
+    #[test]
+    fn a_resumed_log_holds_each_step_once_and_tells_readers_to_forget_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let info = |resuming| RunInfo { dir: Some(dir.path().to_owned()), resuming };
+        let resumed = |position: &Json, step, loss| {
+            let mut log = TensorBoard::new();
+            log.start(&info(true)).unwrap();
+            log.resume(position.clone()).unwrap();
+            log.log(&entry(step, loss)).unwrap();
+            log.sync().unwrap();
+            log.position()
+        };
+        let texts = || -> Vec<String> {
+            let what = |event: Event| match event.what.unwrap() {
+                What::FileVersion(version) => version,
+                What::SessionLog(session) => format!("session {} at {}", session.status, event.step),
+                What::Summary(summary) => {
+                    let value = &summary.value[0];
+                    format!("{} {:?} at {}", value.tag, value.number(), event.step)
+                }
+            };
+            events(&dir.path().join("tensorboard")).into_iter().map(what).collect()
+        };
+
+        let mut first = TensorBoard::new();
+        first.start(&info(false)).unwrap();
+        first.log(&entry(1, 0.5)).unwrap();
+        first.log(&entry(2, 0.4)).unwrap();
+        first.sync().unwrap();
+        let snapshot = first.position();
+        first.log(&entry(2, 0.3)).unwrap();
+        first.log(&entry(3, 0.2)).unwrap();
+        first.sync().unwrap();
+
+        let start = ["brain.Event:2", "train/loss Some(0.5) at 1", "train/loss Some(0.4) at 2"];
+        let second = ["brain.Event:2", "session 1 at 3", "train/loss Some(0.25) at 3"];
+        let third = ["brain.Event:2", "session 1 at 4", "train/loss Some(0.125) at 4"];
+        let later = resumed(&snapshot, 3, 0.25);
+        assert_eq!(texts(), [start, second].concat());
+        resumed(&later, 4, 0.125);
+        assert_eq!(texts(), [start, second, third].concat());
+        // from the older snapshot once more: what two files hold is gone
+        resumed(&snapshot, 3, 0.25);
+        assert_eq!(texts(), [start, second].concat());
+    }
+}
