@@ -20,6 +20,9 @@
 //! | [`SoftUpdate`] | average | `step` | |
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr` |
 //! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
+//! | [`metrics::Measure`] of any metric | measure | `loss`, starts and ends of loaders | the metric's name |
+//! | [`metrics::Aggregate`] | measure | `loader_end` | its name |
+//! | [`metrics::LossSum`] | loss | `loss` | `loss` and its parts |
 //! | [`NanGuard`] | decide | `loss` | |
 //! | [`ReduceLrOnPlateau`] | decide | `stage_start`, `epoch_end` | |
 //! | [`LrFinder`] | decide | `stage_start`, `step`, `stage_end` | |
@@ -48,6 +51,7 @@ mod loss_scaler;
 mod lr_finder;
 mod lr_schedule;
 mod max_steps;
+pub mod metrics;
 mod nan_guard;
 mod optimize;
 mod progress;
