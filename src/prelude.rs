@@ -1,4 +1,5 @@
 //! What most programs use: `use catena::prelude::*`.
+pub use catena_callbacks::metrics::{Average, ClassScore, Measure, Metric, Task};
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
     Ema, Forward, GradientNoise, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule, MaxSteps, NanGuard,
