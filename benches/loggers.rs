@@ -27,7 +27,7 @@ fn driver(dir: &std::path::Path, callbacks: Vec<Box<dyn Callback>>) -> Driver {
     let passes = vec![PassScope { name: "main".into(), optimizer: None }];
     driver.fire(Event::RunStart).expect("the run directory can be written");
     driver
-        .enter_stage(StageScope { index: 0, name: "main".into(), epochs: 1, passes }, Optimizers::default());
+        .enter_stage(StageScope { index: 0, name: "main".into(), epochs: 1, passes, evaluations: Vec::new() }, Optimizers::default());
     driver.enter_epoch();
     driver.enter_loader(LoaderScope::new("train", Mode::Train, None));
     driver

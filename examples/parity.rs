@@ -5,6 +5,12 @@
 //!   step, the gradients' norm before clipping, and the parameters after it
 //! * `{"schedule": {…}, "base_lr": x, "steps": n}` gives `{"values": [..]}`, the lr in force at steps 0 to n-1; for
 //!   `reduce_on_plateau`, `"metric": [..]` holds the value seen after each
+//! * `{"metric": {"name": "f1_score", "task": "multiclass", …}, "batches": [{"input": [..], "target": [..], "weight": [..],
+//!   "indexes": [..]}, …]}` gives `{"value": x or [..]}`. Lists of whole numbers are labels (i64), others f64; BLEU and word error
+//!   rate take sentences, or lists of token ids. Numbers that are not finite are `"nan"`, `"inf"`, `"-inf"`
+#[path = "parity/metric.rs"]
+mod metric;
+
 use catena::tch::{Kind, Tensor};
 use catena::tensor::native::tensor::set_grad;
 use catena::tensor::optim::{Optimizer, OptimizerConfig};
@@ -36,7 +42,19 @@ fn answer(spec: &Value) -> Result<Value> {
     if spec.get("schedule").is_some() {
         return Ok(json!({ "values": values(spec)? }));
     }
-    Err("the spec has neither `optimizer` nor `schedule`".into())
+    if spec.get("metric").is_some() {
+        return Ok(json!({ "value": metric::measured(spec)? }));
+    }
+    Err("the spec has neither `optimizer` nor `schedule` nor `metric`".into())
+}
+
+fn finite(number: f64) -> Value {
+    match number {
+        number if number.is_nan() => json!("nan"),
+        f64::INFINITY => json!("inf"),
+        f64::NEG_INFINITY => json!("-inf"),
+        number => json!(number),
+    }
 }
 
 fn number(spec: &Value, name: &str) -> Result<f64> {
@@ -76,7 +94,13 @@ fn tensor(value: &Value, kind: Kind) -> Result<Tensor> {
         match value {
             Value::Array(items) => items.iter().try_for_each(|item| flatten(item, into)),
             value => {
-                into.push(value.as_f64().ok_or_else(|| format!("{value} is not a number"))?);
+                let number = match value {
+                    Value::Bool(yes) => Some(f64::from(*yes)),
+                    // "nan", "inf", "-inf"
+                    Value::String(text) => text.parse().ok(),
+                    value => value.as_f64(),
+                };
+                into.push(number.ok_or_else(|| format!("{value} is not a number"))?);
                 Ok(())
             }
         }
@@ -89,7 +113,7 @@ fn tensor(value: &Value, kind: Kind) -> Result<Tensor> {
 /// A tensor as nested lists of numbers.
 fn lists(tensor: &Tensor) -> Result<Value> {
     if tensor.size().is_empty() {
-        return Ok(json!(tensor.f_to_kind(Kind::Double)?.f_double_value(&[])?));
+        return Ok(finite(tensor.f_to_kind(Kind::Double)?.f_double_value(&[])?));
     }
     (0..tensor.size()[0]).map(|i| lists(&tensor.f_select(0, i)?)).collect::<Result<Vec<_>>>().map(Value::from)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catena_callbacks::{
-    Backward, Criterion, Forward, Journal, LrSchedule, Optimize, ToDevice, ZeroGrad,
+    Backward, Criterion, CsvFiles, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize, ToDevice, ZeroGrad,
 };
 use catena_chain::{Callback, Driver, Event, Member, Settings};
 use catena_tensor::data::Loader;
@@ -91,8 +91,8 @@ impl RunnerBuilder {
     }
 
     /// The run directory (none by default: nothing is written). It is made if it is missing, and locked for as long as the
-    /// runner lives. The runner puts in the journal ([`Journal`]) and the metric files ([`JsonLines`], [`CsvFiles`]), unless
-    /// callbacks of these names are there.
+    /// runner lives. The runner puts in the journal ([`Journal`]) and the metric files ([`Loggers`] with [`JsonLines`] and
+    /// [`CsvFiles`]), unless callbacks of these names are there.
     #[must_use]
     pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.run_dir = Some(path.into());
@@ -172,7 +172,8 @@ impl RunnerBuilder {
 
 /// What writes the files of a run directory, unless the user has put in his own.
 fn put_in_files(callbacks: &mut Vec<Box<dyn Callback>>) {
-    let own: [Box<dyn Callback>; 1] = [Box::new(Journal::new())];
+    let files = Loggers::new().with(JsonLines::new()).with(CsvFiles::new());
+    let own: [Box<dyn Callback>; 2] = [Box::new(Journal::new()), Box::new(files)];
     for callback in own {
         if callbacks.iter().all(|other| other.name() != callback.name()) {
             callbacks.push(callback);

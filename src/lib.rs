@@ -50,6 +50,7 @@ mod stage;
 
 pub use builder::RunnerBuilder;
 pub use catena_callbacks as callbacks;
+pub use catena_callbacks::metrics;
 pub use catena_chain as chain;
 pub use catena_chain::{Callback, Context, Event, Flow, State};
 pub use catena_record as record;

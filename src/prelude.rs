@@ -1,4 +1,5 @@
 //! What most programs use: `use catena::prelude::*`.
+pub use catena_callbacks::metrics::{Average, ClassScore, Measure, Metric, Task};
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console,
     Criterion, CsvFiles, EarlyStopping, Ema, Forward, GaussianNoise, GradNorms, GradientNoise, Journal, JsonLines, Loggers, Lookahead, LossScaler,

@@ -112,7 +112,7 @@ fn schedules_have_pytorchs_values() {
 #[test]
 fn a_spec_that_makes_no_sense_is_refused_in_words() {
     for (spec, text) in [
-        (json!({}), "error: the spec has neither `optimizer` nor `schedule`"),
+        (json!({}), "error: the spec has neither `optimizer` nor `schedule` nor `metric`"),
         (
             json!({"schedule": {"name": "exponential", "gama": 1}, "base_lr": 1, "steps": 1}),
             "expected `gamma`",
@@ -126,4 +126,65 @@ fn a_spec_that_makes_no_sense_is_refused_in_words() {
         let error = parity(&spec).unwrap_err();
         assert!(error.contains(text), "{error}");
     }
+}
+
+#[test]
+fn metrics_are_answered_over_all_batches() {
+    let multiclass = |name: &str, more: Value| {
+        let mut metric = json!({"name": name, "task": "multiclass", "num_classes": 3});
+        metric.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        metric
+    };
+    let labels = json!([{"input": [0, 1], "target": [0, 1]}, {"input": [2], "target": [1], "weight": [0.5]}]);
+    let cat = json!([{
+        "input": ["the cat is on the mat"],
+        "target": [["there is a cat on the mat", "a cat is on the mat"]],
+    }]);
+    let speech = json!([
+        {"input": ["this is the prediction"], "target": ["this is the reference"]},
+        {"input": ["there is an other sample"], "target": ["there is another one"]},
+    ]);
+    let search = json!([
+        {"input": [0.2, 0.3, 0.5], "target": [0, 0, 1], "indexes": [0, 0, 0]},
+        {"input": [0.1, 0.3, 0.5, 0.2], "target": [0, 1, 0, 1], "indexes": [1, 1, 1, 1]},
+    ]);
+    for (metric, batches, expected) in [
+        (multiclass("accuracy", json!({})), &labels, json!(0.8)),
+        (multiclass("recall", json!({"average": null})), &labels, json!([1.0, 1.0 / 1.5, 0.0])),
+        (
+            multiclass("confusion_matrix", json!({})),
+            &labels,
+            json!([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.0]]),
+        ),
+        (json!({"name": "bleu_score"}), &cat, json!(0.7598356856515925)),
+        (json!({"name": "word_error_rate"}), &speech, json!(0.5)),
+        (
+            json!({"name": "retrieval_average_precision"}),
+            &search,
+            json!((1.0 + (0.5 + 2.0 / 3.0) / 2.0) / 2.0),
+        ),
+        (
+            json!({"name": "pearson_corrcoef"}),
+            &json!([{"input": [1.0, 1.0], "target": [1.0, 2.0]}]),
+            json!("nan"),
+        ),
+        (
+            json!({"name": "mean_absolute_error"}),
+            &json!([{"input": ["inf", 1.0], "target": [1.0, 2.0]}]),
+            json!("inf"),
+        ),
+    ] {
+        let value = parity(&json!({"metric": metric, "batches": batches})).unwrap()["value"].take();
+        let numbers = |value: &Value| if value.is_string() { Vec::new() } else { flat(value) };
+        let (got, wanted) = (numbers(&value), numbers(&expected));
+        assert_eq!(got.len(), wanted.len(), "{metric}: {value}");
+        assert!(got.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-12), "{metric}: {value}");
+        assert!(!value.is_string() || value == expected, "{metric}: {value}");
+    }
+    let spec = json!({"metric": {"name": "acuracy", "task": "binary"}, "batches": []});
+    let error = parity(&spec).unwrap_err();
+    assert!(
+        error.starts_with("error: metric: none is named `acuracy`; there are: accuracy, auroc"),
+        "{error}"
+    );
 }

@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     let mut driver = Driver::new(Box::new(testing::tiny_model()), Vec::new(), settings)?;
     let passes = vec![PassScope { name: "main".into(), optimizer: None }];
     driver.enter_stage(
-        StageScope { index: 0, name: "main".into(), epochs: 100, passes },
+        StageScope { index: 0, name: "main".into(), epochs: 100, passes, evaluations: Vec::new() },
         Optimizers::default(),
     );
 

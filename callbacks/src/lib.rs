@@ -24,6 +24,9 @@
 //! | [`SoftUpdate`] | average | `step` | |
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr`, or the setting it moves |
 //! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
+//! | [`metrics::Measure`] of any metric | measure | `loss`, starts and ends of loaders | the metric's name |
+//! | [`metrics::Aggregate`] | measure | `loader_end` | its name |
+//! | [`metrics::LossSum`] | loss | `loss` | `loss` and its parts |
 //! | [`NanGuard`] | decide | `loss` | |
 //! | [`Checkpoint`] | decide | `run_start`, `batch_end`, `epoch_end`, `run_end` | |
 //! | [`EarlyStopping`] | decide | `epoch_end` | |
@@ -67,6 +70,7 @@ mod loss_scaler;
 mod lr_finder;
 mod lr_schedule;
 mod max_steps;
+pub mod metrics;
 mod nan_guard;
 mod optimize;
 mod progress;

@@ -1,0 +1,69 @@
+//! Counting a batch: true and false positives and negatives, and confusion matrices, without waiting for the device.
+use catena_tensor::Result;
+use catena_tensor::tch::{Kind, Tensor};
+
+use super::labels::{Items, Labels};
+use super::weights::count;
+use super::{Memory, Task};
+
+/// What was decided: multiclass `[1, n]` labels; binary `[readings, n]` and multilabel `[readings, n, labels]` 0 or 1 (i64).
+pub(super) fn decided(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
+    if let Task::Multiclass(_) = labels.task {
+        let best = match (items.scores, top_k) {
+            (false, _) => items.input.shallow_clone(),
+            (true, 1) => items.input.f_argmax(1, false)?,
+            (true, k) => {
+                let (_, best) = items.input.f_topk(k, 1, true, true)?;
+                let hit = best.f_eq_tensor(&items.target.f_unsqueeze(1)?)?.f_any_dim(1, false)?;
+                items.target.f_where_self(&hit, &best.f_select(1, 0)?)?
+            }
+        };
+        return Ok(best.f_unsqueeze(0)?);
+    }
+    let readings = labels.readings(items, memory)?;
+    Ok(if items.scores { readings.f_gt(labels.threshold)?.f_to_kind(Kind::Int64)? } else { readings })
+}
+
+/// tp, fp, tn and fn of a batch, `[readings, classes, 4]`.
+pub(super) fn four(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
+    let decided = decided(labels, items, top_k, memory)?;
+    let Items { target, weight, .. } = items;
+    if let Task::Multiclass(classes) = labels.task {
+        let decided = decided.f_select(0, 0)?;
+        // each is counted by itself: a difference of sums of weights need not be 0 where nothing is
+        let is_right = decided.f_eq_tensor(target)?;
+        let wrong = weight.f_mul(&is_right.f_logical_not()?)?;
+        let tp = count(target, &weight.f_mul(&is_right)?, classes)?;
+        let (fp, fn_) = (count(&decided, &wrong, classes)?, count(target, &wrong, classes)?);
+        let tn = weight.f_sum(Kind::Double)?.f_sub(&tp)?.f_sub(&fp)?.f_sub(&fn_)?;
+        return Ok(Tensor::f_stack(&[tp, fp, tn, fn_], -1)?.f_unsqueeze(0)?);
+    }
+    let classes = labels.task.classes();
+    let shape = [decided.size()[0], -1, classes];
+    let decided = decided.f_reshape(shape)?.f_to_kind(Kind::Double)?;
+    let (target, weight) = (target.f_reshape([-1, classes])?, weight.f_reshape([-1, classes])?);
+    let (positive, negative) = (weight.f_mul(&target)?, weight.f_mul(&target.f_eq(0)?)?);
+    let other = decided.f_eq(0)?;
+    let both = |a: &Tensor, b: &Tensor| a.f_mul(b)?.f_sum_dim_intlist(1, false, Kind::Double);
+    let (tp, fp) = (both(&decided, &positive)?, both(&decided, &negative)?);
+    let (fn_, tn) = (both(&other, &positive)?, both(&other, &negative)?);
+    Ok(Tensor::f_stack(&[tp, fp, tn, fn_], -1)?)
+}
+
+/// The confusion matrix of a batch, targets down, decisions across: `[readings, classes, classes]`, binary
+/// `[readings, 2, 2]`, multilabel `[readings, labels, 2, 2]`.
+pub(super) fn confusion(labels: &Labels, items: &Items, memory: &mut Memory) -> Result<Tensor> {
+    if let Task::Multiclass(classes) = labels.task {
+        let decided = decided(labels, items, 1, memory)?.f_select(0, 0)?;
+        let index = items.target.f_mul_scalar(classes)?.f_add(&decided)?;
+        return Ok(count(&index, &items.weight, classes * classes)?.f_reshape([1, classes, classes])?);
+    }
+    let four = four(labels, items, 1, memory)?;
+    let part = |i: i64| four.f_select(-1, i);
+    let cells = Tensor::f_stack(&[part(2)?, part(1)?, part(3)?, part(0)?], -1)?;
+    let readings = cells.size()[0];
+    Ok(match labels.task {
+        Task::Multilabel(n) => cells.f_reshape([readings, n, 2, 2])?,
+        _ => cells.f_reshape([readings, 2, 2])?,
+    })
+}

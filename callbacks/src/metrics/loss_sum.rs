@@ -1,0 +1,143 @@
+//! Several losses as one.
+use std::fmt;
+
+use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_tensor::loss::{Loss, LossFn};
+use catena_tensor::tch::Tensor;
+
+/// Several losses as one, in place of the runner's criterion: sets `cx.loss` at `loss`, and logs it as `loss` and each part
+/// under its name.
+///
+/// Its weight in a mean over batches is the first part's. Put it into a stage with `.callback(…)`; it takes the name and the
+/// place of `Criterion`. On resume: nothing to keep.
+///
+/// ```
+/// use catena_callbacks::Forward;
+/// use catena_callbacks::metrics::LossSum;
+/// use catena_chain::tensor::loss::{self, CrossEntropy};
+/// use catena_chain::{Event, testing};
+///
+/// let size = loss::from_fn("Size", |outputs, _| Ok(outputs.get("output")?.f_abs()?.f_mean(None)?));
+/// let losses = LossSum::new().add("ce", 1.0, CrossEntropy::new()).add("size", 0.1, size);
+/// let mut driver = testing::driver(vec![Box::new(Forward), Box::new(losses)])?;
+/// driver.fire(Event::Forward)?;
+/// driver.fire(Event::Loss)?;
+/// let metrics = &mut driver.context_mut().metrics;
+/// let [loss, ce, size] = ["loss", "ce", "size"].map(|name| metrics.last(name).ok().flatten().unwrap_or_default());
+/// assert!((loss - (ce + 0.1 * size)).abs() < 1e-6);
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
+#[derive(Default)]
+pub struct LossSum {
+    parts: Vec<Part>,
+    combine: Option<CombineTensors>,
+    mean: bool,
+}
+
+type CombineTensors = Box<dyn Fn(&[Tensor]) -> catena_tensor::Result<Tensor>>;
+
+struct Part {
+    name: String,
+    weight: f64,
+    loss: Box<dyn LossFn>,
+}
+
+impl fmt::Debug for LossSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.parts.iter().map(|part| (&part.name, part.weight))).finish()
+    }
+}
+
+impl LossSum {
+    /// Of no parts yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a part, which counts `weight` times.
+    #[must_use]
+    pub fn add(mut self, name: impl Into<String>, weight: f64, loss: impl LossFn + 'static) -> Self {
+        self.parts.push(Part { name: name.into(), weight, loss: Box::new(loss) });
+        self
+    }
+
+    /// Divides the sum by the sum of the weights (default false).
+    #[must_use]
+    pub fn mean(mut self) -> Self {
+        self.mean = true;
+        self
+    }
+
+    /// Makes the loss of the parts (each times its weight, in their order) with a closure (default: their sum).
+    #[must_use]
+    pub fn by(mut self, combine: impl Fn(&[Tensor]) -> catena_tensor::Result<Tensor> + 'static) -> Self {
+        self.combine = Some(Box::new(combine));
+        self
+    }
+
+    fn total(&self, values: &[Tensor]) -> catena_tensor::Result<Tensor> {
+        if let Some(combine) = &self.combine {
+            return combine(values);
+        }
+        let mut values = values.iter();
+        let first = values.next().map(Tensor::shallow_clone).unwrap_or_default();
+        let total = values.try_fold(first, |sum, value| sum.f_add(value))?;
+        let weights: f64 = self.parts.iter().map(|part| part.weight).sum();
+        Ok(if self.mean { total.f_div_scalar(weights)? } else { total })
+    }
+}
+
+impl Callback for LossSum {
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn name(&self) -> &str {
+        "Criterion"
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Loss
+    }
+
+    fn hears(&self) -> Events {
+        Events::of(&[Event::Loss])
+    }
+
+    fn logs(&self) -> Option<Vec<String>> {
+        let parts = self.parts.iter().map(|part| part.name.clone());
+        Some(std::iter::once("loss".to_owned()).chain(parts).collect())
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.parts.is_empty() {
+            return Err("the loss has no parts; add one with `.add(name, weight, loss)`".into());
+        }
+        match self.parts.iter().find(|part| !part.weight.is_finite()) {
+            Some(part) => {
+                Err(format!("the weight of `{}` is {}, not a number", part.name, part.weight).into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn note(&self) -> String {
+        let part = |part: &Part| format!("{} {} {}", part.weight, part.name, part.loss.name());
+        self.parts.iter().map(part).collect::<Vec<_>>().join(" + ")
+    }
+
+    fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
+        let mut values = Vec::with_capacity(self.parts.len());
+        let mut weight = None;
+        for Part { name, weight: factor, loss } in &mut self.parts {
+            let Loss { value, weight: counts, .. } = loss.loss(&cx.outputs, &cx.batch)?;
+            cx.log(name, &value, Reduce::MeanBy(counts))?;
+            weight.get_or_insert(counts);
+            values.push(if *factor == 1.0 { value } else { value.f_mul_scalar(*factor)? });
+        }
+        let loss = Loss::new(self.total(&values)?, weight.unwrap_or(cx.batch.weight));
+        cx.log("loss", &loss.value, Reduce::MeanBy(loss.weight))?;
+        cx.loss = Some(loss);
+        Ok(Flow::GO)
+    }
+}

@@ -1,0 +1,259 @@
+//! What metrics keep: sums, extremes, moments and rows, each of which can be merged, saved and restored.
+use catena_chain::State;
+use catena_tensor::tch::{Device, Kind, Tensor};
+use catena_tensor::{Error, Result};
+
+use super::cell::Cell;
+
+/// What a metric keeps, by name, on the device of the data.
+///
+/// * a **sum** of f64 tensors with the rounding errors kept beside it: counts are exact, and the order of batches and merges
+///   changes no more than the last bit
+/// * the **least** and the **most** of what was seen
+/// * the **moments** of pairs (x, y): weight, sums and sums of products around a point near the mean, so that a large mean
+///   costs no digits
+/// * **rows**, for what can be computed from everything only; they grow with the loader
+///
+/// ```
+/// use catena_callbacks::metrics::Memory;
+/// use catena_chain::tensor::tch::Tensor;
+///
+/// let (mut a, mut b) = (Memory::default(), Memory::default());
+/// a.add("total", Tensor::from(1e16))?;
+/// b.add("total", Tensor::from(1.0))?;
+/// b.add("total", Tensor::from(-1e16))?;
+/// a.merge(b)?;
+/// assert_eq!(a.number("total")?, 1.0);
+/// # Ok::<(), catena_chain::tensor::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Memory {
+    cells: Vec<(String, Cell)>,
+}
+
+/// The moments of pairs, by output: total weight, means, and mean-free sums of products.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "said above")]
+pub struct Moments {
+    pub weight: Vec<f64>,
+    pub mean_x: Vec<f64>,
+    pub mean_y: Vec<f64>,
+    pub xx: Vec<f64>,
+    pub yy: Vec<f64>,
+    pub xy: Vec<f64>,
+}
+
+impl Memory {
+    /// Whether nothing has been seen.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.cells.clear();
+    }
+
+    /// Adds to a sum, element by element. The shape must stay the same.
+    pub fn add(&mut self, name: &str, terms: Tensor) -> Result<()> {
+        let low = terms.f_zeros_like()?;
+        self.take_in(name, Cell::Sum { high: terms, low })
+    }
+
+    /// Takes the elementwise smaller of what is kept and this.
+    pub fn least(&mut self, name: &str, value: Tensor) -> Result<()> {
+        self.take_in(name, Cell::Least(value))
+    }
+
+    /// Takes the elementwise larger of what is kept and this.
+    pub fn most(&mut self, name: &str, value: Tensor) -> Result<()> {
+        self.take_in(name, Cell::Most(value))
+    }
+
+    /// Adds pairs to moments: `x`, `y` and `weight` are f64 `[n, outputs]`.
+    pub fn pairs(&mut self, name: &str, x: &Tensor, y: &Tensor, weight: &Tensor) -> Result<()> {
+        let shift = match self.cells.iter().find(|(known, _)| known == name) {
+            Some((_, Cell::Moments { shift, high, .. })) => Some((shift, high)),
+            _ => None,
+        };
+        let cell = Cell::pairs(x, y, weight, shift)?;
+        self.take_in(name, cell)
+    }
+
+    /// Keeps rows, a copy of them: the first dimension may have any length, the others stay the same.
+    pub fn push(&mut self, name: &str, rows: &Tensor) -> Result<()> {
+        self.take_in(name, Cell::Rows(vec![rows.f_detach_copy()?]))
+    }
+
+    /// What is kept under this name, on the CPU (sums as f64; rows in the order in which they came), if something is.
+    pub fn get(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some((_, cell)) = self.cells.iter().find(|(known, _)| known == name) else { return Ok(None) };
+        let value = match cell {
+            Cell::Sum { high, low } => high.f_add(low)?,
+            Cell::Least(value) | Cell::Most(value) => value.shallow_clone(),
+            Cell::Moments { high, low, .. } => high.f_add(low)?,
+            Cell::Rows(rows) => Tensor::f_cat(rows, 0)?,
+        };
+        Ok(Some(value.f_to_device(Device::Cpu)?))
+    }
+
+    /// What is kept under this name, as numbers in one row; none if nothing is.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
+        match self.get(name)? {
+            Some(value) => host(&value),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A sum or an extreme of one element; NaN if nothing is kept.
+    pub fn number(&self, name: &str) -> Result<f64> {
+        Ok(self.numbers(name)?.first().copied().unwrap_or(f64::NAN))
+    }
+
+    /// Moments, if pairs have been added under this name.
+    pub fn moments(&self, name: &str) -> Result<Option<Moments>> {
+        match self.cells.iter().find(|(known, _)| known == name) {
+            Some((_, cell @ Cell::Moments { .. })) => cell.moments().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes in what another memory keeps.
+    pub fn merge(&mut self, other: Self) -> Result<()> {
+        other.cells.into_iter().try_for_each(|(name, cell)| self.take_in(&name, cell))
+    }
+
+    fn take_in(&mut self, name: &str, cell: Cell) -> Result<()> {
+        match self.cells.iter_mut().find(|(known, _)| known == name) {
+            Some((_, own)) => own.merge(cell).map_err(|error| match error {
+                Error::Settings { why, .. } => Error::Settings { of: format!("metric memory `{name}`"), why },
+                other => other,
+            }),
+            None => {
+                self.cells.push((name.to_owned(), cell));
+                Ok(())
+            }
+        }
+    }
+
+    /// Everything as JSON and named tensors, exact.
+    pub fn state(&self) -> State {
+        let kinds: Vec<(&str, &str)> =
+            self.cells.iter().map(|(name, cell)| (name.as_str(), cell.kind())).collect();
+        let tensors = self.cells.iter().flat_map(|(name, cell)| {
+            cell.tensors().into_iter().map(move |(part, tensor)| (format!("{name}.{part}"), tensor))
+        });
+        State { json: serde_json::json!(kinds), tensors: tensors.collect() }
+    }
+
+    /// What [`Memory::state`] gave.
+    pub fn from_state(state: State) -> Result<Self> {
+        let wrong = |why: String| Error::Settings { of: "a metric's state".into(), why };
+        let kinds: Vec<(String, String)> = if state.json.is_null() {
+            Vec::new()
+        } else {
+            serde_json::from_value(state.json).map_err(|error| wrong(error.to_string()))?
+        };
+        let mut tensors = state.tensors;
+        let mut cells = Vec::with_capacity(kinds.len());
+        for (name, kind) in kinds {
+            let mut part = |part: &str| {
+                let key = format!("{name}.{part}");
+                let at = tensors.iter().position(|(known, _)| *known == key);
+                let at = at.ok_or_else(|| wrong(format!("it has no tensor `{key}`")))?;
+                Ok(tensors.swap_remove(at).1)
+            };
+            let cell = Cell::from_tensors(&kind, &mut part)?;
+            cells.push((name, cell));
+        }
+        Ok(Self { cells })
+    }
+}
+
+/// A tensor's numbers in one row.
+pub(super) fn host(tensor: &Tensor) -> Result<Vec<f64>> {
+    let flat = tensor.f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?.f_reshape([-1i64])?;
+    Ok(flat.f_contiguous()?.try_into()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(memory: &Memory) -> Vec<(String, Vec<f64>)> {
+        let state = memory.state();
+        state.tensors.iter().map(|(name, tensor)| (name.clone(), host(tensor).unwrap())).collect()
+    }
+
+    #[test]
+    fn state_comes_back_bit_by_bit_and_goes_on_the_same() {
+        let x = |a: f64, b: f64| Tensor::from_slice(&[a, b]).view([2, 1]);
+        let feed = |memory: &mut Memory, a: f64| {
+            memory.add("sum", Tensor::from(a / 3.0)).unwrap();
+            memory.least("least", Tensor::from(a)).unwrap();
+            memory.most("most", Tensor::from(a)).unwrap();
+            memory.push("rows", &Tensor::from_slice(&[a, a * 2.0])).unwrap();
+            memory.pairs("pairs", &x(a, 1.0), &x(0.1, a), &x(1.0, 2.0)).unwrap();
+        };
+        let (mut straight, mut first) = (Memory::default(), Memory::default());
+        feed(&mut straight, 0.1);
+        feed(&mut straight, 1e9);
+        feed(&mut straight, -0.7);
+        feed(&mut first, 0.1);
+        feed(&mut first, 1e9);
+        let mut again = Memory::from_state(first.state()).unwrap();
+        feed(&mut again, -0.7);
+        assert_eq!(all(&straight), all(&again));
+    }
+
+    #[test]
+    fn a_sum_loses_nothing_to_the_order_of_its_terms() {
+        let sum = |order: &[f64]| {
+            let mut memory = Memory::default();
+            order.iter().for_each(|&x| memory.add("n", Tensor::from(x)).unwrap());
+            memory.number("n").unwrap()
+        };
+        let terms: Vec<f64> =
+            (0..1000).map(|i| if i % 2 == 0 { 0.1 } else { 1e15 * f64::from(i % 4 - 2) }).collect();
+        let backwards: Vec<f64> = terms.iter().rev().copied().collect();
+        assert_eq!(sum(&terms), sum(&backwards));
+        assert!((sum(&terms) - 50.0).abs() < 1e-9, "{}", sum(&terms));
+    }
+
+    #[test]
+    fn damaged_state_is_refused_with_a_sentence() {
+        let mut memory = Memory::default();
+        memory.add("n", Tensor::from(1.0)).unwrap();
+        let mut state = memory.state();
+        state.tensors.pop();
+        let text = Memory::from_state(state).unwrap_err().to_string();
+        assert_eq!(text, "a metric's state: it has no tensor `n.low`");
+        let state = State { json: serde_json::json!([["n", "heap"]]), tensors: Vec::new() };
+        let text = Memory::from_state(state).unwrap_err().to_string();
+        assert_eq!(text, "a metric's state: no cell is a `heap`");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let mut memory = Memory::default();
+        memory.add("n", Tensor::from_slice(&[1.0, 2.0])).unwrap();
+        let text = memory.add("n", Tensor::from_slice(&[1.0])).unwrap_err().to_string();
+        assert_eq!(text, "metric memory `n`: it has shape [2], but what comes has [1]");
+        let text = memory.most("n", Tensor::from_slice(&[1.0, 1.0])).unwrap_err().to_string();
+        assert_eq!(text, "metric memory `n`: it is a sum, but what comes is a most");
+    }
+
+    #[test]
+    fn a_large_mean_costs_no_digits() {
+        let mut memory = Memory::default();
+        let one = Tensor::from_slice(&[1.0, 1.0, 1.0]).view([3, 1]);
+        for i in 0..100 {
+            let x = Tensor::from_slice(&[1e9 + f64::from(i), 1e9 - f64::from(i), 1e9]).view([3, 1]);
+            memory.pairs("m", &x, &x, &one).unwrap();
+        }
+        let moments = memory.moments("m").unwrap().unwrap();
+        let exact: f64 = (0..100).map(|i| 2.0 * f64::from(i) * f64::from(i)).sum();
+        assert!((moments.xx[0] / exact - 1.0).abs() < 1e-14, "{}", moments.xx[0]);
+        assert_eq!((moments.weight[0], moments.mean_x[0]), (300.0, 1e9));
+    }
+}

@@ -1,0 +1,101 @@
+//! The part of `parity` that is about metrics.
+use std::collections::HashMap;
+
+use catena::metrics::{self, Computed, Metric, Seen};
+use catena::tch::{Kind, Tensor};
+use serde_json::Value;
+
+use super::{Result, finite, lists, tensor};
+
+/// The metric's value over all batches.
+pub(crate) fn measured(spec: &Value) -> Result<Value> {
+    let mut metric = metrics::from_value(spec["metric"].clone())?;
+    let batches = spec["batches"].as_array().ok_or("`batches` must be a list of objects")?;
+    let is_text = matches!(metric.name(), "bleu_score" | "word_error_rate");
+    let needs_scores = ["auroc", "average_precision", "calibration_error", "log_loss", "perplexity"];
+    let needs_scores = needs_scores.contains(&metric.name());
+    let mut words = HashMap::new();
+    for batch in batches {
+        let mut part = |name: &str, is_text: bool| {
+            let value = batch.get(name).filter(|value| !value.is_null());
+            value.map(|value| if is_text { ids(value, &mut words) } else { items(value) }).transpose()
+        };
+        let input = part("input", is_text)?.ok_or("each batch needs an `input`")?;
+        let input = if needs_scores { input.f_to_kind(Kind::Double)? } else { input };
+        let (target, weight) = (part("target", is_text)?, part("weight", false)?);
+        let indexes = part("indexes", false)?;
+        metric.update(&Seen {
+            input: &input,
+            target: target.as_ref(),
+            weight: weight.as_ref(),
+            indexes: indexes.as_ref(),
+        })?;
+    }
+    Ok(match metric.compute()? {
+        Computed::Number(number) => finite(number),
+        Computed::Numbers(numbers) => numbers.into_iter().map(|(_, number)| finite(number)).collect(),
+        Computed::Tensor(tensor) => lists(&tensor)?,
+    })
+}
+
+/// Labels if all numbers are whole, else values.
+fn items(value: &Value) -> Result<Tensor> {
+    fn is_whole(value: &Value) -> bool {
+        match value {
+            Value::Array(items) => items.iter().all(is_whole),
+            value => value.is_i64() || value.is_boolean(),
+        }
+    }
+    tensor(value, if is_whole(value) { Kind::Int64 } else { Kind::Double })
+}
+
+/// Sentences as rows of token ids, filled up with -100: `["a b", …]`, `[["a b", "a c"], …]`, or lists of ids.
+fn ids(value: &Value, words: &mut HashMap<String, i64>) -> Result<Tensor> {
+    type Sentences = Vec<Vec<i64>>;
+    fn sentence(value: &Value, words: &mut HashMap<String, i64>) -> Result<Vec<i64>> {
+        match value {
+            Value::String(text) => Ok(text
+                .split_whitespace()
+                .map(|word| {
+                    let next = words.len() as i64;
+                    *words.entry(word.to_owned()).or_insert(next)
+                })
+                .collect()),
+            ids => Ok(serde_json::from_value(ids.clone())?),
+        }
+    }
+    let rows = match value {
+        Value::Array(rows) => rows.clone(),
+        one => vec![one.clone()],
+    };
+    let is_sentence = |value: &Value| match value {
+        Value::Array(items) => items.iter().all(Value::is_i64),
+        value => value.is_string(),
+    };
+    let several = rows.iter().any(|row| !is_sentence(row));
+    let mut table: Vec<Sentences> = Vec::new();
+    for row in &rows {
+        let own = match (is_sentence(row), row) {
+            (false, Value::Array(refs)) => {
+                refs.iter().map(|reference| sentence(reference, words)).collect::<Result<_>>()?
+            }
+            _ => vec![sentence(row, words)?],
+        };
+        table.push(own);
+    }
+    let (refs, length) = (
+        table.iter().map(Vec::len).max().unwrap_or(0),
+        table.iter().flatten().map(Vec::len).max().unwrap_or(0).max(1),
+    );
+    let mut flat = Vec::new();
+    for row in &table {
+        // a reference that is missing is the first one again, which changes nothing
+        for i in 0..refs {
+            let ids = row.get(i).or(row.first()).ok_or("each row needs a reference")?;
+            flat.extend(ids.iter().copied().chain(std::iter::repeat_n(-100, length - ids.len())));
+        }
+    }
+    let all = Tensor::f_from_slice(&flat)?;
+    let (rows, refs, length) = (table.len() as i64, refs as i64, length as i64);
+    Ok(if several { all.f_view([rows, refs, length])? } else { all.f_view([rows, length])? })
+}
