@@ -26,8 +26,10 @@ fn driver(dir: &std::path::Path, callbacks: Vec<Box<dyn Callback>>) -> Driver {
     let mut driver = Driver::new(Box::new(testing::tiny_model()), members, settings).expect("names differ");
     let passes = vec![PassScope { name: "main".into(), optimizer: None }];
     driver.fire(Event::RunStart).expect("the run directory can be written");
-    driver
-        .enter_stage(StageScope { index: 0, name: "main".into(), epochs: 1, passes, evaluations: Vec::new() }, Optimizers::default());
+    driver.enter_stage(
+        StageScope { index: 0, name: "main".into(), epochs: 1, passes, evaluations: Vec::new() },
+        Optimizers::default(),
+    );
     driver.enter_epoch();
     driver.enter_loader(LoaderScope::new("train", Mode::Train, None));
     driver

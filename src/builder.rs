@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catena_callbacks::{
-    Backward, Criterion, CsvFiles, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize, ToDevice, ZeroGrad,
+    Backward, Criterion, CsvFiles, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize, ToDevice,
+    ZeroGrad,
 };
 use catena_chain::{Callback, Driver, Event, Member, Settings};
 use catena_tensor::data::Loader;
@@ -189,7 +190,8 @@ fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
         let logged: Vec<String> = logged.into_iter().flatten().collect();
         let known = |name: &String| {
             let of_loader = |l: &StageLoader| name.strip_prefix(&format!("{}/", l.name)).map(str::to_owned);
-            logged.contains(name) || stage.loaders.iter().filter_map(of_loader).any(|rest| logged.contains(&rest))
+            logged.contains(name)
+                || stage.loaders.iter().filter_map(of_loader).any(|rest| logged.contains(&rest))
         };
         for member in here() {
             if let Some(name) = member.callback().watches().iter().find(|name| !known(name)) {

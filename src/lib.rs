@@ -59,4 +59,4 @@ pub use catena_tensor::tch;
 pub use error::{Error, Result};
 pub use report::{Report, Status, Stopped};
 pub use runner::{Resume, Runner};
-pub use stage::{Pass, Stage};
+pub use stage::{Pass, Stage, StartFrom};

@@ -127,6 +127,7 @@ impl Runner {
         let (stage, epochs) = (self.at.stage, self.stages[self.at.stage].epochs);
         if self.at.open == Open::Run {
             self.enter_stage(stage)?;
+            self.start_stage(stage)?;
             self.at.open = Open::Stage;
             self.driver.fire(Event::StageStart)?;
         }

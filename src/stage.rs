@@ -6,7 +6,7 @@ use catena_tensor::data::Loader;
 use catena_tensor::loss::LossFn;
 use catena_tensor::model::Mode;
 use catena_tensor::optim::OptimizerConfig;
-use catena_tensor::schedule::Schedule;
+use catena_tensor::schedule::{PlateauMode, Schedule};
 
 /// A part of a run with its own loaders, epochs, losses, optimizers and callbacks.
 ///
@@ -35,6 +35,25 @@ pub struct Stage {
     pub(crate) frozen: Vec<String>,
     pub(crate) callbacks: Vec<Box<dyn Callback>>,
     pub(crate) bare: bool,
+    pub(crate) start_from: StartFrom,
+}
+
+/// What the model is at a stage's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartFrom {
+    /// As the stage before ended (default).
+    #[default]
+    AsItIs,
+    /// As in the last snapshot of the stage before.
+    Last,
+    /// As in the best snapshot of the stage before, by a metric that was measured of just its parameters.
+    Best {
+        /// The metric's whole name, such as `valid/loss`.
+        metric: String,
+        /// Which way it gets better.
+        mode: PlateauMode,
+    },
 }
 
 pub(crate) struct StageLoader {
@@ -122,7 +141,16 @@ impl Stage {
             frozen: Vec::new(),
             callbacks: Vec::new(),
             bare: false,
+            start_from: StartFrom::AsItIs,
         }
+    }
+
+    /// What the model is at the stage's start (default: as the stage before ended). Snapshots need a run directory, and a stage
+    /// before this one that took some.
+    #[must_use]
+    pub fn start_from(mut self, start_from: StartFrom) -> Self {
+        self.start_from = start_from;
+        self
     }
 
     /// How many epochs (default 1).

@@ -155,10 +155,7 @@ fn refused(flags: &[&str]) -> String {
 
 #[test]
 fn what_can_not_be_had_is_refused_in_a_sentence() {
-    assert_eq!(
-        refused(&["--dir", "run"]),
-        "error: --dir needs snapshots, which this version does not have yet; leave it out"
-    );
+    assert_eq!(refused(&["--resume"]), "error: --resume needs a run directory; give one with `--dir DIR`");
     assert!(refused(&["--loop", "explicit", "--dir", "run"]).contains("the explicit loop writes nothing"));
     assert!(refused(&["--device", "tpu"]).ends_with("device `tpu`: unknown; give cpu, cuda or cuda:N"));
     if !catena::tch::Cuda::is_available() {
@@ -200,4 +197,51 @@ fn stopping_after_some_batches_leaves_at_once_with_status_9() {
         assert_eq!(output.status.code(), Some(9));
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn a_run_directory_is_never_overwritten_and_a_finished_run_does_no_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().to_str().unwrap();
+    let whole = common::digits(&["--epochs", "2", "--dir", at]);
+    let text = refused(&["--epochs", "2", "--dir", at]);
+    assert_eq!(
+        text,
+        format!(
+            "error: {at} holds snapshots of a run already; go on from them with `resume`, or give another directory"
+        )
+    );
+    let again = common::digits(&["--epochs", "2", "--dir", at, "--resume"]);
+    assert_eq!((&again["batches_run"], &again["resumed_from"]), (&0.into(), &whole["batches"]));
+    for same in ["params_sha256", "optimizer_sha256", "batches", "steps", "train_loss", "valid_loss"] {
+        assert_eq!(again[same], whole[same], "{same}");
+    }
+}
+
+#[test]
+fn stopped_and_resumed_the_digits_end_in_the_same_hashes() {
+    let flags = ["--epochs", "2", "--accumulate", "3"];
+    let plain = common::digits(&flags);
+    let dir = tempfile::tempdir().unwrap();
+    let saved = ["--checkpoint-every", "7 batches", "--dir", dir.path().to_str().unwrap(), "--resume"];
+    let flags = [&flags[..], &saved].concat();
+    for _ in 0..2 {
+        let stopped = common::run("digits", &[&flags[..], &["--stop-after-batches", "23"]].concat());
+        assert_eq!(stopped.status.code(), Some(9), "{}", String::from_utf8_lossy(&stopped.stderr));
+    }
+    let resumed = common::digits(&flags);
+    for same in [
+        "params_sha256",
+        "optimizer_sha256",
+        "batches",
+        "steps",
+        "train_loss",
+        "valid_loss",
+        "valid_accuracy",
+    ] {
+        assert_eq!(resumed[same], plain[same], "{same}");
+    }
+    let from = resumed["resumed_from"].as_u64().unwrap();
+    assert!(from >= 28 && from % 7 == 0, "{from}");
+    assert_eq!(resumed["batches_run"].as_u64().unwrap(), plain["batches"].as_u64().unwrap() - from);
 }

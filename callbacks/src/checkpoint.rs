@@ -166,7 +166,8 @@ impl Callback for Checkpoint {
     }
 
     fn note(&self) -> String {
-        let mut every: Vec<String> = self.triggers.iter().map(|trigger| trigger.every().to_string()).collect();
+        let mut every: Vec<String> =
+            self.triggers.iter().map(|trigger| trigger.every().to_string()).collect();
         if every.is_empty() {
             every.push(Every::Epochs(1).to_string());
         }

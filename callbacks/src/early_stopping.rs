@@ -135,7 +135,8 @@ impl EarlyStopping {
         self.seen.bad_epochs += 1;
         let Seen { best, best_epoch, bad_epochs } = self.seen;
         (bad_epochs >= self.patience).then(|| {
-            let best = best.map_or("it was NaN ever since".into(), |best| format!("{best} in epoch {best_epoch}"));
+            let best =
+                best.map_or("it was NaN ever since".into(), |best| format!("{best} in epoch {best_epoch}"));
             format!("{} has not got better for {bad_epochs} epochs; the best was {best}", self.metric)
         })
     }
@@ -234,7 +235,9 @@ mod tests {
             assert_eq!(whole.observe(value, epoch as u64), None);
             let mut resumed = watch();
             let json = serde_json::to_string(&whole.state().json).unwrap();
-            resumed.load_state(State { json: serde_json::from_str(&json).unwrap(), tensors: vec![] }).unwrap();
+            resumed
+                .load_state(State { json: serde_json::from_str(&json).unwrap(), tensors: vec![] })
+                .unwrap();
             assert_eq!(resumed, whole);
         }
     }

@@ -97,10 +97,12 @@ impl Journal {
         let stepped = *outcome == Outcome::Stepped;
         let global_step = cx.global_step() + u64::from(stepped);
         let hashes = stepped && self.params_every > 0 && global_step.is_multiple_of(self.params_every);
-        let mut wait = |value: Option<Value>| value.map(|value| {
-            self.values.push(value);
-            self.values.len() - 1
-        });
+        let mut wait = |value: Option<Value>| {
+            value.map(|value| {
+                self.values.push(value);
+                self.values.len() - 1
+            })
+        };
         let (loss, grad_norm) = (wait(seen.loss), wait(cx.grad_norm.as_ref().map(shared)));
         let line = Line {
             stage: cx.stage().to_owned(),
@@ -159,7 +161,14 @@ impl Callback for Journal {
     }
 
     fn hears(&self) -> Events {
-        Events::of(&[Event::RunStart, Event::Loss, Event::Step, Event::BatchEnd, Event::RunEnd, Event::Exception])
+        Events::of(&[
+            Event::RunStart,
+            Event::Loss,
+            Event::Step,
+            Event::BatchEnd,
+            Event::RunEnd,
+            Event::Exception,
+        ])
     }
 
     fn logs(&self) -> Option<Vec<String>> {
@@ -240,7 +249,7 @@ fn bits(number: f64) -> String {
 /// The hash so far, and more numbers: FNV-1a over their bytes.
 fn fold(hash: u64, ids: &[u64]) -> u64 {
     let start = if hash == 0 { 0xcbf2_9ce4_8422_2325 } else { hash };
-    ids.iter().flat_map(|id| id.to_le_bytes()).fold(start, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    ids.iter()
+        .flat_map(|id| id.to_le_bytes())
+        .fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -36,7 +36,11 @@ impl Signals {
             let once = Arc::new(AtomicBool::new(false));
             self.registered.push(flag::register_conditional_shutdown(signal, 128 + signal, once.clone())?);
             self.registered.push(flag::register(signal, once)?);
-            self.registered.push(flag::register_usize(signal, self.caught.clone(), signal.unsigned_abs() as usize)?);
+            self.registered.push(flag::register_usize(
+                signal,
+                self.caught.clone(),
+                signal.unsigned_abs() as usize,
+            )?);
         }
         Ok(())
     }

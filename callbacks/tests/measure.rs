@@ -187,8 +187,13 @@ fn a_stage_of_two_passes_is_measured_once_a_batch() {
     ])
     .unwrap();
     let pass = |name: &str| PassScope { name: name.into(), optimizer: None };
-    let stage =
-        StageScope { index: 0, name: "gan".into(), epochs: 1, passes: vec![pass("first"), pass("second")] };
+    let stage = StageScope {
+        index: 0,
+        name: "gan".into(),
+        epochs: 1,
+        passes: vec![pass("first"), pass("second")],
+        evaluations: Vec::new(),
+    };
     driver.enter_stage(stage, Default::default());
     start(&mut driver, "train", Mode::Train);
     let mut two = batch(2, 0);

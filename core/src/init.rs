@@ -69,9 +69,11 @@ impl fmt::Display for InitReport {
         };
         list("missing", self.missing.clone())?;
         list("unexpected", self.unexpected.clone())?;
-        let shapes = self.shapes.iter().map(|(name, model, weights)| format!("{name} {model:?} from {weights:?}"));
+        let shapes =
+            self.shapes.iter().map(|(name, model, weights)| format!("{name} {model:?} from {weights:?}"));
         list("of another shape", shapes.collect())?;
-        let converted = self.converted.iter().map(|(name, model, weights)| format!("{name} {weights:?} to {model:?}"));
+        let converted =
+            self.converted.iter().map(|(name, model, weights)| format!("{name} {weights:?} to {model:?}"));
         list("converted", converted.collect())
     }
 }
@@ -82,7 +84,10 @@ impl InitFrom {
         let path = path.as_ref();
         let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
         let read = Tensor::read_safetensors(&path);
-        let mut tensors = read.map_err(|why| Error::Read { path: path.display().to_string(), why: Error::from(why).to_string() })?;
+        let mut tensors = read.map_err(|why| Error::Read {
+            path: path.display().to_string(),
+            why: Error::from(why).to_string(),
+        })?;
         tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Self::tensors(tensors))
     }
@@ -138,8 +143,12 @@ impl InitFrom {
             report.matched.push(name);
             fitting.push((variable, tensor));
         }
-        report.missing =
-            variables.iter().zip(&found).filter(|(_, found)| !**found).map(|((name, _), _)| name.clone()).collect();
+        report.missing = variables
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| !**found)
+            .map(|((name, _), _)| name.clone())
+            .collect();
         if self.strict && !report.is_complete() {
             return Err(Error::Init(format!("the weights do not fit the model: {report}")));
         }
@@ -189,7 +198,8 @@ mod tests {
     fn strict_changes_nothing_unless_everything_fits() {
         let vs = model();
         let before = vs.variables()["fc.bias"].copy();
-        let error = InitFrom::tensors(vec![ones("fc.bias", &[2], Kind::Float)]).strict().load(&vs).unwrap_err();
+        let error =
+            InitFrom::tensors(vec![ones("fc.bias", &[2], Kind::Float)]).strict().load(&vs).unwrap_err();
         assert_eq!(error.to_string(), "the weights do not fit the model: 1 matched; 1 missing: fc.weight");
         assert_eq!(vs.variables()["fc.bias"], before);
     }

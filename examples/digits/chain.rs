@@ -47,8 +47,7 @@ pub(crate) fn train(
         .callback(Console::new());
     if let Some(dir) = &settings.dir {
         let every = settings.checkpoint_every.unwrap_or(Every::Epochs(1));
-        let loggers =
-            Loggers::new().with(JsonLines::new()).with(CsvFiles::new()).with(TensorBoard::new());
+        let loggers = Loggers::new().with(JsonLines::new()).with(CsvFiles::new()).with(TensorBoard::new());
         builder = builder
             .run_dir(dir)
             .callback(Checkpoint::new().every(every))

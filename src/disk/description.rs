@@ -117,7 +117,9 @@ impl Description {
     pub(crate) fn schedules(&self, stage: usize) -> Vec<String> {
         let own = format!("{stage}/");
         let here = self.chain.iter().filter(|c| c.key.starts_with(&own) || !c.key.contains('/'));
-        here.filter(|c| c.phase == Phase::Schedule.to_string()).map(|c| format!("{} ({})", c.key, c.note)).collect()
+        here.filter(|c| c.phase == Phase::Schedule.to_string())
+            .map(|c| format!("{} ({})", c.key, c.note))
+            .collect()
     }
 
     /// How many epochs a stage has.
@@ -246,7 +248,8 @@ impl Differences {
 /// Whether a callback of this name and phase may change what is computed. Those that only look may come and go.
 fn changes_numbers(name: &str, phase: &str) -> bool {
     let only_looks = [Phase::Measure, Phase::User, Phase::Report].map(|phase| phase.to_string());
-    !only_looks.iter().any(|looking| looking == phase) && !["Checkpoint", "Signals", "Validate"].contains(&name)
+    !only_looks.iter().any(|looking| looking == phase)
+        && !["Checkpoint", "Signals", "Validate"].contains(&name)
 }
 
 fn or_none(value: &impl ToString) -> String {

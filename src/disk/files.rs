@@ -39,7 +39,8 @@ pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Resu
         files.push(file);
     }
     let json = serde_json::to_vec_pretty(&state);
-    let json = json.map_err(|error| Error::Build(format!("the state of the run can't be written: {error}")))?;
+    let json =
+        json.map_err(|error| Error::Build(format!("the state of the run can't be written: {error}")))?;
     let SavedState { time, why, stage_name: stage, measured, .. } = state;
     Ok(Snapshot { name, stage, time, why, measured, state: json, files, buffer })
 }

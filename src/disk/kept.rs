@@ -79,7 +79,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn new(mut state: SavedState, callbacks: Vec<(String, State)>, generators: &Generators) -> Self {
+    pub(crate) fn new(
+        mut state: SavedState,
+        callbacks: Vec<(String, State)>,
+        generators: &Generators,
+    ) -> Self {
         let mut tensors = Vec::new();
         for (key, State { json, tensors: own }) in callbacks {
             let names = own.iter().map(|(name, tensor)| (name.clone(), tensor.device() != Device::Cpu));

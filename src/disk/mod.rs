@@ -18,8 +18,10 @@ use serde_json::json;
 
 pub(crate) use self::description::Description;
 pub(crate) use self::files::Files;
-pub(crate) use self::kept::{CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file};
-use crate::{Error, Resume, Result};
+pub(crate) use self::kept::{
+    CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
+};
+use crate::{Error, Result, Resume};
 
 /// The run directory of a runner.
 #[derive(Debug)]
@@ -72,7 +74,9 @@ impl Disk {
         let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
         let ended = (status != "running").then(now);
         let run = json!({ "status": status, "started": started, "ended": ended, "run": description });
-        std::fs::write(&new, format!("{run:#}\n")).and_then(|()| std::fs::rename(&new, &at)).map_err(|e| self.wrong(e))
+        std::fs::write(&new, format!("{run:#}\n"))
+            .and_then(|()| std::fs::rename(&new, &at))
+            .map_err(|e| self.wrong(e))
     }
 
     fn wrong(&self, source: std::io::Error) -> Error {
@@ -126,7 +130,9 @@ impl Disk {
             log::info!("{name}: waited {waited:.1} s for the snapshot before it to be written");
         }
         let (time, snapshot) = (now(), name.to_string());
-        self.tell(&json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": share }));
+        self.tell(
+            &json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": share }),
+        );
         Ok(cost)
     }
 

@@ -1,6 +1,7 @@
 //! Cuts: everybody has heard an end event, and now the evaluations and the snapshot that were asked for.
-use catena_callbacks::SnapshotPolicy;
+use catena_callbacks::{SnapshotPolicy, goal};
 use catena_chain::Stop;
+use catena_record::retention::Best;
 use catena_tensor::model::Mode;
 use catena_tensor::params::parameters;
 use catena_tensor::rng::Generators;
@@ -8,7 +9,7 @@ use catena_tensor::rng::Generators;
 use super::Runner;
 use crate::disk::{Cut, Description, Kept, SavedState, now};
 use crate::stage::StageLoader;
-use crate::{Error, Result};
+use crate::{Error, Result, StartFrom};
 
 impl Runner {
     /// Runs the evaluations, applies the stops that are reached, and takes at most one snapshot.
@@ -40,7 +41,9 @@ impl Runner {
     fn evaluate(&mut self, cut: Cut, name: &str) -> Result<()> {
         let loaders = &self.stages[self.stage_index()].loaders;
         let is_it = |l: &StageLoader| l.name == name && l.mode == Mode::Eval;
-        let Some(loader) = loaders.iter().position(is_it) else { return Err(self.no_evaluation(name.into())) };
+        let Some(loader) = loaders.iter().position(is_it) else {
+            return Err(self.no_evaluation(name.into()));
+        };
         let (at, before) = (self.at.clone(), self.keep_apart(cut)?);
         self.driver.put_loader_aside();
         self.run_loader(loader)?;
@@ -147,6 +150,33 @@ impl Runner {
             Ok(None) => {}
             Err(second) => log::warn!("what was there at the error could not be saved: {second}"),
         }
+    }
+
+    /// A stage begins: the model is what it says.
+    pub(super) fn start_stage(&mut self, stage: usize) -> Result<()> {
+        let name = self.stages[stage].name.clone();
+        let wrong = |why: String| Error::Stage { stage: name.clone(), source: why.into() };
+        let best = match &self.stages[stage].start_from {
+            StartFrom::AsItIs => return Ok(()),
+            StartFrom::Last => None,
+            StartFrom::Best { metric, mode } => {
+                Some(Best { k: 1, metric: metric.clone(), goal: goal(*mode) })
+            }
+        };
+        let before = stage.checked_sub(1).map(|before| self.stages[before].name.clone());
+        let before =
+            before.ok_or_else(|| wrong("it starts from the stage before it, but it is the first".into()))?;
+        let disk = self.disk.as_mut();
+        let disk =
+            disk.ok_or_else(|| wrong("it starts from a snapshot, but there is no run directory".into()))?;
+        let Some(mut loaded) = disk.of_stage(&before, best.as_ref())? else {
+            let of = best.map_or(String::new(), |best| format!(" for which `{}` was measured", best.metric));
+            return Err(wrong(format!(
+                "it starts from a snapshot of stage `{before}`, but there is none{of}"
+            )));
+        };
+        log::info!("stage `{name}` starts from {}", loaded.name);
+        self.load_model(&mut loaded.files)
     }
 
     /// The run begins in its directory, if it has one.

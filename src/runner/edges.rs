@@ -91,7 +91,8 @@ impl Runner {
     }
 
     pub(super) fn no_evaluation(&self, name: String) -> Error {
-        let loaders = self.stages[self.stage_index()].loaders.iter().filter(|loader| loader.mode == Mode::Eval);
+        let loaders =
+            self.stages[self.stage_index()].loaders.iter().filter(|loader| loader.mode == Mode::Eval);
         let known: Vec<&str> = loaders.map(|loader| loader.name.as_str()).collect();
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
         Error::NoEvaluation { name, place: Box::new(self.driver.context().place()), known }

@@ -10,7 +10,10 @@ use catena_tensor::schedule::PlateauMode;
 use catena_tensor::tch::{Device, Tensor};
 
 use super::{Open, Runner};
-use crate::disk::{CALLBACKS, Cut, Description, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, optimizer_file};
+use crate::disk::{
+    CALLBACKS, Cut, Description, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState,
+    optimizer_file,
+};
 use crate::{Error, Report, Result};
 
 /// Which snapshot a run goes on from.
@@ -89,7 +92,9 @@ impl Runner {
         for (name, mut dict) in optimizers {
             dict.tensors = files.take(&optimizer_file(&name))?;
             let optimizer = self.driver.context_mut().optimizers.get_mut(&name);
-            optimizer.ok_or(Error::Build(format!("the snapshot has an optimizer `{name}`, the run has none")))?.load_state_dict(&dict)?;
+            optimizer
+                .ok_or(Error::Build(format!("the snapshot has an optimizer `{name}`, the run has none")))?
+                .load_state_dict(&dict)?;
         }
         if books.has_open_window() {
             self.load_gradients(files.take(GRADIENTS)?)?;
@@ -161,7 +166,8 @@ impl Runner {
         };
         let (before, now) = (describe(&saved), describe(&variables));
         if before != now {
-            let differs = before.iter().find(|v| !now.contains(v)).or(now.iter().find(|v| !before.contains(v)));
+            let differs =
+                before.iter().find(|v| !now.contains(v)).or(now.iter().find(|v| !before.contains(v)));
             return Err(Error::OtherRun {
                 differences: format!(
                     "the model: {} variables before, {} now; the first that differs is {}",

@@ -81,12 +81,17 @@ impl Ended {
         add("parameters", sha256(&state_dict(cx.model.var_store())).unwrap());
         for (name, optimizer) in cx.optimizers.iter() {
             add(&format!("optimizer {name}"), sha256(&optimizer.state()).unwrap());
-            add(&format!("settings {name}"), serde_json::to_string(&optimizer.state_dict().unwrap()).unwrap());
+            add(
+                &format!("settings {name}"),
+                serde_json::to_string(&optimizer.state_dict().unwrap()).unwrap(),
+            );
         }
         for (key, state) in runner.driver().states().unwrap() {
             add(&format!("state {key}"), format!("{} {}", state.json, sha256(&state.tensors).unwrap()));
         }
-        let bits = |map: &BTreeMap<String, f64>| format!("{:?}", map.iter().map(|(k, v)| (k, v.to_bits())).collect::<Vec<_>>());
+        let bits = |map: &BTreeMap<String, f64>| {
+            format!("{:?}", map.iter().map(|(k, v)| (k, v.to_bits())).collect::<Vec<_>>())
+        };
         add("metrics", bits(&report.metrics));
         add("best", format!("{:?}", report.best));
         add("status", format!("{:?}", report.status));

@@ -53,7 +53,8 @@ impl Every {
         match percent.filter(|percent| *percent > 0.0 && *percent <= 100.0) {
             Some(percent) => Ok(Self::Overhead(percent / 100.0)),
             None => {
-                Err(format!("`{share}` is not a share; give a percentage above 0%, for example \"1%\"").into())
+                Err(format!("`{share}` is not a share; give a percentage above 0%, for example \"1%\"")
+                    .into())
             }
         }
     }
@@ -197,8 +198,14 @@ mod tests {
 
     #[test]
     fn text_and_value_are_the_same_in_both_directions() {
-        for every in [Every::Batches(7), Every::Steps(1), Every::Epochs(2), Every::Seconds(0.5), Every::Overhead(0.01), Every::Never]
-        {
+        for every in [
+            Every::Batches(7),
+            Every::Steps(1),
+            Every::Epochs(2),
+            Every::Seconds(0.5),
+            Every::Overhead(0.01),
+            Every::Never,
+        ] {
             assert_eq!(every.to_string().parse::<Every>().unwrap(), every);
             let json = serde_json::to_string(&every).unwrap();
             assert_eq!(serde_json::from_str::<Every>(&json).unwrap(), every);

@@ -156,7 +156,11 @@ impl Driver {
 }
 
 /// A callback's answer; an error names it, and a panic is one.
-fn guarded<T>(name: &str, what: &'static str, call: impl FnOnce() -> Result<T>) -> std::result::Result<T, Error> {
+fn guarded<T>(
+    name: &str,
+    what: &'static str,
+    call: impl FnOnce() -> Result<T>,
+) -> std::result::Result<T, Error> {
     let wrong = |source| Error::Saving { callback: name.to_owned(), what, source };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => answer.map_err(wrong),

@@ -2,7 +2,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use catena_chain::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger, Value, read_values};
+use catena_chain::{
+    Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger, Value, read_values,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 

@@ -14,7 +14,7 @@ pub(super) enum Cell {
     },
     Least(Tensor),
     Most(Tensor),
-    /// Sums around `shift` `[2, outputs]`: weight, x, y, xx, yy, xy.
+    /// Sums around `shift` `[2, outputs]`: weight, x, y, xx, yy, xy, and the number of items.
     Moments {
         shift: Tensor,
         high: Tensor,
@@ -63,7 +63,7 @@ impl Cell {
                 Err(wrong(format!("parts of a {kind} have shapes {:?} and {:?}", high.size(), low.size())))
             }
             Self::Moments { shift, high, .. }
-                if high.size().first() != Some(&6) || shift.size() != [&[2], &high.size()[1..]].concat() =>
+                if high.size().first() != Some(&7) || shift.size() != [&[2], &high.size()[1..]].concat() =>
             {
                 Err(wrong(format!("moments can't have shape {:?}", high.size())))
             }
@@ -101,6 +101,7 @@ impl Cell {
             weighted(&dx.f_mul(&dx)?, weight)?,
             weighted(&dy.f_mul(&dy)?, weight)?,
             weighted(&dx.f_mul(&dy)?, weight)?,
+            counts.f_sum_dim_intlist(0, false, Kind::Double)?,
         ];
         let high = Tensor::f_stack(&sums, 0)?;
         let low = high.f_zeros_like()?;
@@ -160,13 +161,14 @@ impl Cell {
             return Err(Error::Settings { of: "metric memory".into(), why });
         };
         let (shift, sums) = (host(shift)?, host(&high.f_add(low)?)?);
-        let outputs = sums.len() / 6;
+        let outputs = sums.len() / 7;
         let row = |i: usize| &sums[i * outputs..(i + 1) * outputs];
         let at = |f: &dyn Fn(usize) -> f64| (0..outputs).map(f).collect::<Vec<f64>>();
         let (w, sx, sy) = (row(0), row(1), row(2));
         // rounding must not make a square negative
         let square = |of: &[f64], s: &[f64], i: usize| (of[i] - s[i] * s[i] / w[i]).max(0.0);
         Ok(Moments {
+            items: row(6).to_vec(),
             weight: w.to_vec(),
             mean_x: at(&|i| shift[i] + sx[i] / w[i]),
             mean_y: at(&|i| shift[outputs + i] + sy[i] / w[i]),
@@ -216,6 +218,7 @@ fn moved(high: &Tensor, low: &Tensor, by: &Tensor) -> Result<(Tensor, Tensor)> {
         cross(&bx, &x, &bx, &x)?,
         cross(&by, &y, &by, &y)?,
         cross(&bx, &x, &by, &y)?,
+        w.f_zeros_like()?,
     ];
     let (mut high, mut low) = (high.shallow_clone(), low.shallow_clone());
     let steps = Tensor::f_stack(&steps, 0)?;

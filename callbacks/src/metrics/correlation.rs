@@ -104,7 +104,7 @@ impl Metric for Correlation {
 fn correlation(m: &Moments, i: usize) -> f64 {
     let constant =
         is_constant(m.xx[i], m.mean_x[i], m.weight[i]) || is_constant(m.yy[i], m.mean_y[i], m.weight[i]);
-    if m.weight[i] < 2.0 || constant {
+    if m.items[i] < 2.0 || constant {
         return f64::NAN;
     }
     let product = m.xx[i] * m.yy[i];

@@ -31,10 +31,11 @@ pub struct Memory {
     cells: Vec<(String, Cell)>,
 }
 
-/// The moments of pairs, by output: total weight, means, and mean-free sums of products.
+/// The moments of pairs, by output: how many items count, their weight, means, and mean-free sums of products.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "said above")]
 pub struct Moments {
+    pub items: Vec<f64>,
     pub weight: Vec<f64>,
     pub mean_x: Vec<f64>,
     pub mean_y: Vec<f64>,

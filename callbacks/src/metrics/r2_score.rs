@@ -114,12 +114,12 @@ impl Metric for R2Score {
 
     fn compute(&self) -> Result<Computed> {
         let residual = self.memory.numbers("residual")?;
-        let Some(Moments { weight, mean_x, xx, .. }) = self.memory.moments("moments")? else {
+        let Some(Moments { items, weight, mean_x, xx, .. }) = self.memory.moments("moments")? else {
             return Ok(Computed::Number(f64::NAN));
         };
         let n = weight.first().copied().unwrap_or(0.0);
         let one = |i: usize| match (residual[i], xx[i]) {
-            _ if weight[i] < 2.0 => f64::NAN,
+            _ if items[i] < 2.0 => f64::NAN,
             (0.0, _) => 1.0,
             (_, total) if is_constant(total, mean_x[i], weight[i]) => 0.0,
             (residual, total) => 1.0 - residual / total,

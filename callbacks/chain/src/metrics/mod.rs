@@ -229,7 +229,8 @@ impl Metrics {
 
     pub(crate) fn save(&mut self) -> Result<SavedMetrics> {
         self.current.drain()?;
-        let Self { current: LoaderMetrics { slots, queue: _, read: _, batch: _ }, ended, ended_at, best } = &*self;
+        let Self { current: LoaderMetrics { slots, queue: _, read: _, batch: _ }, ended, ended_at, best } =
+            &*self;
         let (current, ended, ended_at, best) = (slots.clone(), ended.clone(), ended_at.clone(), best.clone());
         Ok(SavedMetrics { current, ended, ended_at, best })
     }

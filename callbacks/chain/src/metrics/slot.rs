@@ -43,7 +43,16 @@ impl Slot {
     pub(super) fn new(name: &str, reduce: Reduce) -> Self {
         // weights stand beside the values: here only the kind of reduction counts
         let reduce = if let Reduce::MeanBy(_) = reduce { Reduce::MeanBy(1.0) } else { reduce };
-        Self { name: name.to_owned(), reduce, folded: 0.0, weight: 0.0, last: f64::NAN, count: 0, batch: 0, queued: None }
+        Self {
+            name: name.to_owned(),
+            reduce,
+            folded: 0.0,
+            weight: 0.0,
+            last: f64::NAN,
+            count: 0,
+            batch: 0,
+            queued: None,
+        }
     }
 
     pub(super) fn fold(&mut self, value: f64, weight: f64) {

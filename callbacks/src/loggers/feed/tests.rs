@@ -2,11 +2,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use catena_tensor::tch::{Device, Tensor};
 use catena_chain::{Driver, LoaderScope, Optimizers, PassScope, Reduce, Settings, StageScope, testing};
 use catena_tensor::model::Mode;
 use catena_tensor::optim::{Optimizer, Sgd};
 use catena_tensor::params::parameters;
+use catena_tensor::tch::{Device, Tensor};
 
 use super::*;
 use crate::{CsvFiles, JsonLines};
@@ -33,7 +33,13 @@ impl Run {
         optimizers.insert("main", Optimizer::new(Sgd::new(0.1), &params).unwrap());
         let passes = vec![PassScope { name: "main".into(), optimizer: Some("main".into()) }];
         driver.enter_stage(
-            StageScope { index: 0, name: "a \"stage\", 1".into(), epochs: 9, passes, evaluations: Vec::new() },
+            StageScope {
+                index: 0,
+                name: "a \"stage\", 1".into(),
+                epochs: 9,
+                passes,
+                evaluations: Vec::new(),
+            },
             optimizers,
         );
         Self { driver, loggers: None }
