@@ -6,21 +6,23 @@ mod resumable;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use catena::chain::Every;
 use catena::prelude::*;
+use catena::record::tensors::{parse, size_of};
 use catena::tensor::rng::Exclusive;
 use resumable::{Ended, builder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What may change without a trace, and why.
-const HARMLESS: [(&str, &str); 14] = [
+const HARMLESS: [(&str, &str); 19] = [
     ("/time", "says when, for people"),
     ("/why/", "says who asked, for people"),
     ("/stage_name", "names the stage for lists of snapshots; the number counts"),
-    ("/measured/", "chooses which snapshots are kept, not what is computed"),
+    ("/measured", "chooses which snapshots are kept, not what is computed"),
     ("/run/machine/", "differences of machine and version are logged, not refused"),
     ("/books/loader_samples", "told on the console at the loader's end only"),
     ("/books/skipped_by", "names who skipped the last step; the next batch clears it"),
@@ -30,46 +32,66 @@ const HARMLESS: [(&str, &str); 14] = [
     ("/books/windows/0/held", "the next pass releases it"),
     ("/books/cut_short", "set again by whatever ends next"),
     ("/cursor/cut_short", "set again by whatever ends next"),
+    ("/books/metrics/ended_at/", "chooses what is said to be measured of just these parameters"),
+    ("/optimizers/main/groups/0/initial/beta", "needed by a schedule of it only, and there is none"),
+    ("/optimizers/main/groups/0/initial/eps", "needed by a schedule of it only, and there is none"),
+    ("/run/stages/0/loaders/1/", "other data for evaluations is logged, not refused"),
+    ("/run/stages/1/loaders/1/", "other data for evaluations is logged, not refused"),
     ("/cut", "tells the snapshots of one batch apart; the cursor counts"),
 ];
 
 /// The same, by how a leaf's place ends.
-const HARMLESS_ENDS: [(&str, &str); 3] = [
+const HARMLESS_ENDS: [(&str, &str); 4] = [
     ("/last", "the last value alone, for bars that ask for it"),
     ("/count", "only a minimum's and a maximum's first value needs it"),
+    ("/phase", "a callback is found by its key, and its place by the order"),
     ("/reduce/mean_by", "the weight stands beside each value"),
 ];
 
 /// Snapshots in the middle of a window, at ends of epochs, in the last epoch, at the end: a leaf must count in one of them.
 const SNAPSHOTS: [&str; 6] = [
     "000000000007-b",
+    "000000000011-b",
     "000000000015-e",
     "000000000022-b",
-    "000000000023-b",
     "000000000023-e",
     "000000000023-z",
 ];
 
-fn is_harmless(pointer: &str) -> bool {
-    HARMLESS.iter().any(|(start, _)| pointer.starts_with(start))
+fn is_harmless(state: &Value, pointer: &str) -> bool {
+    // a callback that only looks may come and go
+    let looks = |callback: &Value| {
+        ["measure", "report"].contains(&callback["phase"].as_str().unwrap())
+            || ["Checkpoint", "Validate"].contains(&callback["key"].as_str().unwrap())
+    };
+    let callback = pointer.strip_prefix("/run/chain/").and_then(|rest| rest.split('/').next());
+    callback.is_some_and(|i| looks(&state["run"]["chain"][i.parse::<usize>().unwrap()]))
+        || HARMLESS.iter().any(|(start, _)| pointer.starts_with(start))
         || HARMLESS_ENDS.iter().any(|(end, _)| pointer.ends_with(end))
         // whether a callback's tensor was on the run's device: it has one device here
         || pointer.starts_with("/callbacks/") && pointer.contains("/tensors/") && pointer.ends_with("/1")
 }
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_last(100)
+    Checkpoint::new()
+        .every(Every::Batches(11))
+        .every(Every::Batches(7))
+        .every(Every::Epochs(1))
+        .keep_last(100)
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a run, with this one of its snapshots.
+fn copy(from: &Path, to: &Path, snapshot: &str) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to)
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if !entry.file_type().unwrap().is_dir() {
+            fs::copy(path, to).unwrap();
+        } else if entry.file_name() != "checkpoints" {
+            copy(&path, &to, snapshot)
         } else {
-            drop(fs::copy(entry.path(), to).unwrap())
+            copy(&path.join(snapshot), &to.join(snapshot), snapshot)
         }
     }
 }
@@ -146,7 +168,7 @@ fn others(value: &Value) -> Vec<Value> {
 /// How a run that goes on from the snapshot ends; an error if it refuses.
 fn end(original: &Path, snapshot: &str, change: impl FnOnce(&Path)) -> Result<Ended, String> {
     let dir = tempfile::tempdir().unwrap();
-    copy(original, dir.path());
+    copy(original, dir.path(), snapshot);
     let at = dir.path().join("checkpoints").join(snapshot);
     change(&at);
     let mut runner = builder(dir.path(), checkpoint()).build().map_err(|error| error.to_string())?;
@@ -164,18 +186,18 @@ fn each_leaf_of_the_state_and_each_tensor_counts() {
     drop(runner);
 
     let (mut seen, mut unseen) = (BTreeSet::new(), BTreeMap::new());
-    let mut judge = |what: String, was: String, ended: Result<Ended, String>| match ended {
-        Ok(ended) if ended == expected => drop(unseen.insert(what, was)),
-        Err(error) if error.contains("is damaged") => panic!("{what}: {error}"),
-        _ => drop(seen.insert(what)),
-    };
     for name in SNAPSHOTS {
         assert_eq!(end(dir.path(), name, |_| ()).unwrap().differences(&expected), [""; 0], "{name}");
+        let mut judge = |what: String, was: String, ended: Result<Ended, String>| match ended {
+            Ok(ended) if ended == expected => drop(unseen.insert(what, was)),
+            Err(error) if error.contains("is damaged") => panic!("{what}: {error}"),
+            _ => drop(seen.insert(what)),
+        };
         let snapshot = dir.path().join("checkpoints").join(name);
         let state: Value = serde_json::from_slice(&fs::read(snapshot.join("state.json")).unwrap()).unwrap();
         let mut pointers = Vec::new();
         leaves(&state, "", &mut pointers);
-        for pointer in pointers.iter().filter(|pointer| !is_harmless(pointer)) {
+        for pointer in pointers.iter().filter(|pointer| !is_harmless(&state, pointer)) {
             let leaf = state.pointer(pointer).unwrap();
             for other in others(leaf) {
                 let mut changed = state.clone();
@@ -189,18 +211,27 @@ fn each_leaf_of_the_state_and_each_tensor_counts() {
             fs::read_dir(&snapshot).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         for file in files.filter(|file| file.ends_with(".safetensors")) {
             let bytes = fs::read(snapshot.join(&file)).unwrap();
-            for entry in catena::record::tensors::parse(&bytes).unwrap() {
+            for entry in parse(&bytes).unwrap() {
                 if entry.bytes.is_empty() {
                     continue;
                 }
-                let mut changed = bytes.clone();
-                changed[entry.bytes.start] ^= 1;
-                let ended = end(dir.path(), name, |at| replace(at, &file, &changed));
-                judge(format!("{file}: {}", entry.name), "a bit".into(), ended);
+                let (range, each) = (entry.bytes, usize::try_from(size_of(&entry.dtype).unwrap()).unwrap());
+                let elements = range.len() / each;
+                let mut flip = |elements: Range<usize>| {
+                    let mut changed = bytes.clone();
+                    elements.for_each(|element| changed[range.start + (element + 1) * each - 1] ^= 1);
+                    let ended = end(dir.path(), name, |at| replace(at, &file, &changed));
+                    judge(format!("{file}: {}", entry.name), "a bit".into(), ended);
+                };
+                flip(0..1);
+                if entry.name == "cpu" && elements > 5000 {
+                    // words 500 to 507 of the Mersenne twister: later batches draw them
+                    flip(24 + 8 * 500..24 + 8 * 508);
+                }
             }
         }
     }
     unseen.retain(|what, _| !seen.contains(what));
-    assert!(seen.len() > 250, "{}", seen.len());
     assert!(unseen.is_empty(), "changed without a trace:\n{unseen:#?}");
+    assert!(seen.len() > 200, "{}", seen.len());
 }

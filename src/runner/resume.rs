@@ -60,6 +60,7 @@ impl Runner {
     fn restore(&mut self, loaded: Loaded) -> Result<()> {
         let Loaded { name, mut state, mut files } = loaded;
         self.compare(&mut state)?;
+        self.check_place(&state)?;
         let description = Description::of(&self.stages, &self.driver)?;
         if let Some(disk) = &mut self.disk {
             disk.set_newer_aside(name)?;
@@ -134,6 +135,40 @@ impl Runner {
         }
         if allowed("epochs") {
             self.reopen(&now, state);
+        }
+        Ok(())
+    }
+
+    /// A place that this run does not have is refused before anything is touched.
+    fn check_place(&self, state: &SavedState) -> Result<()> {
+        let SavedState { cursor, stage, books, cut, .. } = state;
+        let wrong = |why: &str| Err(Error::Build(format!("the snapshot can't be gone on from: {why}")));
+        let Some(stages) = self.stages.get(*stage) else {
+            return wrong("it names a stage that there is not");
+        };
+        let is_between = matches!(cut, Cut::Stage | Cut::Run);
+        let fits = match cursor.open {
+            Open::Nothing => false,
+            Open::Run => cut == &Cut::Stage && cursor.stage == stage + 1,
+            Open::Ended => cut == &Cut::Run,
+            Open::Stage | Open::Epoch | Open::Loader => !is_between && cursor.stage == *stage,
+        };
+        if !fits {
+            return wrong("its cursor is at no place of the run");
+        }
+        if books.windows() != stages.passes.len() {
+            return wrong("it has windows of other passes");
+        }
+        let loader = stages.loaders.get(cursor.loader);
+        match (cursor.open, loader) {
+            (Open::Loader, Some(loader)) if loader.mode.is_train() => {
+                let batches = loader.source.batches();
+                if batches.is_some_and(|n| books.loader_batch() > n) {
+                    return wrong("its loader has fewer batches");
+                }
+            }
+            (Open::Loader, _) => return wrong("its loader is no Train loader"),
+            _ => {}
         }
         Ok(())
     }

@@ -53,6 +53,11 @@ impl Books {
         (self.stop, self.stopped_by) = (Stop::None, None);
     }
 
+    /// How many windows there are: one a pass.
+    pub fn windows(&self) -> usize {
+        self.windows.len()
+    }
+
     /// Whether gradients wait in a window.
     pub fn has_open_window(&self) -> bool {
         self.windows.iter().any(Window::is_open)
