@@ -20,7 +20,7 @@ const BATCHES: u64 = 3 * 5 + 2 * 4;
 type Prepare<'a> = &'a dyn Fn(catena::RunnerBuilder) -> catena::RunnerBuilder;
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint::new().every(Every::Batches(2)).every(Every::Epochs(1))
+    Checkpoint::new().every(Every::Batches(2)).every(Every::Epochs(1)).keep_every(5)
 }
 
 /// Ends the run like a kill between two batches, when this process has done so many.

@@ -96,6 +96,12 @@ impl Ended {
         add("best", format!("{:?}", report.best));
         add("status", format!("{:?}", report.status));
         add("counts", format!("{:?}", (report.epochs, report.batches, report.steps, report.samples)));
+        let mut kept: Vec<String> = std::fs::read_dir(dir.join("checkpoints"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        kept.sort_unstable();
+        add("kept snapshots", kept.join(" "));
         for file in files(dir) {
             let bytes = std::fs::read(&file).unwrap();
             let name = file.strip_prefix(dir).unwrap().display().to_string();
