@@ -38,6 +38,8 @@ fn model() -> Net {
 /// The run: two stages, two loaders, dropout, shuffling, augmentation, accumulation by 3 with a short tail, clipping, a schedule,
 /// EMA, early stopping, the best two, evaluations in the middle of epochs.
 pub(crate) fn builder(dir: &Path, checkpoint: Checkpoint) -> catena::RunnerBuilder {
+    // so small a model is faster so, and much faster beside other programs
+    catena::tch::set_num_threads(1);
     let first = Stage::new("first")
         .epochs(3)
         .train(loader(19, 4).shuffle(true))
