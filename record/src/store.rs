@@ -252,7 +252,16 @@ impl Store {
     /// The newest snapshot that is whole. Damaged ones are renamed `*.corrupt` with a warning that says why, and the next is tried; one
     /// that can't be read, or that a later version wrote, is an error.
     pub fn load_newest(&mut self) -> Result<Option<Loaded>> {
-        for name in self.names()?.into_iter().rev() {
+        self.load_newest_of(|_| true)
+    }
+
+    /// As [`Store::load_newest`], of those that are older than this one.
+    pub fn load_newest_before(&mut self, name: SnapshotName) -> Result<Option<Loaded>> {
+        self.load_newest_of(|older| older < name)
+    }
+
+    fn load_newest_of(&mut self, counts: impl Fn(SnapshotName) -> bool) -> Result<Option<Loaded>> {
+        for name in self.names()?.into_iter().rev().filter(|name| counts(*name)) {
             match load(self.fs.as_ref(), &self.path(name)) {
                 Ok(loaded) => return Ok(Some(loaded)),
                 Err(Error::Damaged { path, damage }) => {
