@@ -32,7 +32,7 @@ pub(crate) fn train(work: &Path, seed: Option<u64>) {
     let batches_seen = Arc::new(AtomicU64::new(0));
     let train =
         Announce { places: places.clone(), pauses: Pauses::new(seed), batches_seen: batches_seen.clone() };
-    let checkpoint = Checkpoint::new().every(Every::Batches(2)).every(Every::Epochs(1));
+    let checkpoint = Checkpoint::new().every(Every::Batches(3)).every(Every::Epochs(1));
     let run = work.join("run");
     let mut builder = builder(&run, checkpoint).callback(train);
     if let Some(seed) = seed {
@@ -51,7 +51,7 @@ pub(crate) fn train(work: &Path, seed: Option<u64>) {
 }
 
 /// The longest pauses, in microseconds: at an event, at a call of the file system, and between the rename and the sync after it.
-const EVENT: u64 = 1000;
+const EVENT: u64 = 3000;
 const CALL: u64 = 500;
 const RENAMED: u64 = 5000;
 

@@ -64,6 +64,9 @@ impl Display for Tally {
         writeln!(f, "{:>6}", "all")?;
         for training in Training::ALL {
             let row = Writing::ALL.map(|writing| self.0.get(&(training, writing)).copied().unwrap_or(0));
+            if row == [0; 4] {
+                continue;
+            }
             write!(f, "{:26}", training_name(training))?;
             for n in row {
                 write!(f, "{n:>18}")?;
