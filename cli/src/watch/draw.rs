@@ -147,16 +147,16 @@ fn numbers(state: &State, now: f64) -> Vec<String> {
 
 fn checkpoints(state: &State, now: f64) -> Vec<String> {
     let Some((name, newest)) = state.kept.newest() else { return vec!["no checkpoint yet".into()] };
-    let mut first = format!("checkpoint {name}");
+    let mut first = format!("saved {name}");
     if let Some(time) = newest.time {
-        first += &format!(", {} ago", span(now - time));
+        first += &format!(" {} ago", span(now - time));
     }
     if let Some(bytes) = newest.bytes {
         first += &format!(", {}", report::size(bytes));
     }
     let mut facts = vec![first];
     if let Some((name, metric, value)) = state.kept.best(state.plan.best()) {
-        facts.push(format!("best {metric} {}: {name}", number(value)));
+        facts.push(format!("best {metric} {} at batch {}", number(value), name.global_batch));
     }
     facts.push(format!("{} kept", state.kept.count));
     facts

@@ -1,9 +1,11 @@
 //! The lines of a run's files.
 use std::borrow::Cow;
+use std::fmt;
 
 use chrono::DateTime;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// A line of `journal.jsonl`.
 #[derive(Debug, Deserialize)]
@@ -35,8 +37,13 @@ pub(crate) struct Measured<'a> {
     pub(crate) scope: Option<Cow<'a, str>>,
     pub(crate) global_step: u64,
     pub(crate) global_batch: u64,
-    metrics: Map<String, Value>,
+    /// In the order in which they are written.
+    pub(crate) metrics: Numbers,
 }
+
+/// Metrics that are numbers; others are left out.
+#[derive(Debug)]
+pub(crate) struct Numbers(pub(crate) Vec<(String, f64)>);
 
 /// A line of `timing.jsonl`.
 #[derive(Debug, Deserialize)]
@@ -67,13 +74,26 @@ impl Step<'_> {
     }
 }
 
-impl Measured<'_> {
-    /// The metrics that are numbers.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.metrics.iter().filter_map(|(name, value)| {
-            let number = catena_record::float::deserialize(value).ok()?;
-            Some((name.as_str(), number))
-        })
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Numbers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("metrics by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Numbers, A::Error> {
+                let mut numbers = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    let number = catena_record::float::deserialize(value).ok();
+                    numbers.extend(number.map(|number| (name, number)));
+                }
+                Ok(Numbers(numbers))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -105,8 +125,7 @@ mod tests {
             r#"{"stage":"s","epoch":1,"loader":"valid","global_step":2,"global_batch":2,"metrics":{"loss":"inf","auc":0.5,"n":null}}"#,
         )
         .unwrap();
-        let numbers: Vec<_> = measured.numbers().collect();
-        assert_eq!(numbers, [("loss", f64::INFINITY), ("auc", 0.5)]);
+        assert_eq!(measured.metrics.0, [("loss".to_owned(), f64::INFINITY), ("auc".to_owned(), 0.5)]);
         let timed: Timed =
             serde_json::from_str(r#"{"time":"1970-01-01T00:01:00.500Z","throughput":{"samples":10.0}}"#)
                 .unwrap();

@@ -11,10 +11,8 @@ pub(crate) struct Series {
     each: u64,
     /// The last value, finite or not.
     pub(crate) last: Option<f64>,
-    /// The lowest of the finite ones.
-    pub(crate) lowest: f64,
-    /// The highest.
-    pub(crate) highest: f64,
+    /// The lowest and the highest of the finite ones.
+    ends: Option<(f64, f64)>,
     /// How many are not finite, and where the first of them is.
     pub(crate) not_finite: Option<NotFinite>,
 }
@@ -39,8 +37,7 @@ struct Point {
 
 impl Default for Series {
     fn default() -> Self {
-        let (lowest, highest) = (f64::INFINITY, f64::NEG_INFINITY);
-        Self { points: Vec::new(), each: 1, last: None, lowest, highest, not_finite: None }
+        Self { points: Vec::new(), each: 1, last: None, ends: None, not_finite: None }
     }
 }
 
@@ -53,8 +50,8 @@ impl Series {
             bad.count += 1;
             return;
         }
-        self.lowest = self.lowest.min(value);
-        self.highest = self.highest.max(value);
+        let (low, high) = self.ends.unwrap_or((value, value));
+        self.ends = Some((low.min(value), high.max(value)));
         match self.points.last_mut() {
             Some(point) if point.count < self.each => point.join(Point { step, sum: value, count: 1 }),
             _ => {
@@ -62,6 +59,16 @@ impl Series {
                 self.points.push(Point { step, sum: value, count: 1 });
             }
         }
+    }
+
+    /// The lowest finite value.
+    pub(crate) fn lowest(&self) -> Option<f64> {
+        self.ends.map(|(low, _)| low)
+    }
+
+    /// The highest finite value.
+    pub(crate) fn highest(&self) -> Option<f64> {
+        self.ends.map(|(_, high)| high)
     }
 
     /// The steps and the values to draw, in at most so many points.
@@ -113,7 +120,7 @@ mod tests {
         let points = series.points(5000);
         assert_eq!(points.len(), 2000);
         assert_eq!(points.get(41), Some(&(42.0, 21.0)));
-        assert_eq!((series.lowest, series.highest, series.last), (0.5, 1000.0, Some(1000.0)));
+        assert_eq!((series.ends, series.last), (Some((0.5, 1000.0)), Some(1000.0)));
     }
 
     #[test]
@@ -139,6 +146,6 @@ mod tests {
         }
         assert_eq!(series.points(10), [(1.0, 1.0), (4.0, 2.0)]);
         assert_eq!(series.not_finite, Some(NotFinite { count: 2, first: 2, value: f64::INFINITY }));
-        assert_eq!((series.lowest, series.highest), (1.0, 2.0));
+        assert_eq!((series.lowest(), series.highest()), (Some(1.0), Some(2.0)));
     }
 }

@@ -249,8 +249,8 @@ impl Part for Metrics {
     fn line(&mut self, line: &[u8]) {
         let Some(row) = self.bad.read::<Measured<'_>>(line) else { return };
         let by_batch = row.scope.is_some();
-        for (name, value) in row.numbers() {
-            if let Some(series) = series(&mut self.named, &mut self.count, name, &row.loader, by_batch) {
+        for (name, value) in row.metrics.0 {
+            if let Some(series) = series(&mut self.named, &mut self.count, &name, &row.loader, by_batch) {
                 series.push(row.global_step, value);
             }
         }

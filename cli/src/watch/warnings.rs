@@ -19,10 +19,8 @@ pub(crate) struct Warning {
 pub(crate) fn of(state: &State, now: f64) -> Vec<Warning> {
     let (mut grave, mut light) = (Vec::new(), Vec::new());
     if state.standing(now) == Standing::Gone {
-        grave.push(format!(
-            "the run's process is gone, silent for {}: killed, or on another machine",
-            span(state.silent(now))
-        ));
+        let silent = span(state.silent(now));
+        grave.push(format!("process gone or on another host, silent for {silent}"));
     }
     if state.is_stuck(now) {
         light.push(format!("no progress for {}", span(state.silent(now))));

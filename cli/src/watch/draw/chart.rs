@@ -48,7 +48,7 @@ pub(super) fn small(curve: &Curve<'_>, view: &View, area: Rect, buffer: &mut Buf
 }
 
 fn draw(curve: &Curve<'_>, title: Line<'_>, view: &View, area: Rect, buffer: &mut Buffer) {
-    let drawn = drawn(curve, view, usize::from(area.width) * 2);
+    let mut drawn = drawn(curve, view, usize::from(area.width) * 2);
     let mut block = Block::bordered().title(title).title_bottom(legend(&drawn, view));
     if view.log {
         block = block.title_top(Line::from(" log ").right_aligned());
@@ -66,11 +66,13 @@ fn draw(curve: &Curve<'_>, title: Line<'_>, view: &View, area: Rect, buffer: &mu
         x[0] = 0.0;
     }
     let shown = |value: f64| number(if view.log { 10_f64.powf(value) } else { value });
-    let middle = f64::midpoint(y[0], y[1]);
-    let y_labels = [y[0], middle, y[1]].map(|value| Span::from(shown(value)));
-    let x_labels = [x[0], f64::midpoint(x[0], x[1]), x[1]].map(|step| grouped(step.max(0.0) as u64));
-    let [first, half, last] = x_labels;
+    let y_labels = [y[0], f64::midpoint(y[0], y[1]), y[1]].map(|value| Span::from(shown(value)));
+    let [first, half, last] =
+        [x[0], f64::midpoint(x[0], x[1]), x[1]].map(|step| grouped(step.max(0.0) as u64));
     let x_labels = [first, half, format!("step {last}")].map(Span::from);
+    for point in drawn.iter_mut().flat_map(|drawn| &mut drawn.points) {
+        *point = (share(point.0, x), share(point.1, y));
+    }
     let datasets = drawn.iter().map(|drawn| {
         let (colour, character) = drawn.look;
         let marker = if view.ascii { Marker::Custom(character) } else { Marker::Braille };
@@ -80,8 +82,8 @@ fn draw(curve: &Curve<'_>, title: Line<'_>, view: &View, area: Rect, buffer: &mu
     Chart::new(datasets.collect())
         .block(block)
         .legend_position(None)
-        .x_axis(Axis::default().bounds(x).labels(x_labels))
-        .y_axis(Axis::default().bounds(y).labels(y_labels))
+        .x_axis(Axis::default().bounds([0.0, 1.0]).labels(x_labels))
+        .y_axis(Axis::default().bounds([0.0, 1.0]).labels(y_labels))
         .render(area, buffer);
 }
 
@@ -124,14 +126,23 @@ fn legend<'a>(drawn: &[Drawn], view: &View) -> Line<'a> {
     Line::from(spans)
 }
 
-/// Bounds with room between them; none if there is nothing.
+/// The bounds of what is drawn, never of no width; none if there is nothing.
 fn padded(low: f64, high: f64) -> Option<[f64; 2]> {
     if !low.is_finite() || !high.is_finite() {
         return None;
     }
-    if high > low && (high - low).is_finite() {
-        return Some([low, high]);
-    }
-    let room = (low.abs() * 0.1).max(f64::MIN_POSITIVE.sqrt());
-    Some(if low == 0.0 { [-1.0, 1.0] } else { [low - room, low + room] })
+    let room = (low.abs() * 0.1).min(1e300);
+    Some(match high > low {
+        true => [low, high],
+        false if low == 0.0 => [-1.0, 1.0],
+        false => [low - room, low + room],
+    })
+}
+
+/// How far a value is between bounds, from 0 to 1: what draws lines does not end with numbers near the largest.
+fn share(value: f64, [low, high]: [f64; 2]) -> f64 {
+    // or differences were infinite
+    let scale = if low.abs().max(high.abs()) > 1e300 { 0.25 } else { 1.0 };
+    let share = (value * scale - low * scale) / (high * scale - low * scale);
+    if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 }
 }

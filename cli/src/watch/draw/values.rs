@@ -22,7 +22,7 @@ pub(super) fn table(state: &State, curves: &[Curve<'_>], chosen: &str, area: Rec
     heads.extend(loaders.iter().map(|loader| shortened(loader)));
     if let Some(last) = loaders.last() {
         let last = if loaders.len() == 1 { String::new() } else { format!("{last} ") };
-        heads.extend(["low", "high"].map(|end| shortened(&format!("{last}{end}"))));
+        heads.extend(["min", "max"].map(|end| shortened(&format!("{last}{end}"))));
     }
     heads.truncate(columns);
     let name = room.saturating_sub(heads.len() * VALUE);
@@ -36,8 +36,7 @@ pub(super) fn table(state: &State, curves: &[Curve<'_>], chosen: &str, area: Rec
         let mut values = vec![last(curve.steps)];
         values.extend(loaders.iter().map(|loader| last(of(loader))));
         let ends = loaders.last().and_then(|loader| of(loader));
-        values.extend([ends.map(|series| series.lowest), ends.map(|series| series.highest)]);
-        // of an empty curve
+        values.extend([ends.and_then(Series::lowest), ends.and_then(Series::highest)]);
         let text = |value: Option<f64>| value.map_or_else(String::new, number);
         let texts: Vec<String> = values.into_iter().take(heads.len()).map(text).collect();
         let line = Line::from(row(curve.name, name, &texts));
