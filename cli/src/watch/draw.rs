@@ -202,7 +202,7 @@ fn body(state: &State, view: &View, area: Rect, buffer: &mut Buffer) {
         return;
     };
     if area.width >= WIDE {
-        let side = Constraint::Length((area.width / 2 - 6).min(72));
+        let side = Constraint::Length((area.width / 2 - 2).min(72));
         let [left, right] = Layout::horizontal([Constraint::Min(1), side]).areas(area);
         chart::large(&curves, chosen, view, left, buffer);
         let table = table_height.min(right.height);

@@ -8,6 +8,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::guard::Guard;
 use super::keys::View;
 use super::look::Looker;
 use super::state::State;
@@ -23,9 +24,11 @@ const TICK: Duration = Duration::from_millis(200);
 /// Draws until a key or a signal ends it.
 pub(crate) fn live(looker: &mut Looker, state: &mut State, mut view: View) -> Result<()> {
     let signals = Signals::catch().map_err(failed)?;
+    let guard = Guard::begin(signals.clone());
     let mut screen = Screen::take().map_err(failed)?;
-    let ended = watch(&mut screen.0, looker, state, &mut view, &signals);
+    let ended = watch(&mut screen.0, looker, state, &mut view, &signals, &guard);
     drop(screen);
+    guard.end();
     signals.pass_on().map_err(failed)?;
     ended.map_err(failed)
 }
@@ -40,6 +43,7 @@ fn watch(
     state: &mut State,
     view: &mut View,
     signals: &Signals,
+    guard: &Guard,
 ) -> io::Result<()> {
     let mut looked = None::<Instant>;
     while signals.caught().is_none() {
@@ -54,14 +58,17 @@ fn watch(
             draw::picture(state, view, at, area, frame.buffer_mut());
         })?;
         let wait = if state.behind && !view.paused { Duration::ZERO } else { TICK };
-        if event::poll(wait)?
-            && let Event::Key(key) = event::read()?
+        if let Some(Event::Key(key)) = guard.during(|| next_event(wait))?
             && !view.key(key, state.curves().len())
         {
             break;
         }
     }
     Ok(())
+}
+
+fn next_event(wait: Duration) -> io::Result<Option<Event>> {
+    if event::poll(wait)? { event::read().map(Some) } else { Ok(None) }
 }
 
 /// The terminal while it is drawn on. Dropped, also by a panic, it is as it was.
@@ -88,7 +95,8 @@ impl Drop for Screen {
 }
 
 /// The signals that end the program: first the terminal is given back.
-struct Signals(Arc<AtomicUsize>);
+#[derive(Clone)]
+pub(super) struct Signals(Arc<AtomicUsize>);
 
 impl Signals {
     fn catch() -> io::Result<Self> {
@@ -99,12 +107,12 @@ impl Signals {
         Ok(Self(caught))
     }
 
-    fn caught(&self) -> Option<i32> {
+    pub(super) fn caught(&self) -> Option<i32> {
         i32::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
     }
 
     /// Ends the program as the signal would have, so that who sent it sees that.
-    fn pass_on(&self) -> io::Result<()> {
+    pub(super) fn pass_on(&self) -> io::Result<()> {
         self.caught().map_or(Ok(()), signal_hook::low_level::emulate_default_handler)
     }
 }

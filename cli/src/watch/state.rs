@@ -175,8 +175,15 @@ impl State {
 
     /// How many seconds are left, if the run goes on as it did.
     pub(crate) fn left(&self, now: f64) -> Option<f64> {
-        let ((done, all), pace) = (self.place().batches?, self.pace()?);
-        (self.standing(now) == Standing::Running).then(|| all.saturating_sub(done) as f64 / pace)
+        if self.standing(now) != Standing::Running {
+            return None;
+        }
+        let place = self.place();
+        if let Some(((done, all), pace)) = place.batches.zip(self.pace()) {
+            return Some(all.saturating_sub(done) as f64 / pace);
+        }
+        let share = place.share.filter(|share| *share > 0.0)?;
+        Some(self.elapsed(now)? * (1.0 - share) / share)
     }
 
     /// How long the run has been going on, or was.

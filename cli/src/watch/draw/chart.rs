@@ -1,11 +1,12 @@
 //! The curves of a metric.
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Modifier, Style, Stylize};
+use ratatui::style::{Color, Modifier, Stylize};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Widget};
 
+use super::finish;
 use crate::watch::keys::View;
 use crate::watch::series::Series;
 use crate::watch::state::Curve;
@@ -73,18 +74,22 @@ fn draw(curve: &Curve<'_>, title: Line<'_>, view: &View, area: Rect, buffer: &mu
     for point in drawn.iter_mut().flat_map(|drawn| &mut drawn.points) {
         *point = (share(point.0, x), share(point.1, y));
     }
-    let datasets = drawn.iter().map(|drawn| {
-        let (colour, character) = drawn.look;
-        let marker = if view.ascii { Marker::Custom(character) } else { Marker::Braille };
-        let line = if view.ascii { GraphType::Scatter } else { GraphType::Line };
-        Dataset::default().marker(marker).graph_type(line).style(Style::new().fg(colour)).data(&drawn.points)
-    });
-    Chart::new(datasets.collect())
-        .block(block)
-        .legend_position(None)
-        .x_axis(Axis::default().bounds([0.0, 1.0]).labels(x_labels))
-        .y_axis(Axis::default().bounds([0.0, 1.0]).labels(y_labels))
-        .render(area, buffer);
+    let axes = |datasets| {
+        let (x, y) = (Axis::default().bounds([0.0, 1.0]), Axis::default().bounds([0.0, 1.0]));
+        let chart = Chart::new(datasets).block(block.clone()).legend_position(None);
+        chart.x_axis(x.labels(x_labels.clone())).y_axis(y.labels(y_labels.clone()))
+    };
+    axes(Vec::new()).render(area, buffer);
+    for Drawn { look: (colour, character), points, .. } in &drawn {
+        let (marker, graph) = match view.ascii {
+            true => (Marker::Custom(*character), GraphType::Scatter),
+            false => (Marker::Braille, GraphType::Line),
+        };
+        let dataset = Dataset::default().marker(marker).graph_type(graph).style(*colour).data(points);
+        let mut layer = Buffer::empty(area);
+        axes(vec![dataset]).render(area, &mut layer);
+        finish::add(&layer, buffer);
+    }
 }
 
 fn drawn(curve: &Curve<'_>, view: &View, most: usize) -> Vec<Drawn> {
