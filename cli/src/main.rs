@@ -8,6 +8,7 @@ mod number;
 mod report;
 mod run;
 mod snapshots;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ enum Command {
     /// Whole runs: compare.
     #[command(subcommand)]
     Run(run::Command),
+    Watch(watch::Watch),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Ckpt(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Watch(watch) => watch.run(json),
     };
     let (output, status) = match result {
         Ok(report) => {

@@ -5,4 +5,5 @@ mod place;
 mod prune;
 mod run_diff;
 mod tensors;
+mod watch;
 mod wrong_use;
