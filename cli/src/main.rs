@@ -1,10 +1,12 @@
-//! `catena`: looks at what runs left on disk. It needs no libtorch, and but for `prune` and `export` it changes nothing.
+//! `catena`: looks at what runs left on disk. It needs no libtorch, and but for `prune`, `export` and `report` it changes nothing.
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 mod ckpt;
 mod failure;
 mod number;
+mod output;
+mod page;
 mod report;
 mod run;
 mod snapshots;
@@ -36,6 +38,7 @@ enum Command {
     /// Whole runs: compare.
     #[command(subcommand)]
     Run(run::Command),
+    Report(page::Page),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Ckpt(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Report(page) => page.run(),
     };
     let (output, status) = match result {
         Ok(report) => {
