@@ -1,22 +1,25 @@
 //! Charts: what plotly is to draw, as JSON in the page.
 use std::collections::BTreeSet;
 
-use plotly::common::{
-    ColorScale, ColorScaleElement, DashType, Line, Mode, Orientation, Title, Visible,
-};
+use plotly::common::{ColorScale, ColorScaleElement, DashType, Line, Mode, Orientation, Title, Visible};
 use plotly::layout::{Axis, HoverMode, Legend, Margin};
 use plotly::{Bar, HeatMap, Layout, Plot, Scatter};
 use serde_json::{Value, json};
 
+use super::curve::{Curve, Point};
 use super::html::{escape, script_json};
 use super::matrix::Matrix;
 use super::record::{Name, Record, Topic};
+use super::ruler::Ruler;
 
 /// Colours that can be told apart and read on white and on black.
 const COLORS: [&str; 10] = [
     "#3b82f6", "#e8710a", "#1f9d55", "#e0475b", "#9a66e0", "#0e9aa7", "#a9744f", "#d6559d", "#8b8f1a",
     "#7c8694",
 ];
+
+/// The colour of what lies behind.
+const QUIET: &str = "#7c8694";
 
 /// The colour of a run, or of whatever has this number.
 pub(crate) fn color(i: usize) -> &'static str {
@@ -68,54 +71,52 @@ impl<'a> Charts<'a> {
     }
 
     fn chart(&mut self, topic: Topic, chart: &str) -> String {
-        let is_of = |name: &&Name| name.topic == topic && name.chart == chart;
-        let kinds: BTreeSet<(bool, &str)> =
-            self.runs.iter().flat_map(|run| run.curves.keys().filter(is_of)).map(kind).collect();
+        let all: Vec<(usize, &Name, &Curve)> = self
+            .runs
+            .iter()
+            .enumerate()
+            .flat_map(|(i, run)| shown(run, topic, chart).map(move |(n, c)| (i, n, c)))
+            .collect();
+        let kinds: BTreeSet<(bool, &str)> = all.iter().map(|(_, name, _)| kind(name)).collect();
         let kinds: Vec<(bool, &str)> = kinds.into_iter().collect();
         let has_several = self.runs.len() > 1;
         let mut plot = Plot::new();
         let (mut epochs, mut times) = (Vec::new(), Vec::new());
-        for (i, run) in self.runs.iter().enumerate() {
-            let here: Vec<&Name> = run.curves.keys().filter(is_of).collect();
-            // the learning rate of each step tells more than that of each epoch
-            let has_fine = topic == Topic::Optimization && here.iter().any(|name| name.is_fine);
-            for name in here.into_iter().filter(|name| name.is_fine || !has_fine) {
-                let Some(curve) = run.curves.get(name) else { continue };
-                let at = kinds.iter().position(|known| *known == kind(name)).unwrap_or(0);
-                let points = curve.points(self.limit);
-                let y: Vec<Option<f64>> = points.iter().map(|point| rounded(point.value, 6)).collect();
-                let steps: Vec<f64> = points.iter().map(|point| point.step).collect();
-                let by = |ruler: &super::ruler::Ruler, unit: f64| -> Vec<Option<f64>> {
-                    let at = |batch| ruler.at(batch).and_then(|value| rounded(value / unit, 7));
-                    points.iter().map(|point| at(point.batch)).collect()
-                };
-                epochs.push(by(&run.epochs, 1.0));
-                times.push(by(&run.clock, self.unit.map_or(1.0, |unit| unit.seconds)));
-                let label = match (has_several, name.of.as_str()) {
-                    (true, "") => run.label.clone(),
-                    (true, of) => format!("{} · {of}", run.label),
-                    (false, "") => chart.to_owned(),
-                    (false, of) => of.to_owned(),
-                };
-                let is_quiet = name.is_fine && topic == Topic::Metric;
-                let line = Line::new()
-                    .color(color(if has_several { i } else { at }))
-                    .width(if is_quiet { 1.0 } else { 2.0 })
-                    .dash(dash(if is_quiet { 0 } else { at }));
-                let mode = if points.len() < 40 { Mode::LinesMarkers } else { Mode::Lines };
-                let mut trace = Scatter::new(steps, y).name(label_text(&label)).mode(mode).line(line);
-                if is_quiet {
-                    let is_hidden = has_several;
-                    trace = trace.opacity(0.45).visible(if is_hidden {
-                        Visible::LegendOnly
-                    } else {
-                        Visible::True
-                    });
-                }
-                plot.add_trace(trace);
+        for (i, name, curve) in &all {
+            let Some(run) = self.runs.get(*i) else { continue };
+            let kind = kinds.iter().position(|known| *known == kind(name)).unwrap_or(0);
+            let points = curve.points(self.limit);
+            epochs.push(read_off(&run.epochs, &points, 1.0));
+            times.push(read_off(&run.clock, &points, self.unit.map_or(1.0, |unit| unit.seconds)));
+            let label = match (has_several, name.of.as_str()) {
+                (true, "") => run.label.clone(),
+                (true, of) => format!("{} · {of}", run.label),
+                (false, "") => chart.to_owned(),
+                (false, of) => of.to_owned(),
+            };
+            // steps lie behind epochs, and with several runs are shown on demand
+            let is_quiet =
+                name.is_fine && topic == Topic::Metric && kinds.iter().any(|(is_fine, _)| !is_fine);
+            let (color, dash) = match (has_several, is_quiet) {
+                (true, _) => (color(*i), dash(if is_quiet { 0 } else { kind })),
+                (false, true) => (QUIET, dash(0)),
+                (false, false) => (color(kind), dash(kind)),
+            };
+            let line = Line::new().color(color).width(if is_quiet { 1.0 } else { 2.0 }).dash(dash);
+            let mode = if points.len() < 40 { Mode::LinesMarkers } else { Mode::Lines };
+            let steps: Vec<f64> = points.iter().map(|point| point.step).collect();
+            let values: Vec<Option<f64>> = points.iter().map(|point| rounded(point.value, 6)).collect();
+            let mut trace = Scatter::new(steps, values).name(label_text(&label)).mode(mode).line(line);
+            if is_quiet {
+                let visible = if has_several { Visible::LegendOnly } else { Visible::True };
+                trace = trace.opacity(0.5).visible(visible);
             }
+            plot.add_trace(trace);
         }
-        plot.set_layout(layout(320).hover_mode(HoverMode::XUnified));
+        // a legend takes a line for each two or three names
+        plot.set_layout(
+            layout(320 + 16 * all.len().saturating_sub(3).min(20)).hover_mode(HoverMode::XUnified),
+        );
         self.figure(title_of(chart), &plot, Some(json!({ "epoch": epochs, "time": times })))
     }
 
@@ -161,6 +162,19 @@ impl<'a> Charts<'a> {
     }
 }
 
+/// The curves of a chart. The learning rate of each step tells more than that of each epoch, which is left out then.
+fn shown<'a>(run: &'a Record, topic: Topic, chart: &str) -> impl Iterator<Item = (&'a Name, &'a Curve)> {
+    let here: Vec<_> =
+        run.curves.iter().filter(|(name, _)| name.topic == topic && name.chart == chart).collect();
+    let has_fine = topic == Topic::Optimization && here.iter().any(|(name, _)| name.is_fine);
+    here.into_iter().filter(move |(name, _)| name.is_fine || !has_fine)
+}
+
+/// Where points lie on another axis.
+fn read_off(ruler: &Ruler, points: &[Point], unit: f64) -> Vec<Option<f64>> {
+    points.iter().map(|point| ruler.at(point.batch).and_then(|value| rounded(value / unit, 7))).collect()
+}
+
 fn kind(name: &Name) -> (bool, &str) {
     (name.is_fine, &name.of)
 }
@@ -196,6 +210,11 @@ fn title_of(chart: &str) -> &str {
         "lr" => "Learning rate",
         "grad_norm" => "Gradient norm",
         "checkpoint" => "Seconds of each checkpoint",
+        "throughput/samples" => "Samples a second",
+        "throughput/batches" => "Batches a second",
+        "throughput/tokens" => "Tokens a second",
+        "data_wait" => "Share of the time in which data was waited for",
+        "memory" => "Memory (MiB)",
         chart => chart,
     }
 }

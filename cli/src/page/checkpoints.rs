@@ -79,7 +79,11 @@ pub(crate) fn examine(path: &Path, record: &mut Record) -> Result<()> {
                 checkpoint.why = manifest.why.join(", ");
                 checkpoint.measured = manifest.measured;
             }
-            Err(_) => record.damaged = true,
+            Err(_) => {
+                let state = checkpoint.state.clone().unwrap_or_default();
+                record.notes.push(format!("checkpoint {name} is {state}"));
+                record.damaged = true;
+            }
         }
     }
     mark_best(record);

@@ -11,6 +11,14 @@ pub(crate) struct Point {
     pub(crate) value: f64,
 }
 
+impl Point {
+    /// Whether it is the same, a NaN included.
+    fn is(&self, other: &Self) -> bool {
+        let bits = |point: &Self| [point.step, point.batch, point.value].map(f64::to_bits);
+        bits(self) == bits(other)
+    }
+}
+
 /// What is logged under one name, thinned as it grows: of each few neighbours the lowest and the highest are kept, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Curve {
@@ -74,7 +82,7 @@ impl Curve {
             points = halved(&points);
         }
         if let Some(last) = self.last
-            && points.last() != Some(&last)
+            && points.last().is_none_or(|point| !point.is(&last))
         {
             points.push(last);
         }
@@ -140,5 +148,10 @@ mod tests {
         let curve = curve((0..100_000).map(value));
         assert_eq!((curve.not_finite, curve.lowest.unwrap().value), (1, 1.0));
         assert_eq!(curve.points(400).iter().filter(|point| point.value.is_nan()).count(), 1);
+    }
+
+    #[test]
+    fn a_last_point_that_is_not_finite_is_there_once() {
+        assert_eq!(curve([1.0, f64::NAN]).points(100).len(), 2);
     }
 }

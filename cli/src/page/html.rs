@@ -23,6 +23,9 @@ pub(crate) fn script_json(json: &serde_json::Value) -> String {
     json.to_string().replace('<', "\\u003c")
 }
 
+/// How many bytes a text has that may take several lines.
+const LONG: usize = 40;
+
 /// A table: its texts are escaped here.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -73,20 +76,28 @@ impl Table {
         let mut html = format!(
             "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\"><table>\n<caption>{caption}</caption>\n<thead><tr>"
         );
-        let class = |column: usize| if column >= self.numbers_from { " class=\"number\"" } else { "" };
+        let class = |column: usize, text: &str| match text.len() {
+            _ if column >= self.numbers_from => " class=\"number\"",
+            LONG.. => " class=\"long\"",
+            _ => "",
+        };
         for (i, head) in self.heads.iter().enumerate() {
-            put(&mut html, format_args!("<th scope=\"col\"{}>{}</th>", class(i), escape(head)));
+            put(&mut html, format_args!("<th scope=\"col\"{}>{}</th>", class(i, ""), escape(head)));
         }
         html += "</tr></thead>\n<tbody>\n";
         for Row { cells, class: of_row, color } in &self.rows {
             html += &if of_row.is_empty() { "<tr>".to_owned() } else { format!("<tr class=\"{of_row}\">") };
             for (i, cell) in cells.iter().enumerate() {
-                let (cell, class) = (escape(cell), class(i));
+                let (cell, class) = (escape(cell), class(i, cell));
                 match (i, color) {
                     (0, Some(color)) => {
                         put(&mut html, format_args!("<th scope=\"row\"{class}>{}{cell}</th>", swatch(color)));
                     }
-                    (0, None) => put(&mut html, format_args!("<th scope=\"row\"{class}>{cell}</th>")),
+                    // paths may be broken where their parts meet
+                    (0, None) => {
+                        let cell = cell.replace('/', "/<wbr>");
+                        put(&mut html, format_args!("<th scope=\"row\"{class}>{cell}</th>"));
+                    }
                     _ => put(&mut html, format_args!("<td{class}>{cell}</td>")),
                 }
             }

@@ -115,7 +115,7 @@ impl Record {
     pub(crate) fn note_damaged(&mut self, file: &str, lines: u64) {
         if lines > 0 {
             let lines = crate::report::count(usize::try_from(lines).unwrap_or(usize::MAX), "line");
-            self.notes.push(format!("{file}: {lines} can't be read and are left out"));
+            self.notes.push(format!("{file}: {lines} left out that can't be read"));
             self.damaged = true;
         }
     }

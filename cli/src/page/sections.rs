@@ -124,8 +124,11 @@ fn is_epochs(path: &str) -> bool {
 
 /// The last, lowest and highest value of each metric.
 fn values(runs: &[Record]) -> String {
+    let has_several = runs.len() > 1;
     let heads = ["metric", "of", "run", "last", "lowest", "at step", "highest", "at step"];
-    let mut table = Table::new("Values of whole loaders", heads).numbers_from(3);
+    let heads = heads.into_iter().filter(|head| has_several || *head != "run");
+    let mut table =
+        Table::new("Values of whole loaders", heads).numbers_from(if has_several { 3 } else { 2 });
     let mut rows = Vec::new();
     for (i, run) in runs.iter().enumerate() {
         for (name, curve) in
@@ -137,16 +140,10 @@ fn values(runs: &[Record]) -> String {
             let step = |point: Option<super::curve::Point>| {
                 point.map(|point| point.step.to_string()).unwrap_or_default()
             };
-            let cells = vec![
-                name.chart.clone(),
-                name.of.clone(),
-                run.label.clone(),
-                value(curve.last),
-                value(curve.lowest),
-                step(curve.lowest),
-                value(curve.highest),
-                step(curve.highest),
-            ];
+            let mut cells = vec![name.chart.clone(), name.of.clone()];
+            cells.extend(has_several.then(|| run.label.clone()));
+            cells.extend([value(curve.last), value(curve.lowest), step(curve.lowest)]);
+            cells.extend([value(curve.highest), step(curve.highest)]);
             rows.push(((name.chart != "loss", name, i), cells));
         }
     }

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 type Row = Map<String, Value>;
 
 /// What says where a row belongs, and what `checkpoints` reads.
-const PLACE: [&str; 12] = [
+const PLACE: [&str; 13] = [
     "time",
     "stage",
     "epoch",
@@ -27,6 +27,7 @@ const PLACE: [&str; 12] = [
     "stall",
     "wait",
     "share",
+    "seconds",
 ];
 
 /// What holds a time for each callback or event.
@@ -89,6 +90,10 @@ fn seconds(time: &str) -> Option<f64> {
     Some(DateTime::parse_from_rfc3339(time).ok()?.timestamp_millis() as f64 / 1000.0)
 }
 
+/// Kinds of memory, in bytes, which share a chart.
+const MEMORY: &str = "memory";
+const MIB: f64 = 1_048_576.0;
+
 /// How deep values may lie in each other.
 const DEEPEST: usize = 4;
 
@@ -102,7 +107,11 @@ fn numbers(path: &str, value: &Value, loader: &str, (step, batch): (f64, f64), r
         }
         value => {
             if let Some(value) = number(value) {
-                let (chart, of) = (path.to_owned(), loader.to_owned());
+                let (chart, of, value) = match path.split_once('/') {
+                    Some((MEMORY, of)) => (MEMORY, of, value / MIB),
+                    _ => (path, loader, value),
+                };
+                let (chart, of) = (chart.to_owned(), of.to_owned());
                 let name = Name { topic: Topic::Speed, chart, of, is_fine: false };
                 record.push(name, Point { step, batch, value });
             }

@@ -66,10 +66,11 @@ fn wrong_arguments_are_refused() {
 #[test]
 fn the_help_names_every_command() {
     let place = Place::new();
-    let texts = ["--help", "ckpt --help", "ckpt diff --help", "ckpt prune --help"].map(|args| {
-        let output = place.catena(args);
-        assert_eq!(output.status, 0);
-        format!("$ catena {args}\n{}\n", output.out)
-    });
+    let texts =
+        ["--help", "ckpt --help", "ckpt diff --help", "ckpt prune --help", "report --help"].map(|args| {
+            let output = place.catena(args);
+            assert_eq!(output.status, 0);
+            format!("$ catena {args}\n{}\n", output.out)
+        });
     insta::assert_snapshot!("help", texts.concat());
 }
