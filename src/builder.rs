@@ -108,7 +108,8 @@ impl RunnerBuilder {
     }
 
     /// Lets [`Runner::resume`] go on although the run differs in this from the one that was saved: `epochs`, `data`, `optimizer`,
-    /// `seed`, a callback's name, … as the refusal names it. `stop` forgets that somebody had stopped the run.
+    /// `seed`, a callback's name, … as the refusal names it. `stop` forgets that somebody had stopped the run: it goes on from the newest
+    /// snapshot that was not taken after the stop had ended something.
     #[must_use]
     pub fn allow(mut self, difference: impl Into<String>) -> Self {
         self.allowed.push(difference.into());

@@ -53,6 +53,14 @@ pub enum Error {
     /// A run without a directory can't be resumed.
     #[error("the runner has no run directory to go on from; give one with `.run_dir(path)`")]
     NoRunDirectory,
+    /// The metric was measured of no snapshot.
+    #[error("no snapshot has a `{metric}` that was measured of it; what was measured: {known}")]
+    NotMeasured {
+        /// The metric.
+        metric: String,
+        /// Those that were.
+        known: String,
+    },
     /// There is nothing to go on from.
     #[error("{} holds no snapshot to go on from", path.display())]
     NoSnapshot {

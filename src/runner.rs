@@ -169,7 +169,7 @@ impl Runner {
             self.driver.fire(Event::LoaderStart)?;
         }
         let mut exhausted = false;
-        while self.driver.stop() < Stop::Loader && !exhausted {
+        while !self.leaves_loader(mode) && !exhausted {
             match self.next_batch(loader)? {
                 Some(batch) => self.run_batch(batch, mode)?,
                 None => exhausted = true,

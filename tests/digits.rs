@@ -245,3 +245,40 @@ fn stopped_and_resumed_the_digits_end_in_the_same_hashes() {
     assert!(from >= 28 && from.is_multiple_of(7), "{from}");
     assert_eq!(resumed["batches_run"].as_u64().unwrap(), plain["batches"].as_u64().unwrap() - from);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_digits_in_order_and_they_go_on_as_if_nothing_had_been() {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let flags = ["--epochs", "40"];
+    let plain = common::digits(&flags);
+    let dir = tempfile::tempdir().unwrap();
+    let saved = ["--checkpoint-every", "1000 epochs", "--resume", "--dir", dir.path().to_str().unwrap()];
+    let flags = [&flags[..], &saved].concat();
+    let mut newest = 0;
+    for (signal, status) in [("-INT", 130), ("-TERM", 143)] {
+        let mut program = Command::new(common::example("digits"));
+        program.args(&flags).env("OMP_WAIT_POLICY", "passive").stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = program.spawn().unwrap();
+        let lines =
+            || std::fs::read_to_string(dir.path().join("journal.jsonl")).unwrap_or_default().lines().count();
+        let (before, since) = (lines(), Instant::now());
+        while lines() <= before + 50 && since.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(status));
+        let names = std::fs::read_dir(dir.path().join("checkpoints")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let last = names.filter_map(|name| name[..12].parse::<u64>().ok()).max().unwrap();
+        assert!(last > newest, "{last} after {newest}");
+        newest = last;
+    }
+    let resumed = common::digits(&flags);
+    assert_eq!(resumed["resumed_from"], newest);
+    for same in ["params_sha256", "optimizer_sha256", "batches", "steps", "train_loss", "valid_loss"] {
+        assert_eq!(resumed[same], plain[same], "{same}");
+    }
+}

@@ -187,9 +187,11 @@ fn each_leaf_of_the_state_and_each_tensor_counts() {
 
     let (mut seen, mut unseen) = (BTreeSet::new(), BTreeMap::new());
     for name in SNAPSHOTS {
-        assert_eq!(end(dir.path(), name, |_| ()).unwrap().differences(&expected), [""; 0], "{name}");
+        // only this snapshot is there to go on from, so others are kept
+        let unchanged = end(dir.path(), name, |_| ()).unwrap();
+        assert_eq!(unchanged.differences(&expected), ["kept snapshots"], "{name}");
         let mut judge = |what: String, was: String, ended: Result<Ended, String>| match ended {
-            Ok(ended) if ended == expected => drop(unseen.insert(what, was)),
+            Ok(ended) if ended == unchanged => drop(unseen.insert(what, was)),
             Err(error) if error.contains("is damaged") => panic!("{what}: {error}"),
             _ => drop(seen.insert(what)),
         };

@@ -6,6 +6,8 @@ mod resumable;
 mod snapshots;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use catena::chain::Every;
 use catena::prelude::*;
@@ -20,7 +22,7 @@ const BATCHES: u64 = 3 * 5 + 2 * 4;
 type Prepare<'a> = &'a dyn Fn(catena::RunnerBuilder) -> catena::RunnerBuilder;
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint::new().every(Every::Batches(2)).every(Every::Epochs(1))
+    Checkpoint::new().every(Every::Batches(2)).every(Every::Epochs(1)).keep_every(5)
 }
 
 /// Ends the run like a kill between two batches, when this process has done so many.
@@ -77,5 +79,50 @@ fn stopped_after_any_batch_and_resumed_twice_it_ends_in_the_same_bits() {
             None => go_on(dir.path(), None, &|builder| builder).unwrap(),
         };
         assert_eq!(ended.differences(&expected), [""; 0], "stopped after {stop} batches");
+    }
+}
+
+/// Interrupts the run, as a signal would, at the event of this number; counts them.
+fn interrupt_at(number: u64, count: &Arc<AtomicU64>, event: Event) -> impl Callback + use<> {
+    let count = count.clone();
+    on(event, move |cx| {
+        if count.fetch_add(1, Ordering::Relaxed) == number {
+            cx.interrupt("by the test");
+        }
+        Ok(Flow::GO)
+    })
+}
+
+#[test]
+fn interrupted_at_any_event_it_leaves_a_snapshot_and_goes_on_as_if_nothing_had_been() {
+    let _exclusive = Exclusive::wait();
+    let run = |dir: &Path, at: u64| {
+        let count = Arc::default();
+        let mut builder = builder(dir, checkpoint());
+        for event in Event::ALL {
+            builder = builder.callback(interrupt_at(at, &count, event));
+        }
+        let mut runner = builder.build().unwrap();
+        let report = runner.resume(Resume::LatestIfAny).unwrap();
+        (Ended::of(&runner, &report, dir), report, count.load(Ordering::Relaxed))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (expected, report, events) = run(dir.path(), u64::MAX);
+    assert_eq!(report.status, Status::Completed);
+    assert!(events > 200, "{events}");
+    for at in 0..events {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, first, _) = run(dir.path(), at);
+        // at the last event there is nothing left to interrupt
+        let status =
+            if at + 1 == events { Status::Completed } else { Status::Interrupted("by the test".into()) };
+        assert_eq!(first.status, status, "at event {at}");
+        let newest = newest_that_verifies(dir.path()).map(|(_, batch)| batch);
+        let (ended, report, _) = run(dir.path(), u64::MAX);
+        assert_eq!(report.resumed_from, newest, "at event {at}");
+        assert_eq!(first.batches, newest.unwrap_or(0), "at event {at}: nothing is done twice");
+        // there is one snapshot more than an uninterrupted run takes
+        let differences = ended.differences(&expected).into_iter().filter(|what| what != "kept snapshots");
+        assert_eq!(differences.collect::<Vec<_>>(), [""; 0], "at event {at}");
     }
 }

@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(driver.context().interrupted(), None);
         low_level::raise(SIGTERM).unwrap();
         driver.fire(Event::BatchEnd).unwrap();
+        driver.take_interruption();
         assert_eq!(driver.context().interrupted(), Some("SIGTERM"));
     }
 }

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use crate::fs::{FileSystem, Kind};
 use crate::manifest::{FORMAT, MAX_BYTES, Manifest, ManifestFile, hex};
 use crate::tensors::{self, Entry};
-use crate::{Damage, Error, Result};
+use crate::{Damage, Error, Result, SnapshotName};
 
 /// The largest `state.json` that is read.
-const MAX_STATE: u64 = 256 << 20;
+pub(crate) const MAX_STATE: u64 = 32 << 20;
 
 /// How many bytes are read and hashed at a time.
 const CHUNK: usize = 256 << 10;
@@ -115,6 +115,10 @@ pub fn read_manifest(fs: &dyn FileSystem, path: &Path) -> Result<Manifest> {
         Ok(manifest) => manifest,
         Err(found) => return Err(Error::Format { path: path.to_owned(), found, known: FORMAT }),
     };
+    let own = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    if own.is_some_and(|own: SnapshotName| own != manifest.snapshot) {
+        return Err(damage(Damage::Manifest(format!("it is that of {}", manifest.snapshot))));
+    }
     for (name, _) in fs.list(path).map_err(Error::io("can't read", path))? {
         if name != "manifest.json" && !manifest.files.contains_key(&name) {
             return Err(damage(Damage::Unlisted(name)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Damage;
+use crate::{Damage, Listed, SnapshotName};
 
 /// The version of the format that is written and read.
 pub const FORMAT: u64 = 1;
@@ -20,6 +20,8 @@ pub(crate) const MAX_BYTES: u64 = 4 << 20;
 pub struct Manifest {
     /// The format's version.
     pub format: u64,
+    /// The snapshot's own name: a folder of another name is not this snapshot.
+    pub snapshot: SnapshotName,
     /// Which snapshot of the run it is, from 1.
     pub sequence: u64,
     /// The stage it was taken in.
@@ -56,23 +58,10 @@ const ZEROS: &str = "00000000000000000000000000000000000000000000000000000000000
 const END: &[u8] = b"\"\n}\n";
 
 impl Manifest {
-    pub(crate) fn new(
-        sequence: u64,
-        stage: String,
-        time: String,
-        why: Vec<String>,
-        measured: BTreeMap<String, f64>,
-    ) -> Self {
-        Self {
-            format: FORMAT,
-            sequence,
-            stage,
-            time,
-            why,
-            measured,
-            files: BTreeMap::new(),
-            sha256: ZEROS.into(),
-        }
+    pub(crate) fn new(listed: Listed, time: String, why: Vec<String>) -> Self {
+        let Listed { name: snapshot, sequence, stage, measured } = listed;
+        let (files, sha256) = (BTreeMap::new(), ZEROS.into());
+        Self { format: FORMAT, snapshot, sequence, stage, time, why, measured, files, sha256 }
     }
 
     /// The file's content, with the hash of itself.

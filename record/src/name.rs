@@ -41,7 +41,8 @@ impl Cut {
 /// assert!("123-b".parse::<SnapshotName>().is_err());
 /// # Ok::<(), catena_record::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct SnapshotName {
     /// Train batches of the run.
     pub global_batch: u64,
@@ -52,6 +53,20 @@ pub struct SnapshotName {
 impl fmt::Display for SnapshotName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{:012}-{}", self.global_batch, self.cut.letter()))
+    }
+}
+
+impl From<SnapshotName> for String {
+    fn from(name: SnapshotName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for SnapshotName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::fs::FileSystem;
+use crate::load::MAX_STATE;
 use crate::manifest::{Manifest, ManifestFile, hex, is_plain};
 use crate::tensors::{self, Entry};
-use crate::{Error, Result, SnapshotName};
+use crate::{Error, Listed, Result, SnapshotName};
 
 /// A snapshot to be written. Its tensors' bytes are in one buffer, which is given back when it is written, to be used again.
 #[derive(Debug)]
@@ -46,14 +47,14 @@ const CHUNK: usize = 256 << 10;
 
 impl Snapshot {
     /// Writes all files into the folder, which is there and empty, and makes them and their names durable. Gives the bytes.
-    pub(crate) fn write(&self, fs: &dyn FileSystem, folder: &Path, sequence: u64) -> Result<u64> {
-        let mut manifest = Manifest::new(
-            sequence,
-            self.stage.clone(),
-            self.time.clone(),
-            self.why.clone(),
-            self.measured.clone(),
-        );
+    pub(crate) fn write(&self, fs: &dyn FileSystem, folder: &Path, listed: &Listed) -> Result<u64> {
+        if self.state.len() as u64 > MAX_STATE {
+            return Err(Error::Unwritable(format!(
+                "state.json would have {} bytes, and more than {MAX_STATE} are not read; keep large things as tensors",
+                self.state.len()
+            )));
+        }
+        let mut manifest = Manifest::new(listed.clone(), self.time.clone(), self.why.clone());
         let mut files = vec![("state.json".to_owned(), Vec::new(), self.state.as_slice())];
         for TensorFile { name, tensors } in &self.files {
             let wrong = |why: String| Error::Unwritable(format!("{name}: {why}"));

@@ -160,17 +160,17 @@ impl Store {
         if self.fs.stat(&temporary).is_ok() {
             self.clear(std::slice::from_ref(&temporary))?;
         }
-        let sequence = self.sequence + 1;
-        let bytes = self.write(snapshot, &temporary, &self.path(snapshot.name), sequence)?;
-        // it is there now, durable or not
-        self.sequence = sequence;
-        let (name, stage) = (snapshot.name, snapshot.stage.clone());
+        let (name, stage, sequence) = (snapshot.name, snapshot.stage.clone(), self.sequence + 1);
         // what an older snapshot of the same parameters has is that one's
         let mut measured = snapshot.measured.clone();
         for other in self.listed.iter().filter(|other| other.name.global_batch == name.global_batch) {
             measured.retain(|metric, _| !other.measured.contains_key(metric));
         }
-        self.listed.push(Listed { name, sequence, stage, measured });
+        let listed = Listed { name, sequence, stage, measured };
+        let bytes = self.write(snapshot, &listed, &temporary, &self.path(name))?;
+        // it is there now, durable or not
+        self.sequence = sequence;
+        self.listed.push(listed);
         self.listed.sort_by_key(|listed| listed.name);
         self.sync_names()?;
         self.apply(retention)?;
@@ -178,14 +178,14 @@ impl Store {
     }
 
     /// Writes a folder and gives it its name, or clears it away.
-    fn write(&self, snapshot: &Snapshot, temporary: &Path, path: &Path, sequence: u64) -> Result<u64> {
+    fn write(&self, snapshot: &Snapshot, listed: &Listed, temporary: &Path, path: &Path) -> Result<u64> {
         let fs = self.fs.as_ref();
         fs.create_folder(temporary).map_err(Error::io("can't make", temporary))?;
         let rename = |bytes| match fs.rename(temporary, path) {
             Ok(()) => Ok(bytes),
             Err(error) => Err(Error::io("can't rename to", path)(error)),
         };
-        snapshot.write(fs, temporary, sequence).and_then(rename).inspect_err(|_| {
+        snapshot.write(fs, temporary, listed).and_then(rename).inspect_err(|_| {
             if let Err(error) = self.remove(temporary) {
                 log::warn!("a snapshot that failed could not be cleared away: {error}");
             }
@@ -198,7 +198,9 @@ impl Store {
         create_folder(fs, &crash)?;
         let (path, temporary) = (crash.join(name), crash.join(format!("{TEMPORARY}{name}")));
         self.remove(&temporary)?;
-        self.write(snapshot, &temporary, &path, 0)?;
+        let Snapshot { name, stage, measured, .. } = snapshot;
+        let listed = Listed { name: *name, sequence: 0, stage: stage.clone(), measured: measured.clone() };
+        self.write(snapshot, &listed, &temporary, &path)?;
         for folder in [&crash, &self.run] {
             fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
         }
@@ -250,11 +252,20 @@ impl Store {
     /// The newest snapshot that is whole. Damaged ones are renamed `*.corrupt` with a warning that says why, and the next is tried; one
     /// that can't be read, or that a later version wrote, is an error.
     pub fn load_newest(&mut self) -> Result<Option<Loaded>> {
-        for name in self.names()?.into_iter().rev() {
+        self.load_newest_of(|_| true)
+    }
+
+    /// As [`Store::load_newest`], of those that are older than this one.
+    pub fn load_newest_before(&mut self, name: SnapshotName) -> Result<Option<Loaded>> {
+        self.load_newest_of(|older| older < name)
+    }
+
+    fn load_newest_of(&mut self, counts: impl Fn(SnapshotName) -> bool) -> Result<Option<Loaded>> {
+        for name in self.names()?.into_iter().rev().filter(|name| counts(*name)) {
             match load(self.fs.as_ref(), &self.path(name)) {
                 Ok(loaded) => return Ok(Some(loaded)),
                 Err(Error::Damaged { path, damage }) => {
-                    self.listed.retain(|listed| listed.name != name);
+                    self.forget(name);
                     let aside = self.set_aside(&path)?;
                     log::warn!("{} is damaged: {damage}; it is now {}", path.display(), aside.display());
                 }
@@ -262,6 +273,12 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    /// A snapshot is none of this run's any more: the next one is counted from those that are left, as after opening them anew.
+    fn forget(&mut self, name: SnapshotName) {
+        self.listed.retain(|listed| listed.name != name);
+        self.sequence = self.listed.iter().map(|listed| listed.sequence).max().unwrap_or(0);
     }
 
     /// A snapshot, if it is whole.
@@ -304,7 +321,7 @@ impl Store {
         for name in newer.into_iter().rev() {
             let path = self.path(name);
             self.fs.rename(&path, &folder.join(name.to_string())).map_err(Error::io("can't move", &path))?;
-            self.listed.retain(|listed| listed.name != name);
+            self.forget(name);
         }
         for folder in [&folder, &superseded, &self.checkpoints] {
             self.fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
@@ -331,7 +348,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a folder of plain files, or whatever else has its name, if it is there. Links are not followed.
+    /// Removes a folder, or whatever else has its name, if it is there. Links are not followed.
     fn remove(&self, folder: &Path) -> Result<()> {
         match self.fs.stat(folder) {
             Ok((Kind::Folder, _)) => {}
@@ -341,8 +358,7 @@ impl Store {
         }
         let names = self.fs.list(folder).map_err(Error::io("can't remove", folder))?;
         for (name, _) in names {
-            let path = folder.join(name);
-            self.fs.remove_file(&path).map_err(Error::io("can't remove", &path))?;
+            self.remove(&folder.join(name))?;
         }
         self.fs.remove_folder(folder).map_err(Error::io("can't remove", folder))
     }

@@ -170,7 +170,11 @@ fn a_damaged_snapshot_is_set_aside_with_its_damage_and_the_one_before_is_loaded(
         ),
         (
             |old, new| _ = fs::copy(old.join("manifest.json"), new.join("manifest.json")).unwrap(),
-            Damage::Hash("model.safetensors".into()),
+            Damage::Manifest("it is that of 000000000001-b".into()),
+        ),
+        (
+            |old, new| FILES.iter().for_each(|file| _ = fs::copy(old.join(file), new.join(file)).unwrap()),
+            Damage::Manifest("it is that of 000000000001-b".into()),
         ),
         (|_, new| fs::write(new.join("more"), "").unwrap(), Damage::Unlisted("more".into())),
         (

@@ -3,6 +3,7 @@ mod description;
 mod files;
 mod kept;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -153,6 +154,11 @@ impl Disk {
             Resume::Best { metric, mode } => {
                 let best = Best { k: 1, metric: metric.clone(), goal: catena_callbacks::goal(*mode) };
                 let name = best.ranked(store.listed()).first().map(|listed| listed.name);
+                if name.is_none() && !store.listed().is_empty() {
+                    let known: BTreeSet<_> = store.listed().iter().flat_map(|l| l.measured.keys()).collect();
+                    let known = known.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    return Err(Error::NotMeasured { metric: metric.clone(), known });
+                }
                 name.map(|name| store.load(name)).transpose()?
             }
             Resume::Path(path) => {
@@ -170,6 +176,11 @@ impl Disk {
             }
         };
         loaded.map(files::read).transpose()
+    }
+
+    /// Reads the newest snapshot that is older than this one.
+    pub(crate) fn load_before(&mut self, name: SnapshotName) -> Result<Option<Loaded>> {
+        self.writer.store().load_newest_before(name)?.map(files::read).transpose()
     }
 
     /// Moves what is newer than this snapshot out of the way.

@@ -15,10 +15,10 @@ impl Runner {
     /// Runs the evaluations, applies the stops that are reached, and takes at most one snapshot.
     pub(super) fn cut(&mut self, cut: Cut) -> Result<()> {
         let mut asked = self.driver.take_evaluations();
-        while !asked.is_empty() && !self.is_interrupted() {
+        while !asked.is_empty() && !self.take_interruption(cut) {
             self.driver.put_back_evaluations(asked.clone());
             self.evaluate(cut, &asked[0])?;
-            if !self.is_interrupted() {
+            if self.driver.context().interrupted().is_none() {
                 asked.remove(0);
             }
         }
@@ -27,12 +27,13 @@ impl Runner {
         if let Some(disk) = &mut self.disk {
             disk.poll()?;
         }
+        let is_interrupted = self.take_interruption(cut);
         let mut why = self.driver.take_snapshots();
         why.extend(self.driver.context().interrupted().map(str::to_owned));
         if why.is_empty() || self.is_leaving || self.disk.is_none() {
             return Ok(());
         }
-        self.is_leaving = self.is_interrupted();
+        self.is_leaving = is_interrupted;
         let kept = self.keep(cut)?;
         self.save(kept, why)
     }
@@ -53,7 +54,11 @@ impl Runner {
         self.save_if_left(before)
     }
 
-    fn is_interrupted(&self) -> bool {
+    /// Whether the run is left here; at its end there is nothing to leave.
+    fn take_interruption(&mut self, cut: Cut) -> bool {
+        if cut != Cut::Run {
+            self.driver.take_interruption();
+        }
         self.driver.context().interrupted().is_some()
     }
 

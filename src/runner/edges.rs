@@ -1,5 +1,5 @@
 //! What the loop needs at its edges: loaders, optimizers, frozen parameters, quiet evaluations, the place of an error.
-use catena_chain::{LoaderScope, Optimizers, PassScope, StageScope};
+use catena_chain::{LoaderScope, Optimizers, PassScope, StageScope, Stop};
 use catena_tensor::batch::Batch;
 use catena_tensor::data::Start;
 use catena_tensor::model::{Mode, Model};
@@ -62,6 +62,14 @@ impl Runner {
             self.at.loader += 1;
         }
         self.at.loader < loaders.len()
+    }
+
+    /// Whether no more batches are wanted: between those of an evaluation, which has no cuts, an interruption holds at once.
+    pub(super) fn leaves_loader(&mut self, mode: Mode) -> bool {
+        if mode != Mode::Train {
+            self.driver.take_interruption();
+        }
+        self.driver.stop() >= Stop::Loader
     }
 
     /// Enters a loader, where `batch` batches of its epoch are done.

@@ -36,6 +36,18 @@ pub enum Resume {
     Path(PathBuf),
 }
 
+impl Resume {
+    fn is_latest(&self) -> bool {
+        matches!(self, Self::Latest | Self::LatestIfAny)
+    }
+}
+
+/// Whether a snapshot was taken after the end of something that a stop had cut short.
+fn has_stopped(state: &SavedState, stages: usize) -> bool {
+    let SavedState { cut, cursor, books, .. } = state;
+    *cut != Cut::Batch && cursor.cut_short && (books.stop() > Stop::None || cursor.stage == stages)
+}
+
 impl Runner {
     /// Goes on from a snapshot in the run directory, as if the run had never stopped, and runs to the end. A finished run does
     /// no batch and gives its report.
@@ -46,7 +58,14 @@ impl Runner {
     pub fn resume(&mut self, from: Resume) -> Result<Report> {
         let _exclusive = Exclusive::now()?;
         let disk = self.disk.as_mut().ok_or(Error::NoRunDirectory)?;
-        match disk.load(&from)? {
+        let mut loaded = disk.load(&from)?;
+        if self.allowed.iter().any(|allowed| allowed == "stop") && from.is_latest() {
+            // what ended because of the stop has ended: the stop is forgotten where it was asked for
+            while let Some(after) = loaded.take_if(|loaded| has_stopped(&loaded.state, self.stages.len())) {
+                loaded = disk.load_before(after.name)?;
+            }
+        }
+        match loaded {
             Some(loaded) => {
                 self.claim()?;
                 self.restore(loaded).inspect_err(|error| self.driver.fire_exception(error))?;
@@ -61,6 +80,7 @@ impl Runner {
         let Loaded { name, mut state, mut files } = loaded;
         self.compare(&mut state)?;
         self.check_place(&state)?;
+        let model = self.check_model(files.take(MODEL)?)?;
         let description = Description::of(&self.stages, &self.driver)?;
         if let Some(disk) = &mut self.disk {
             disk.set_newer_aside(name)?;
@@ -89,7 +109,7 @@ impl Runner {
         }
         self.driver.set_resuming(false);
 
-        self.load_model(&mut files)?;
+        load_variables(&model)?;
         for (name, mut dict) in optimizers {
             dict.tensors = files.take(&optimizer_file(&name))?;
             let optimizer = self.driver.context_mut().optimizers.get_mut(&name);
@@ -193,8 +213,13 @@ impl Runner {
         }
     }
 
+    /// Loads a snapshot's model, if it is this one.
     pub(super) fn load_model(&mut self, files: &mut Files) -> Result<()> {
-        let saved = files.take(MODEL)?;
+        load_variables(&self.check_model(files.take(MODEL)?)?)
+    }
+
+    /// The model's variables with their saved values; another model's are refused.
+    fn check_model(&self, saved: Vec<(String, Tensor)>) -> Result<Vec<(Tensor, Tensor)>> {
         let variables = state_dict(self.driver.context().model.var_store());
         let describe = |all: &[(String, Tensor)]| -> Vec<String> {
             all.iter().map(|(name, t)| format!("{name} {:?} {:?}", t.kind(), t.size())).collect()
@@ -212,10 +237,7 @@ impl Runner {
                 ),
             });
         }
-        for ((_, variable), (_, saved)) in variables.iter().zip(&saved) {
-            copy_(&variable.f_detach()?, saved, false).map_err(catena_tensor::Error::from)?;
-        }
-        Ok(())
+        Ok(variables.into_iter().zip(saved).map(|((_, variable), (_, saved))| (variable, saved)).collect())
     }
 
     fn load_gradients(&mut self, gradients: Vec<(String, Tensor)>) -> Result<()> {
@@ -245,4 +267,11 @@ impl Runner {
         }
         Ok(())
     }
+}
+
+fn load_variables(all: &[(Tensor, Tensor)]) -> Result<()> {
+    for (variable, saved) in all {
+        copy_(&variable.f_detach()?, saved, false).map_err(catena_tensor::Error::from)?;
+    }
+    Ok(())
 }

@@ -38,6 +38,8 @@ fn model() -> Net {
 /// The run: two stages, two loaders, dropout, shuffling, augmentation, accumulation by 3 with a short tail, clipping, a schedule,
 /// EMA, early stopping, the best two, evaluations in the middle of epochs.
 pub(crate) fn builder(dir: &Path, checkpoint: Checkpoint) -> catena::RunnerBuilder {
+    // so small a model is faster so, and much faster beside other programs
+    catena::tch::set_num_threads(1);
     let first = Stage::new("first")
         .epochs(3)
         .train(loader(19, 4).shuffle(true))
@@ -96,6 +98,12 @@ impl Ended {
         add("best", format!("{:?}", report.best));
         add("status", format!("{:?}", report.status));
         add("counts", format!("{:?}", (report.epochs, report.batches, report.steps, report.samples)));
+        let mut kept: Vec<String> = std::fs::read_dir(dir.join("checkpoints"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        kept.sort_unstable();
+        add("kept snapshots", kept.join(" "));
         for file in files(dir) {
             let bytes = std::fs::read(&file).unwrap();
             let name = file.strip_prefix(dir).unwrap().display().to_string();

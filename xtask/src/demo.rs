@@ -1,4 +1,5 @@
-//! The demo: the digits by the chain and by the hand-written loop, side by side.
+//! The demo: the digits by the chain, by the hand-written loop, and by a run that is killed and goes on, side by side.
+mod killed;
 
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -20,8 +21,8 @@ const ROWS: [&str; 9] = [
     "resumed_from",
 ];
 
-/// The loops, and the columns of the table.
-const LOOPS: [&str; 2] = ["chain", "explicit"];
+/// The columns of the table: the two loops, and the chain again, killed and resumed.
+const COLUMNS: [&str; 3] = ["chain", "explicit", "killed, resumed"];
 
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     eprintln!("building the digits; the first build compiles torch-sys and takes minutes");
@@ -32,17 +33,17 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         command.args(args);
         last_line(name, &workspace.output(command)?)
     };
-    let results = [train(LOOPS[0])?, train(LOOPS[1])?];
+    let results = [train(COLUMNS[0])?, train(COLUMNS[1])?, killed::run(workspace, args)?];
     print!("{}", table(&results));
     let different = different(&results)?;
     if !different.is_empty() {
-        bail!("the two loops are not bit-identical; what differs: {}", different.join(", "));
+        bail!("the three are not bit-identical; what differs: {}", different.join(", "));
     }
-    println!("The two loops are bit-identical: parameters, optimizer state and training loss are equal.");
+    println!("The three are bit-identical: parameters, optimizer state and training loss are equal.");
     Ok(())
 }
 
-type Results = [Map<String, Value>; 2];
+type Results = [Map<String, Value>; 3];
 
 /// The result, which is the last line of standard output.
 fn last_line(name: &str, stdout: &str) -> Result<Map<String, Value>> {
@@ -57,9 +58,9 @@ fn last_line(name: &str, stdout: &str) -> Result<Map<String, Value>> {
 fn different(results: &Results) -> Result<Vec<&'static str>> {
     let mut different = Vec::new();
     for key in COMPARED {
-        match (results[0].get(key), results[1].get(key)) {
-            (Some(a), Some(b)) if a == b => {}
-            (Some(_), Some(_)) => different.push(key),
+        match results.each_ref().map(|result| result.get(key)) {
+            [Some(a), Some(b), Some(c)] if a == b && a == c => {}
+            [Some(_), Some(_), Some(_)] => different.push(key),
             _ => bail!("a result of the digits has no {key}: see what the last line of its output holds"),
         }
     }
@@ -67,19 +68,21 @@ fn different(results: &Results) -> Result<Vec<&'static str>> {
 }
 
 fn table(results: &Results) -> String {
-    let mut rows = vec![["loop", LOOPS[0], LOOPS[1]].map(str::to_owned)];
+    let [chain, explicit, killed] = COLUMNS;
+    let mut rows = vec![["", chain, explicit, killed].map(str::to_owned)];
     let mut keys: Vec<&str> = ROWS.into();
-    for key in results[0].keys().chain(results[1].keys()) {
+    for key in results.iter().flat_map(Map::keys) {
         if !keys.contains(&key.as_str()) {
             keys.push(key);
         }
     }
     for key in keys {
-        rows.push([key.to_owned(), shown(results[0].get(key)), shown(results[1].get(key))]);
+        let [a, b, c] = results.each_ref().map(|result| shown(result.get(key)));
+        rows.push([key.to_owned(), a, b, c]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let (first, second) = (width(0), width(1));
-    rows.iter().map(|[key, a, b]| format!("{key:first$}  {a:second$}  {b}\n")).collect()
+    let (first, second, third) = (width(0), width(1), width(2));
+    rows.iter().map(|[key, a, b, c]| format!("{key:first$}  {a:second$}  {b:third$}  {c}\n")).collect()
 }
 
 /// A value in few characters.
@@ -109,9 +112,10 @@ mod tests {
 
     #[test]
     fn equal_results_are_equal_and_one_bit_is_seen() -> Result<()> {
-        assert!(different(&[result(0.1), result(0.1)])?.is_empty());
+        assert!(different(&[result(0.1), result(0.1), result(0.1)])?.is_empty());
         let next = f64::from_bits(0.1_f64.to_bits() + 1);
-        assert_eq!(different(&[result(0.1), result(next)])?, ["train_loss"]);
+        assert_eq!(different(&[result(0.1), result(next), result(0.1)])?, ["train_loss"]);
+        assert_eq!(different(&[result(0.1), result(0.1), result(next)])?, ["train_loss"]);
         Ok(())
     }
 
@@ -119,7 +123,7 @@ mod tests {
     fn a_result_without_a_compared_value_is_an_error() {
         let mut without = result(0.1);
         without.remove("optimizer_sha256");
-        let error = different(&[result(0.1), without]).map_err(|error| error.to_string());
+        let error = different(&[result(0.1), result(0.1), without]).map_err(|error| error.to_string());
         assert!(error.is_err_and(|text| text.contains("has no optimizer_sha256")));
         assert!(last_line("chain", "{}\nnot json").is_err());
         assert!(last_line("chain", "").is_err());
@@ -127,13 +131,17 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned() {
-        let table = table(&[result(0.5), result(0.25)]);
+        let table = table(&[result(0.5), result(0.25), result(1.0)]);
         let lines: Vec<_> = table.lines().collect();
-        assert!(lines[1].starts_with("params_sha256"), "{table}");
-        assert!(lines.contains(&"steps             (missing)          (missing)"), "{table}");
-        assert_eq!(lines[0], "loop              chain              explicit");
-        assert!(lines.contains(&"train_loss        0.5                0.25"), "{table}");
-        assert!(lines.contains(&"params_sha256     abababababababab…  abababababababab…"), "{table}");
-        assert!(lines.contains(&"resumed_from      -                  -"), "{table}");
+        let hash = "abababababababab…";
+        for line in [
+            "                  chain              explicit           killed, resumed".to_owned(),
+            format!("params_sha256     {hash}  {hash}  {hash}"),
+            "steps             (missing)          (missing)          (missing)".to_owned(),
+            "train_loss        0.5                0.25               1".to_owned(),
+            "resumed_from      -                  -                  -".to_owned(),
+        ] {
+            assert!(lines.contains(&line.as_str()), "{table}");
+        }
     }
 }

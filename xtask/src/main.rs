@@ -36,11 +36,12 @@ enum Task {
         #[arg(long)]
         force: bool,
     },
-    /// Train the digits twice, by the chain and by the hand-written loop, and compare the results bit for bit.
+    /// Train the digits by the chain, by the hand-written loop, and by a run that is killed and goes on; compare the results bit
+    /// for bit.
     ///
-    /// Gets libtorch first if it is missing. Exit status 1 if the two differ.
+    /// Gets libtorch first if it is missing. Exit status 1 if they differ.
     Demo {
-        /// Flags for both runs, after `--`; `cargo run --example digits -- --help` lists them.
+        /// Flags for all runs, after `--`; `cargo run --example digits -- --help` lists them.
         #[arg(last = true)]
         args: Vec<String>,
     },

@@ -58,6 +58,7 @@ pub struct Context {
     pub(crate) evaluations: Vec<String>,
     pub(crate) snapshots: Vec<String>,
     pub(crate) snapshot_cost: Option<Duration>,
+    pub(crate) interruption: Option<String>,
     pub(crate) interrupted: Option<String>,
     pub(crate) resuming: bool,
     pub(crate) exception: Option<String>,
@@ -114,6 +115,7 @@ impl Context {
             evaluations: Vec::new(),
             snapshots: Vec::new(),
             snapshot_cost: None,
+            interruption: None,
             interrupted: None,
             resuming: false,
             exception: None,
@@ -194,13 +196,13 @@ impl Context {
     /// Ends the run at the next cut, in the middle of whatever is going on, and takes a snapshot there: a resumed run goes on
     /// as if nothing had been. A signal does this; a decision of the training is [`Flow::STOP_RUN`].
     ///
-    /// An evaluation is left at once, and run again from its beginning at resume. End events are fired all the same, with
-    /// [`Context::interrupted`] set: what they are told is not the end.
+    /// An evaluation is left after its batch, and run again from its beginning at resume. End events are fired all the same,
+    /// with [`Context::interrupted`] set: what they are told is not the end. A run whose last event has begun just ends.
     pub fn interrupt(&mut self, why: impl Into<String>) {
-        self.interrupted.get_or_insert(why.into());
+        self.interruption.get_or_insert(why.into());
     }
 
-    /// Why the run is being interrupted, if it is.
+    /// Why the run is being left, from the cut on at which an interruption was found.
     pub fn interrupted(&self) -> Option<&str> {
         self.interrupted.as_deref()
     }

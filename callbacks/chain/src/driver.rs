@@ -348,7 +348,14 @@ impl Driver {
         self.cx.grad_norm = None;
     }
 
-    /// The stop that has been asked for; an interruption is one of the run.
+    /// At a cut, or between the batches of an evaluation: an interruption that was asked for holds from now on.
+    pub fn take_interruption(&mut self) {
+        if self.cx.interrupted.is_none() {
+            self.cx.interrupted = self.cx.interruption.clone();
+        }
+    }
+
+    /// The stop that has been asked for; an interruption that holds is one of the run.
     pub fn stop(&self) -> Stop {
         if self.cx.interrupted.is_some() { Stop::Run } else { self.cx.flow.stop }
     }

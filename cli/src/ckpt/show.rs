@@ -19,18 +19,15 @@ pub(crate) struct Show {
     name: Option<String>,
 }
 
-/// The parts of `state.json` that say where the run was.
-const PLACE: [&str; 2] = ["counters", "cursor"];
+/// The parts of `state.json` that say where the run was: what comes next, and the counters.
+const PLACE: [&str; 2] = ["cursor", "books"];
 
 impl Show {
     pub(crate) fn run(self) -> Result<Report> {
         let path = snapshots::find(&self.run, self.name.as_deref())?;
         let loaded = snapshots::load(&path)?;
         let manifest = &loaded.manifest;
-        let mut place = Vec::new();
-        for key in PLACE {
-            leaves(key, loaded.state.get(key).unwrap_or(&Value::Null), &mut place);
-        }
+        let place = PLACE.map(|key| (key, scalars(loaded.state.get(key))));
         let tensors: Vec<(&String, &catena_record::tensors::Entry)> = loaded
             .files
             .iter()
@@ -44,7 +41,10 @@ impl Show {
             ["why".into(), manifest.why.join(", ")],
             ["measured".into(), report::metrics(&manifest.measured)],
         ];
-        about.extend(place.into_iter().map(|(key, value)| [key, value]));
+        for (part, values) in &place {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            about.extend(values.iter().map(|(key, value)| [format!("{part}.{key}"), text(value)]));
+        }
         about.retain(|[_, value]| !value.is_empty());
         let files = manifest.files.iter().map(|(name, file)| [name.clone(), report::size(file.size)]);
         let rows = tensors
@@ -58,9 +58,7 @@ impl Show {
 
         let mut json = Map::from_iter([("path".to_owned(), json!(path.display().to_string()))]);
         json.extend(snapshots::contents(manifest));
-        for key in PLACE {
-            json.insert(key.into(), loaded.state.get(key).cloned().unwrap_or(Value::Null));
-        }
+        json.extend(place.map(|(part, values)| (part.to_owned(), values.into())));
         json.insert("files".into(), json!(manifest.files));
         let tensor = |(file, t): &(&String, &catena_record::tensors::Entry)| json!({ "file": file, "name": t.name, "dtype": t.dtype, "shape": t.shape });
         json.insert("tensors".into(), tensors.iter().map(tensor).collect());
@@ -68,14 +66,9 @@ impl Show {
     }
 }
 
-/// The leaves below a value, with their paths.
-fn leaves(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
-    match value {
-        Value::Null => {}
-        Value::Object(map) => {
-            map.iter().for_each(|(key, value)| leaves(&format!("{path}.{key}"), value, found))
-        }
-        Value::String(text) => found.push((path.to_owned(), text.clone())),
-        other => found.push((path.to_owned(), other.to_string())),
-    }
+/// The members of an object that are one value each, and not nothing.
+fn scalars(object: Option<&Value>) -> Map<String, Value> {
+    let members = object.and_then(Value::as_object).into_iter().flatten();
+    let single = |value: &Value| !matches!(value, Value::Null | Value::Object(_) | Value::Array(_));
+    members.filter(|(_, value)| single(value)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }

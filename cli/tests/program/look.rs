@@ -118,8 +118,8 @@ fn a_checkpoint_shows_where_the_run_was_and_its_tensors() {
     insta::assert_snapshot!("show", output.out);
     let (status, json) = place.json("ckpt show run");
     assert_eq!(status, 0);
-    assert_eq!(json["counters"], json!({ "global_batch": 30, "global_step": 15 }));
-    assert_eq!(json["cursor"]["epoch"], 2);
+    assert_eq!(json["books"], json!({ "global_batch": 30, "global_step": 15 }));
+    assert_eq!(json["cursor"]["epochs"], 2);
     assert_eq!(
         json["tensors"][0],
         json!({ "file": "model.safetensors", "name": "fc.weight", "dtype": "F32", "shape": [2, 3] })

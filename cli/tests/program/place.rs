@@ -143,8 +143,13 @@ pub(crate) fn snapshot(name: &str, measured: &[(&str, f64)], tensors: Vec<Tensor
         }
     }
     let state = json!({
-        "cursor": { "stage": "train", "epoch": 2, "loader": null, "batch": 0 },
-        "counters": { "global_batch": name.global_batch, "global_step": name.global_batch / 2 },
+        "cursor": { "stage": 0, "epochs": 2, "loader": 0, "open": "stage", "cut_short": false },
+        "books": {
+            "global_batch": name.global_batch,
+            "global_step": name.global_batch / 2,
+            "stopped_by": null,
+            "windows": [{ "micro_batches": 0 }],
+        },
         "seed": 3,
     });
     Snapshot {

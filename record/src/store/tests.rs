@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::Cut;
 use crate::fs::Os;
 use crate::testing::{snapshot, warnings};
 
@@ -62,7 +63,37 @@ fn newer_ones_are_set_aside_in_the_first_free_folder() {
         ["1", "2"],
         "nothing to do makes no folder"
     );
-    assert_eq!(store.save(&snapshot(4), &keep_all()).map(|_| store.listed()[1].sequence).unwrap(), 6);
+    store.save(&snapshot(4), &keep_all()).unwrap();
+    assert_eq!(store.listed()[1].sequence, 2, "counted on from what the run goes on from");
+}
+
+#[test]
+fn a_measurement_is_that_of_the_first_snapshot_of_the_parameters() {
+    let dir = tempfile::tempdir().unwrap();
+    let measured = |all: &[(&str, f64)]| all.iter().map(|(name, x)| ((*name).to_owned(), *x)).collect();
+    let with = |cut, all: &[(&str, f64)]| {
+        let plain = snapshot(1);
+        Snapshot { name: SnapshotName { cut, ..plain.name }, measured: measured(all), ..plain }
+    };
+    let expected = [measured(&[("loss", 0.5)]), measured(&[("f1", 0.25)])];
+    let found = |store: &Store| store.listed().iter().map(|l| l.measured.clone()).collect::<Vec<_>>();
+    {
+        let mut store = open(dir.path());
+        store.save(&with(Cut::Epoch, &[("loss", 0.5)]), &keep_all()).unwrap();
+        store.save(&with(Cut::Stage, &[("loss", 0.5), ("f1", 0.25)]), &keep_all()).unwrap();
+        assert_eq!(found(&store), expected);
+    }
+    assert_eq!(found(&open(dir.path())), expected, "and it is so on the disk");
+}
+
+#[test]
+fn a_state_that_could_not_be_read_back_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let large = Snapshot { state: vec![b' '; 33 << 20], ..snapshot(1) };
+    let error = store.save(&large, &keep_all()).unwrap_err();
+    assert!(error.to_string().contains("keep large things as tensors"), "{error}");
+    assert_eq!(names(&dir.path().join("checkpoints")), [""; 0]);
 }
 
 #[test]
@@ -100,6 +131,7 @@ fn left_overs_are_removed_and_what_is_not_its_own_stays() {
         fs::write(checkpoints.join(folder).join("state.json"), "{").unwrap();
     }
     fs::write(checkpoints.join(".tmp-file"), "").unwrap();
+    fs::create_dir_all(checkpoints.join(".tmp-000000000003-b/a folder/in it")).unwrap();
     let store = open(dir.path());
     assert_eq!(names(&checkpoints), ["000000000001-b", "notes"]);
     assert_eq!(store.listed().len(), 1);

@@ -202,6 +202,7 @@ fn what_an_interruption_cuts_short_is_not_logged() {
     run.epoch();
     run.enter_train();
     run.driver.context_mut().interrupt("a signal");
+    run.driver.take_interruption();
     run.train_batch(1.0);
     run.snapshot();
     let before = files(dir.path());
@@ -218,6 +219,7 @@ fn without_a_snapshot_an_interrupted_run_keeps_its_whole_batches() {
     run.enter_train();
     run.train_batch(1.0);
     run.driver.context_mut().interrupt("a signal");
+    run.driver.take_interruption();
     run.train_batch(2.0);
     run.tell(Event::LoaderEnd);
     run.tell(Event::RunEnd);
