@@ -67,6 +67,10 @@ impl Table {
         self.rows.push(Row { cells, class, color });
     }
 
+    pub(crate) fn caption(&self) -> &str {
+        &self.caption
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

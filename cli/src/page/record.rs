@@ -25,6 +25,8 @@ pub(crate) struct Record {
     pub(crate) matrices: BTreeMap<String, Matrix>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) spans: Spans,
+    /// How many values and tensors callbacks handed to the host, by event and callback.
+    pub(crate) syncs: BTreeMap<(String, String), [u64; 2]>,
     /// What the reader of the page should know of the reading.
     pub(crate) notes: Vec<String>,
     /// Whether something is damaged.

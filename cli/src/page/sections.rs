@@ -3,6 +3,7 @@ use super::charts::{Charts, color};
 use super::html::{Table, details, escape};
 use super::record::{Record, Topic};
 use super::settings;
+use super::spans::DETAIL;
 use crate::report::{self, short};
 
 /// The page's body.
@@ -161,7 +162,6 @@ fn spans(runs: &[Record], charts: &mut Charts) -> String {
     let (mut bars, mut tables) = (String::new(), String::new());
     for (i, run) in runs.iter().enumerate() {
         for (group, spans) in run.spans.groups() {
-            let group = if group.is_empty() { "trace" } else { group };
             let title = if runs.len() > 1 {
                 format!("Time by {group}: {}", run.label)
             } else {
@@ -169,7 +169,9 @@ fn spans(runs: &[Record], charts: &mut Charts) -> String {
             };
             let longest: Vec<(&str, f64)> =
                 spans.iter().take(BARS).map(|(name, span)| (*name, span.seconds)).collect();
-            bars += &charts.bars(&title, &longest, color(i));
+            if group != DETAIL {
+                bars += &charts.bars(&title, &longest, color(i));
+            }
             let all: f64 = spans.iter().map(|(_, span)| span.seconds).sum();
             let mut table =
                 Table::new(title, ["name", "seconds", "share", "calls", "mean", "longest"]).numbers_from(1);
@@ -185,10 +187,27 @@ fn spans(runs: &[Record], charts: &mut Charts) -> String {
                     span.longest.map(time).unwrap_or_default(),
                 ]);
             }
-            tables += &table.html();
+            tables += &if group == DETAIL { details(table.caption(), &table.html()) } else { table.html() };
         }
+        tables += &syncs(run, runs.len() > 1);
     }
     cards(bars) + &tables
+}
+
+/// What waited for the device.
+fn syncs(run: &Record, has_several: bool) -> String {
+    let of = if has_several { format!(": {}", run.label) } else { String::new() };
+    let heads = ["event", "callback", "numbers", "tensors"];
+    let mut table =
+        Table::new(format!("What was handed from the device to the host{of}"), heads).numbers_from(2);
+    let mut rows: Vec<_> = run.syncs.iter().collect();
+    rows.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.iter().fold(0, |a: u64, b| a.saturating_add(*b))));
+    for ((event, callback), sums) in rows {
+        table.row(
+            [event.clone(), callback.clone()].into_iter().chain(sums.map(|sum| sum.to_string())).collect(),
+        );
+    }
+    if table.is_empty() { String::new() } else { table.html() }
 }
 
 fn matrices(runs: &[Record], charts: &mut Charts) -> String {

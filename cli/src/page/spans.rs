@@ -21,6 +21,9 @@ pub(crate) struct Span {
 #[derive(Debug, Default)]
 pub(crate) struct Spans(pub(crate) BTreeMap<(String, String), Span>);
 
+/// The group with a name for each event, callback and loader: too many for bars.
+pub(crate) const DETAIL: &str = "event, callback and loader";
+
 /// How many names are kept, and the largest trace that is read.
 const NAMES: usize = 2000;
 const MOST_BYTES: u64 = 256 << 20;
@@ -66,10 +69,10 @@ impl Spans {
         };
     }
 
-    /// Adds the events of `trace.json`, if it is there.
+    /// Adds the slices of `trace.json`, if it is there and nothing tells the same already: it may hold only the first ones.
     pub(crate) fn read_trace(&mut self, run: &Path, notes: &mut Vec<String>) -> Result<()> {
         let path = run.join("trace.json");
-        if !path.is_file() {
+        if !self.0.is_empty() || !path.is_file() {
             return Ok(());
         }
         let io = || Failure::io("can't read", &path);
@@ -86,7 +89,12 @@ impl Spans {
         for TraceEvent { name, cat, ph, dur } in events {
             if let (true, Some(micros)) = (ph == "X", dur.as_f64()) {
                 let seconds = micros / 1e6;
-                self.add(&cat, &name, &Span { seconds, calls: Some(1), longest: Some(seconds) });
+                let name = if cat.is_empty() { name } else { format!("{cat} · {name}") };
+                self.add(
+                    "slice of trace.json",
+                    &name,
+                    &Span { seconds, calls: Some(1), longest: Some(seconds) },
+                );
             }
         }
         Ok(())

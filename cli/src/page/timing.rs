@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::curve::Point;
 use super::record::{Name, Record, Topic, number};
 use super::rows::Rows;
-use super::spans::Span;
+use super::spans::{self, Span};
 use crate::failure::{Failure, Result};
 
 type Row = Map<String, Value>;
@@ -29,9 +29,6 @@ const PLACE: [&str; 13] = [
     "share",
     "seconds",
 ];
-
-/// What holds a time for each callback or event.
-const BY_NAME: [&str; 4] = ["callbacks", "events", "by_callback", "by_event"];
 
 /// Reads the file, if it is there: once for the clock and the snapshots, once for what is measured against it.
 pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
@@ -69,12 +66,15 @@ pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
         let time = row.get("time").and_then(Value::as_str).and_then(seconds).zip(start);
         let batch = batch_of(&row).or_else(|| record.clock.batch_at(time.map(|(time, start)| time - start)?));
         for (name, value) in row.iter().filter(|(name, _)| !PLACE.contains(&name.as_str())) {
-            if BY_NAME.contains(&name.as_str()) {
-                by_name(name, value, record);
-            } else if let Some(batch) = batch {
-                let step = record.steps.at(batch).unwrap_or(batch);
-                let loader = row.get("loader").and_then(Value::as_str).unwrap_or_default();
-                numbers(name, value, loader, (step, batch), record);
+            match (name.as_str(), batch) {
+                ("timings", _) => timings(value, record),
+                ("syncs", _) => syncs(value, record),
+                (name, Some(batch)) => {
+                    let step = record.steps.at(batch).unwrap_or(batch);
+                    let loader = row.get("loader").and_then(Value::as_str).unwrap_or_default();
+                    numbers(name, value, loader, (step, batch), record);
+                }
+                (_, None) => {}
             }
         }
     }
@@ -119,13 +119,36 @@ fn numbers(path: &str, value: &Value, loader: &str, (step, batch): (f64, f64), r
     }
 }
 
-/// Adds up times by name: `{"Forward": 1.25}` or `{"Forward": {"seconds": 1.25, "calls": 100}}`.
-fn by_name(group: &str, value: &Value, record: &mut Record) {
-    for (name, value) in value.as_object().into_iter().flatten() {
-        let field = |names: &[&str]| names.iter().find_map(|name| value.get(name)?.as_f64());
-        if let Some(seconds) = value.as_f64().or_else(|| field(&["seconds", "total"])) {
-            let calls = field(&["calls", "count"]).map(|calls| calls as u64);
-            record.spans.add(group, name, &Span { seconds, calls, longest: None });
+/// Adds up the times of events, callbacks and loaders. Those of a run that went on are only of its later part.
+fn timings(rows: &Value, record: &mut Record) {
+    for row in rows.as_array().into_iter().flatten() {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (event, callback, loader) = (text("event"), text("callback"), text("loader"));
+        let Some(seconds) = row.get("seconds").and_then(Value::as_f64) else { continue };
+        let calls = row.get("calls").and_then(Value::as_u64);
+        let span = Span { seconds, calls, longest: row.get("longest").and_then(Value::as_f64) };
+        // the time of an evaluation is that of its hooks
+        if event != "evaluation" {
+            record.spans.add("callback", if callback.is_empty() { event } else { callback }, &span);
+            record.spans.add("event", event, &span);
+        }
+        let parts = [event, callback, loader].into_iter().filter(|part| !part.is_empty());
+        record.spans.add(spans::DETAIL, &parts.collect::<Vec<_>>().join(" · "), &span);
+    }
+}
+
+/// Adds up how many values callbacks made the host wait for.
+fn syncs(rows: &Value, record: &mut Record) {
+    for row in rows.as_array().into_iter().flatten() {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let key = (text("event"), text("callback"));
+        if record.syncs.len() < MOST_SYNCS || record.syncs.contains_key(&key) {
+            let sums = record.syncs.entry(key).or_default();
+            for (sum, name) in sums.iter_mut().zip(["scalars", "copies"]) {
+                *sum = sum.saturating_add(row.get(name).and_then(Value::as_u64).unwrap_or_default());
+            }
         }
     }
 }
+
+const MOST_SYNCS: usize = 1000;

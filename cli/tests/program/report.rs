@@ -33,17 +33,26 @@ impl Place {
             for row in [
                 json!({ "time": time, "global_batch": batch, "loader": "train", "throughput": { "samples": 100.0 }, "data_wait": 0.25 }),
                 json!({ "time": time, "global_batch": batch, "memory": { "resident": 3 << 20 } }),
-                json!({ "time": time, "global_batch": batch, "callbacks": { "Forward": 0.5, "Backward": { "seconds": 0.75, "calls": 10 } } }),
                 json!({ "time": time, "snapshot": name, "stall": 0.001, "wait": 0.0, "share": 0.01 }),
                 json!({ "time": time, "snapshot": name, "bytes": 400, "write": 0.02 }),
             ] {
                 timing += &format!("{row}\n");
             }
         }
+        // at the end of a run, and of the part of it that went on
+        for calls in [10, 20] {
+            let row = |event: &str, callback: &str, loader: &str| json!({ "event": event, "callback": callback, "loader": loader, "calls": calls, "seconds": 0.5, "longest": 0.125 });
+            let timings = [
+                row("forward", "Forward", "train"),
+                row("forward", "Forward", "valid"),
+                row("data", "", "train"),
+                row("evaluation", "", ""),
+            ];
+            let syncs = json!([{ "event": "batch_end", "callback": "Console", "scalars": 3, "copies": calls, "sizes": [] }]);
+            let end = json!({ "time": "2026-01-02T03:03:00.000Z", "global_batch": 30, "timings": timings, "syncs": syncs });
+            timing += &format!("{end}\n");
+        }
         self.write(run, "timing.jsonl", &timing);
-        let event = |name: &str, dur: f64| json!({ "name": name, "cat": "event", "ph": "X", "ts": 0, "dur": dur, "pid": 1, "tid": 1 });
-        let trace = json!({ "traceEvents": [event("forward", 1000.0), event("forward", 3000.0), event("loss", 500.0)] });
-        self.write(run, "trace.json", &trace.to_string());
     }
 
     fn write(&self, run: &str, file: &str, text: &str) {
@@ -222,7 +231,6 @@ fn damaged_rows_are_left_out_and_counted_on_the_page() {
         place.write("run", file, &(lines.join("\n") + "\n{\"global_step\": 31, \"met"));
     }
     place.write("run", "run.json", "{\"status\": ");
-    place.write("run", "trace.json", "[{\"name\": ");
     place.flip("run/checkpoints/000000000020-e/manifest.json");
     let output = place.catena("report run");
     assert_eq!((output.status, output.err.as_str()), (1, ""));
@@ -259,7 +267,7 @@ fn no_text_of_a_run_becomes_markup_or_a_script() {
     place.write("<b>run<%2fb>", "run.json", &about.to_string());
     let values = json!({ evil: 0.5, "confusion<i>": [[1, 2], [3, 4]] });
     place.write("<b>run<%2fb>", "metrics.jsonl", &row(evil, 1, evil, 10, values));
-    let timing = json!({ "time": evil, "global_batch": 10, "callbacks": { evil: 1.0 }, evil: { evil: 2.0 } });
+    let timing = json!({ "time": evil, "global_batch": 10, "timings": [{ "event": evil, "callback": evil, "seconds": 1.0 }], evil: { evil: 2.0 } });
     place.write("<b>run<%2fb>", "timing.jsonl", &format!("{timing}\n"));
     let output = place.catena("report <b>run<%2fb>");
     assert_eq!(output.status, 0, "{output:?}");
@@ -274,6 +282,27 @@ fn no_text_of_a_run_becomes_markup_or_a_script() {
             assert!(!name.contains('<'), "plotly reads tags: {title}: {name}");
         }
     }
+}
+
+#[test]
+fn a_trace_is_added_up_where_no_table_of_times_is() {
+    let place = Place::new();
+    place.write("run", "metrics.jsonl", "");
+    let event = |name: &str, ph: &str, dur: f64| json!({ "name": name, "cat": "forward", "ph": ph, "ts": 0, "dur": dur });
+    let trace = json!({ "traceEvents": [event("Net", "X", 1000.0), event("Net", "X", 3000.0), event("Net", "M", 9.0)] });
+    place.write("run", "trace.json", &trace.to_string());
+    assert_eq!(place.catena("report run").status, 0);
+    let html = place.page("report.html");
+    assert!(
+        outline(&html).contains("forward · Net | 0.004 | 100.0 % | 2 | 2.00 ms | 3.00 ms\n"),
+        "{}",
+        outline(&html)
+    );
+    assert_eq!(chart(&html, "Time by slice of trace.json")["data"][0]["x"], json!([0.004]));
+
+    place.write("run", "trace.json", "[{\"name\": ");
+    assert_eq!(place.catena("report run").status, 0);
+    assert!(outline(&place.page("report.html")).contains("trace.json is no whole Chrome trace (yet) and left out"));
 }
 
 #[test]
