@@ -1,10 +1,12 @@
-//! `catena`: looks at what runs left on disk. It needs no libtorch, and but for `prune` and `export` it changes nothing.
+//! `catena`: looks at what runs left on disk. It needs no libtorch, and but for `prune`, `export` and `report` it changes nothing.
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 mod ckpt;
 mod failure;
 mod number;
+mod output;
+mod page;
 mod report;
 mod run;
 mod snapshots;
@@ -38,6 +40,7 @@ enum Command {
     #[command(subcommand)]
     Run(run::Command),
     Watch(watch::Watch),
+    Report(page::Page),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Ckpt(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Watch(watch) => watch.run(json),
+        Command::Report(page) => page.run(),
     };
     let (output, status) = match result {
         Ok(report) => {

@@ -3,6 +3,7 @@ mod export;
 mod look;
 mod place;
 mod prune;
+mod report;
 mod run_diff;
 mod tensors;
 mod watch;

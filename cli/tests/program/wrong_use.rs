@@ -75,10 +75,11 @@ fn wrong_arguments_are_refused() {
 fn the_help_names_every_command() {
     let place = Place::new();
     let texts =
-        ["--help", "ckpt --help", "ckpt diff --help", "ckpt prune --help", "watch --help"].map(|args| {
-            let output = place.catena(args);
-            assert_eq!(output.status, 0);
-            format!("$ catena {args}\n{}\n", output.out)
-        });
+        ["--help", "ckpt --help", "ckpt diff --help", "ckpt prune --help", "report --help", "watch --help"]
+            .map(|args| {
+                let output = place.catena(args);
+                assert_eq!(output.status, 0);
+                format!("$ catena {args}\n{}\n", output.out)
+            });
     insta::assert_snapshot!("help", texts.concat());
 }

@@ -1,0 +1,137 @@
+//! `run.json`: what a run is made of, and in what runs differ.
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::record::Record;
+use crate::failure::{Failure, Result};
+
+/// What is known of a run as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct About {
+    pub(crate) status: Option<String>,
+    pub(crate) started: Option<String>,
+    pub(crate) ended: Option<String>,
+    /// Settings by path, such as `stages/digits/epochs`.
+    pub(crate) settings: BTreeMap<String, String>,
+    run: Value,
+}
+
+/// The largest file that is read, and the longest value that is shown.
+const MOST_BYTES: u64 = 4 << 20;
+const LONGEST: usize = 300;
+const MOST_SETTINGS: usize = 2000;
+
+/// Reads the file, if it is there.
+pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
+    let path = run.join("run.json");
+    if !path.is_file() {
+        record.notes.push("there is no run.json: its settings are not known".into());
+        return Ok(());
+    }
+    let io = Failure::io("can't read", &path);
+    let mut bytes = Vec::new();
+    File::open(&path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes)).map_err(io)?;
+    let Ok(Value::Object(mut all)) = serde_json::from_slice(&bytes) else {
+        record.notes.push("run.json can't be read: its settings are not known".into());
+        record.damaged = true;
+        return Ok(());
+    };
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let [status, started, ended] = ["status", "started", "ended"].map(|key| text(all.get(key)));
+    let run = all.get_mut("run").map(Value::take).unwrap_or_default();
+    let mut settings = BTreeMap::new();
+    flatten("", &run, &mut settings);
+    record.about = About { status, started, ended, settings, run };
+    Ok(())
+}
+
+/// The leaves below a value, with their paths; things in lists are called by their names.
+fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    if found.len() >= MOST_SETTINGS {
+        return;
+    }
+    let below = |part: &str| if path.is_empty() { part.to_owned() } else { format!("{path}/{part}") };
+    match value {
+        Value::Object(map) if map.contains_key("key") && map.contains_key("phase") => {
+            let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
+            let note = text("note");
+            let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+            found.insert(path.to_owned(), shortened(&format!("{}{note}", text("phase"))));
+        }
+        Value::Object(map) => map.iter().for_each(|(key, value)| flatten(&below(key), value, found)),
+        Value::Array(list) if list.iter().any(Value::is_object) => {
+            for (i, value) in list.iter().enumerate() {
+                let name = ["name", "key"].iter().find_map(|key| value.get(key)?.as_str());
+                flatten(&below(&name.map_or_else(|| i.to_string(), str::to_owned)), value, found);
+            }
+        }
+        Value::Null => {}
+        // the path has it
+        Value::String(name) if path.ends_with("/name") && path.contains(&format!("/{name}/")) => {}
+        Value::String(text) => drop(found.insert(path.to_owned(), shortened(text))),
+        other => drop(found.insert(path.to_owned(), shortened(&other.to_string()))),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+impl About {
+    fn stages(&self) -> impl Iterator<Item = &Value> {
+        self.run.get("stages").and_then(Value::as_array).into_iter().flatten()
+    }
+
+    fn loaders(stage: &Value) -> impl Iterator<Item = &Value> {
+        stage.get("loaders").and_then(Value::as_array).into_iter().flatten()
+    }
+
+    /// Whether a loader of this name trains, so far as is known.
+    pub(crate) fn may_train(&self, loader: &str) -> bool {
+        let mut named = self
+            .stages()
+            .flat_map(Self::loaders)
+            .filter(|known| known.get("name").and_then(Value::as_str) == Some(loader))
+            .peekable();
+        named.peek().is_none()
+            || named.any(|known| known.get("mode").and_then(Value::as_str) == Some("train"))
+    }
+
+    /// How many Train batches an epoch of a stage has, if that is known.
+    pub(crate) fn batches_of(&self, stage: &str) -> Option<u64> {
+        let stage = self.stages().find(|known| known.get("name").and_then(Value::as_str) == Some(stage))?;
+        let train = |loader: &&Value| loader.get("mode").and_then(Value::as_str) == Some("train");
+        let counts: Option<Vec<u64>> =
+            Self::loaders(stage).filter(train).map(|loader| loader.get("batches")?.as_u64()).collect();
+        counts?.into_iter().reduce(u64::saturating_add).filter(|batches| *batches > 0)
+    }
+
+    /// What the snapshots that are kept for being good are chosen by: a metric, and whether the lowest are.
+    pub(crate) fn best_by(&self) -> Option<(&str, bool)> {
+        let note = self.settings.iter().find(|(path, _)| path.ends_with("/Checkpoint"))?.1;
+        let (at, is_lowest) = note
+            .split_once("with the lowest ")
+            .map(|(_, metric)| (metric, true))
+            .or_else(|| note.split_once("with the highest ").map(|(_, metric)| (metric, false)))?;
+        Some((at.split(", ").next()?, is_lowest))
+    }
+}
+
+/// Every setting, its value in each run, and whether they differ.
+pub(crate) fn compared(runs: &[Record]) -> Vec<(String, Vec<Option<&str>>, bool)> {
+    let paths: BTreeSet<&String> = runs.iter().flat_map(|run| run.about.settings.keys()).collect();
+    let row = |path: &String| {
+        let values: Vec<Option<&str>> =
+            runs.iter().map(|run| run.about.settings.get(path).map(String::as_str)).collect();
+        let differ = values.windows(2).any(|two| two.first() != two.last());
+        (path.clone(), values, differ)
+    };
+    paths.into_iter().map(row).collect()
+}
