@@ -92,10 +92,13 @@ fn a_slow_loader_is_seen_in_the_share_of_waiting() {
     assert!(rates.data_wait <= 1.0 && rates.samples < 20.0 / 0.12, "{rates:?}");
 }
 
+/// When it begins, when it ends, and its name.
+type Slice<'a> = (f64, f64, &'a str);
+
 /// What every reader of the trace event format relies on, and what makes slices of a track a tree.
 fn check_trace(trace: &Value) -> BTreeMap<String, usize> {
     assert!(trace["displayTimeUnit"] == "ms" && trace["otherData"].is_object());
-    let mut tracks: BTreeMap<(u64, u64), Vec<(f64, f64, &str)>> = BTreeMap::new();
+    let mut tracks: BTreeMap<(u64, u64), Vec<Slice<'_>>> = BTreeMap::new();
     let mut counts = BTreeMap::new();
     for event in trace["traceEvents"].as_array().unwrap() {
         let name = event["name"].as_str().unwrap();
@@ -117,7 +120,7 @@ fn check_trace(trace: &Value) -> BTreeMap<String, usize> {
     }
     for slices in tracks.values_mut() {
         slices.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
-        let mut open: Vec<(f64, f64, &str)> = Vec::new();
+        let mut open: Vec<Slice<'_>> = Vec::new();
         for &(begin, end, name) in slices.iter() {
             open.retain(|outer| outer.1 > begin);
             if let Some(outer) = open.last() {
