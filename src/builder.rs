@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catena_callbacks::{
-    Backward, Criterion, CsvFiles, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize, ToDevice,
-    ZeroGrad,
+    Backward, Criterion, CsvFiles, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize, Throughput,
+    ToDevice, ZeroGrad,
 };
 use catena_chain::{Callback, Driver, Event, Member, Settings};
 use catena_tensor::data::Loader;
@@ -92,8 +92,8 @@ impl RunnerBuilder {
     }
 
     /// The run directory (none by default: nothing is written). It is made if it is missing, and locked for as long as the
-    /// runner lives. The runner puts in the journal ([`Journal`]) and the metric files ([`Loggers`] with [`JsonLines`] and
-    /// [`CsvFiles`]), unless callbacks of these names are there.
+    /// runner lives. The runner puts in the journal ([`Journal`]), the metric files ([`Loggers`] with [`JsonLines`] and
+    /// [`CsvFiles`]) and [`Throughput`], unless callbacks of these names are there.
     #[must_use]
     pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.run_dir = Some(path.into());
@@ -175,7 +175,8 @@ impl RunnerBuilder {
 /// What writes the files of a run directory, unless the user has put in his own.
 fn put_in_files(callbacks: &mut Vec<Box<dyn Callback>>) {
     let files = Loggers::new().with(JsonLines::new()).with(CsvFiles::new());
-    let own: [Box<dyn Callback>; 2] = [Box::new(Journal::new()), Box::new(files)];
+    let own: [Box<dyn Callback>; 3] =
+        [Box::new(Journal::new()), Box::new(files), Box::new(Throughput::new())];
     for callback in own {
         if callbacks.iter().all(|other| other.name() != callback.name()) {
             callbacks.push(callback);

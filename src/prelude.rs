@@ -2,9 +2,10 @@
 pub use catena_callbacks::metrics::{Average, ClassScore, Measure, Metric, Task};
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console,
-    Criterion, CsvFiles, EarlyStopping, Ema, Forward, GaussianNoise, GradNorms, GradientNoise, Journal,
-    JsonLines, Loggers, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule, MaxSteps, Mlflow, NanGuard,
-    OnNan, Optimize, Progress, ReduceLrOnPlateau, Sam, Signals, SoftUpdate, Swa, Tail, TensorBoard, ToDevice,
+    Criterion, CsvFiles, DeadActivations, EarlyStopping, Ema, Forward, GaussianNoise, GradNorms,
+    GradientNoise, Journal, JsonLines, Loggers, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule,
+    MaxSteps, MemoryUse, Mlflow, ModelSummary, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau,
+    RunLog, Sam, Signals, SoftUpdate, Swa, SyncAudit, Tail, TensorBoard, Throughput, Timeline, ToDevice,
     Validate, ZeroGrad,
 };
 pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};

@@ -276,6 +276,10 @@ fn a_signal_ends_the_digits_in_order_and_they_go_on_as_if_nothing_had_been() {
         assert!(last > newest, "{last} after {newest}");
         newest = last;
     }
+    let said = std::fs::read_to_string(dir.path().join("run.log")).unwrap();
+    for signal in ["SIGINT", "SIGTERM"] {
+        assert!(said.contains(&format!("{signal}: the run ends after this batch")), "{said}");
+    }
     let resumed = common::digits(&flags);
     assert_eq!(resumed["resumed_from"], newest);
     for same in ["params_sha256", "optimizer_sha256", "batches", "steps", "train_loss", "valid_loss"] {

@@ -194,7 +194,7 @@ fn the_best_is_that_of_the_metric_and_an_unknown_metric_has_none() {
     let mut runner = builder(dir.path(), stage(3)).build().unwrap();
     let report = runner.run().unwrap();
     drop(runner);
-    let best = report.best["valid/loss"].clone();
+    let best = report.best["valid/loss"];
     assert!(best.min_epoch < 3, "there is something newer: {best:?}");
     let from = Resume::Best { metric: "valid/loss".into(), mode: PlateauMode::Min };
     let (again, _) = resume(builder(dir.path(), stage(3)), from).unwrap();

@@ -103,6 +103,27 @@ fn an_average_that_evaluations_see_leaves_the_training_alone() {
 }
 
 #[test]
+fn watching_the_machine_changes_neither_parameters_nor_metrics() {
+    let _exclusive = Exclusive::wait();
+    let valid = |stage: Stage| stage.valid(tiny_loader(6, 2));
+    let (unseen, report) = train(valid);
+    let (watched, more) = train(|stage| {
+        valid(stage)
+            .callback(Throughput::new().seconds(0.0).tokens("input"))
+            .callback(MemoryUse::new().seconds(0.0))
+            .callback(Timeline::new())
+            .callback(SyncAudit::new())
+            .callback(ModelSummary::new())
+            .callback(DeadActivations::new(["output"]))
+    });
+    assert_eq!(unseen, watched);
+    assert_eq!(more.metrics["train/dead/output"], 0.0);
+    for (name, value) in &report.metrics {
+        assert_eq!(more.metrics[name].to_bits(), value.to_bits(), "{name}");
+    }
+}
+
+#[test]
 fn a_dry_run_tries_everything_in_a_few_batches() {
     let _exclusive = Exclusive::wait();
     let stage = |name: &str| {

@@ -12,11 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use catena::chain::Every;
 use catena::prelude::*;
 use catena::tensor::rng::Exclusive;
-use resumable::{Ended, builder};
+use resumable::{BATCHES, Ended, builder};
 use snapshots::newest_that_verifies;
-
-/// Train batches of the whole run: 3 epochs of 5 in the first stage, 2 of 4 in the second.
-const BATCHES: u64 = 3 * 5 + 2 * 4;
 
 /// What a test makes of the run before it is built.
 type Prepare<'a> = &'a dyn Fn(catena::RunnerBuilder) -> catena::RunnerBuilder;

@@ -27,6 +27,7 @@
 //! | [`metrics::Measure`] of any metric | measure | `loss`, starts and ends of loaders | the metric's name |
 //! | [`metrics::Aggregate`] | measure | `loader_end` | its name |
 //! | [`metrics::LossSum`] | loss | `loss` | `loss` and its parts |
+//! | [`DeadActivations`] | measure | `forward`, `loader_start`, `loader_end` | `dead/<output>` |
 //! | [`NanGuard`] | decide | `loss` | |
 //! | [`Checkpoint`] | decide | `run_start`, `batch_end`, `epoch_end`, `run_end` | |
 //! | [`EarlyStopping`] | decide | `epoch_end` | |
@@ -39,6 +40,11 @@
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
 //! | [`Journal`] | report | `loss`, `step`, `batch_end`, starts and ends of the run | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
+//! | [`ModelSummary`] | report | `stage_start` | |
+//! | [`Throughput`] | report | `batch_end`, starts and ends of loaders; data | |
+//! | [`MemoryUse`] | report | `batch_end`, `loader_end` | |
+//! | [`Timeline`] | report | starts and ends; all work | |
+//! | [`SyncAudit`] | report | starts and ends of run and stages; all work | |
 //!
 //! [`from_value`] reads those whose settings are data, as `{"name": "clip_grad_norm", "max_norm": 1.0}`.
 //!
@@ -57,6 +63,7 @@ mod clip_grad_norm;
 mod clip_grad_value;
 mod console;
 mod criterion;
+mod dead_activations;
 mod early_stopping;
 mod ema;
 mod forward;
@@ -69,13 +76,16 @@ mod lookahead;
 mod loss_scaler;
 mod lr_finder;
 mod lr_schedule;
+mod machine;
 mod max_steps;
 pub mod metrics;
+mod model_summary;
 mod nan_guard;
 mod optimize;
 mod progress;
 mod reduce_lr_on_plateau;
 mod registry;
+mod run_log;
 mod sam;
 mod signals;
 mod soft_update;
@@ -96,6 +106,7 @@ pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
 pub use console::Console;
 pub use criterion::{Criterion, Losses};
+pub use dead_activations::DeadActivations;
 pub use early_stopping::EarlyStopping;
 pub use ema::Ema;
 pub use forward::Forward;
@@ -111,12 +122,17 @@ pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;
 pub use lr_finder::{LrCurve, LrFinder};
 pub use lr_schedule::LrSchedule;
+pub use machine::{
+    HostSyncs, Memory, MemoryUse, Rates, SyncAudit, SyncRow, Throughput, Timeline, Timing, Timings, Tokens,
+};
 pub use max_steps::MaxSteps;
+pub use model_summary::{Layer, ModelSummary, Summary};
 pub use nan_guard::{NanGuard, OnNan};
 pub use optimize::Optimize;
 pub use progress::Progress;
 pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
 pub use registry::{from_value, names};
+pub use run_log::{RunLog, Tee};
 pub use sam::Sam;
 pub use signals::Signals;
 pub use soft_update::SoftUpdate;

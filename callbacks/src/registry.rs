@@ -6,9 +6,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Ema,
-    Forward, GradNorms, GradientNoise, Lookahead, LossScaler, LrFinder, MaxSteps, NanGuard, Optimize,
-    Progress, ReduceLrOnPlateau, Sam, SoftUpdate, Swa, ToDevice, ZeroGrad,
+    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console,
+    DeadActivations, Ema, Forward, GradNorms, GradientNoise, Lookahead, LossScaler, LrFinder, MaxSteps,
+    MemoryUse, ModelSummary, NanGuard, Optimize, Progress, ReduceLrOnPlateau, Sam, SoftUpdate, Swa,
+    SyncAudit, Throughput, Timeline, ToDevice, ZeroGrad,
 };
 
 /// A callback from `{"name": …, settings}`: its type's name in snake case and the names of its setters, with
@@ -89,7 +90,7 @@ fn plain<C: Callback + Default + 'static>(settings: Value) -> serde_json::Result
     Ok(Box::new(C::default()))
 }
 
-const CALLBACKS: [(&str, Read); 25] = [
+const CALLBACKS: [(&str, Read); 31] = [
     ("accumulate", read::<Accumulate>),
     ("accuracy", read::<Accuracy>),
     ("adaptive_clip", read::<AdaptiveClip>),
@@ -98,6 +99,7 @@ const CALLBACKS: [(&str, Read); 25] = [
     ("clip_grad_norm", read::<ClipGradNorm>),
     ("clip_grad_value", read::<ClipGradValue>),
     ("console", read::<Console>),
+    ("dead_activations", read::<DeadActivations>),
     ("ema", read::<Ema>),
     ("forward", plain::<Forward>),
     ("grad_norms", read::<GradNorms>),
@@ -106,6 +108,8 @@ const CALLBACKS: [(&str, Read); 25] = [
     ("loss_scaler", read::<LossScaler>),
     ("lr_finder", read::<LrFinder>),
     ("max_steps", read::<MaxSteps>),
+    ("memory_use", read::<MemoryUse>),
+    ("model_summary", read::<ModelSummary>),
     ("nan_guard", read::<NanGuard>),
     ("optimize", plain::<Optimize>),
     ("progress", read::<Progress>),
@@ -113,6 +117,9 @@ const CALLBACKS: [(&str, Read); 25] = [
     ("sam", read::<Sam>),
     ("soft_update", read::<SoftUpdate>),
     ("swa", read::<Swa>),
+    ("sync_audit", read::<SyncAudit>),
+    ("throughput", read::<Throughput>),
+    ("timeline", read::<Timeline>),
     ("to_device", plain::<ToDevice>),
     ("zero_grad", plain::<ZeroGrad>),
 ];
@@ -134,6 +141,7 @@ mod tests {
             "autocast" => json!({"dtype": "bf16"}),
             "clip_grad_norm" => json!({"max_norm": 1.0}),
             "clip_grad_value" => json!({"clip_value": 1.0}),
+            "dead_activations" => json!({"outputs": ["hidden"]}),
             "ema" => json!({"decay": 0.999}),
             "gradient_noise" => json!({"eta": 0.01}),
             "max_steps" => json!({"steps": 10}),
@@ -194,6 +202,17 @@ mod tests {
         same(Lookahead::new().k(6).alpha(0.2), json!({"k": 6, "alpha": 0.2}));
         same(LrFinder::new().num_steps(9), json!({"num_steps": 9, "end_lr": 10.0}));
         same(MaxSteps(7), json!({"steps": 7}));
+        same(MemoryUse::new().seconds(1.5), json!({"seconds": 1.5}));
+        same(
+            DeadActivations::new(["h"]).unit_dim(-1),
+            json!({"outputs": ["h"], "unit_dim": -1, "threshold": 0.0}),
+        );
+        same(Throughput::new().tokens("ids"), json!({"seconds": 5.0, "tokens": {"elements": "ids"}}));
+        same(Throughput::new().weight_is_tokens(), json!({"tokens": "weight"}));
+        same(
+            Timeline::new().path("t.json").start_batch(9).max_slices(7),
+            json!({"path": "t.json", "start_batch": 9, "max_slices": 7}),
+        );
         same(Progress::new(), json!({}));
         let plateau = Plateau::new().patience(3);
         same(ReduceLrOnPlateau::new("valid/loss", plateau.clone()), json!({"plateau": plateau}));

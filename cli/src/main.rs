@@ -10,6 +10,7 @@ mod page;
 mod report;
 mod run;
 mod snapshots;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ enum Command {
     /// Whole runs: compare.
     #[command(subcommand)]
     Run(run::Command),
+    Watch(watch::Watch),
     Report(page::Page),
 }
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Ckpt(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Watch(watch) => watch.run(json),
         Command::Report(page) => page.run(),
     };
     let (output, status) = match result {

@@ -1,9 +1,10 @@
 //! Compiles the C++ shim against the libtorch that torch-sys found, and lets tests find it at run time.
 use std::{env, path::PathBuf};
 
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "context",
     "gradients",
+    "observe",
     "optim",
     "precision",
     "adadelta",

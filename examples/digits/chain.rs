@@ -12,6 +12,7 @@ pub(crate) fn train(
     net: nn::SequentialT,
     data: &Data,
     settings: &Settings,
+    run_log: RunLog,
 ) -> Result<Outcome, BoxError> {
     let train = TensorLoader::new(&data.train.0, &data.train.1, settings.batch)?.shuffle(true);
     let valid = TensorLoader::new(&data.valid.0, &data.valid.1, settings.batch)?;
@@ -52,7 +53,8 @@ pub(crate) fn train(
             .run_dir(dir)
             .callback(Checkpoint::new().every(every))
             .callback(Signals::new())
-            .callback(loggers);
+            .callback(loggers)
+            .callback(run_log);
     }
     let mut runner = builder.build()?;
     log::info!("{}", runner.plan());

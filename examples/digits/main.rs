@@ -7,6 +7,7 @@ pub(crate) mod data;
 pub(crate) mod explicit;
 pub(crate) mod settings;
 
+use catena::prelude::RunLog;
 use catena::tch;
 use catena::tensor::hash::sha256;
 use catena::tensor::rng::manual_seed;
@@ -30,14 +31,19 @@ pub(crate) struct Outcome {
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    if let Err(error) = run(&Settings::parse()) {
+    let (settings, run_log) = (Settings::parse(), RunLog::new());
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"));
+    if settings.dir.is_some() {
+        logger.target(env_logger::Target::Pipe(Box::new(run_log.tee())));
+    }
+    logger.init();
+    if let Err(error) = run(&settings, run_log) {
         eprintln!("error: {error}");
         std::process::exit(1);
     }
 }
 
-fn run(settings: &Settings) -> Result<(), BoxError> {
+fn run(settings: &Settings, run_log: RunLog) -> Result<(), BoxError> {
     settings.check()?;
     if let Some(threads) = settings.threads {
         tch::set_num_threads(threads);
@@ -55,7 +61,7 @@ fn run(settings: &Settings) -> Result<(), BoxError> {
     let net = model(&vs, data.inputs(), data.classes(), 0.2);
     let parameters = params::state_dict(&vs);
     let outcome = match settings.r#loop {
-        Loop::Chain => chain::train(vs, net, &data.to(device)?, settings)?,
+        Loop::Chain => chain::train(vs, net, &data.to(device)?, settings, run_log)?,
         Loop::Explicit => explicit::train(&vs, &net, &data.to(device)?, settings)?,
     };
     println!(

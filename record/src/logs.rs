@@ -31,7 +31,16 @@ impl LogFile {
         Ok(Self { path, file: BufWriter::new(file), bytes, broken: false })
     }
 
-    /// How many bytes it has, those that wait included.
+    /// A file that others add lines to as well: what this one writes goes to the end, wherever that is by then. Flush after each
+    /// line, or lines of several writers are mixed up.
+    pub fn append(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref().to_owned();
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { path, file: BufWriter::new(file), bytes, broken: false })
+    }
+
+    /// How many bytes it has, those that wait included and those of other writers left out.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -109,6 +118,21 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\nfour\n");
         LogFile::create(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn two_writers_that_append_lose_no_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("timing.jsonl");
+        let (mut one, mut other) = (LogFile::append(&path).unwrap(), LogFile::append(&path).unwrap());
+        for i in 0..3 {
+            for (log, who) in [(&mut one, "one"), (&mut other, "other")] {
+                log.line(&format!("{who} {i}"));
+                log.flush();
+            }
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "one 0\nother 0\none 1\nother 1\none 2\nother 2\n");
     }
 
     #[test]

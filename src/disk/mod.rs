@@ -58,14 +58,21 @@ impl Disk {
         if self.writer.store().holds_snapshots()? {
             return Err(Error::HoldsRun { path: self.path.clone() });
         }
-        self.timing = Some(LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?);
+        LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?;
+        self.open_timing()?;
         self.describe(description, "running")
     }
 
     /// A run goes on.
     pub(crate) fn go_on(&mut self, description: &Description) -> Result<()> {
-        self.timing = Some(LogFile::open(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?);
+        self.open_timing()?;
         self.describe(description, "running")
+    }
+
+    /// Callbacks add rows to this file too.
+    fn open_timing(&mut self) -> Result<()> {
+        self.timing = Some(LogFile::append(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?);
+        Ok(())
     }
 
     /// Writes `run.json`.

@@ -1,6 +1,6 @@
 //! Cuts: everybody has heard an end event, and now the evaluations and the snapshot that were asked for.
 use catena_callbacks::{SnapshotPolicy, goal};
-use catena_chain::Stop;
+use catena_chain::{Edge, Stop, Work};
 use catena_record::retention::Best;
 use catena_tensor::model::Mode;
 use catena_tensor::params::parameters;
@@ -34,8 +34,11 @@ impl Runner {
             return Ok(());
         }
         self.is_leaving = is_interrupted;
+        self.driver.tell(Work::Snapshot, Edge::Begin);
         let kept = self.keep(cut)?;
-        self.save(kept, why)
+        self.save(kept, why)?;
+        self.driver.tell(Work::Snapshot, Edge::End);
+        Ok(())
     }
 
     /// Runs an Eval loader in between, and leaves the loop where it was.
@@ -45,12 +48,14 @@ impl Runner {
         let Some(loader) = loaders.iter().position(is_it) else {
             return Err(self.no_evaluation(name.into()));
         };
+        self.driver.tell(Work::Evaluation, Edge::Begin);
         let (at, before) = (self.at.clone(), self.keep_apart(cut)?);
         self.driver.put_loader_aside();
         self.run_loader(loader)?;
         self.driver.clear_stop(Stop::Loader);
         self.driver.take_loader_back();
         self.at = at;
+        self.driver.tell(Work::Evaluation, Edge::End);
         self.save_if_left(before)
     }
 

@@ -1,5 +1,5 @@
 //! What the loop needs at its edges: loaders, optimizers, frozen parameters, quiet evaluations, the place of an error.
-use catena_chain::{LoaderScope, Optimizers, PassScope, StageScope, Stop};
+use catena_chain::{Edge, LoaderScope, Optimizers, PassScope, StageScope, Stop, Work};
 use catena_tensor::batch::Batch;
 use catena_tensor::data::Start;
 use catena_tensor::model::{Mode, Model};
@@ -86,8 +86,10 @@ impl Runner {
     pub(super) fn next_batch(&mut self, loader: usize) -> Result<Option<Batch>> {
         let stage = self.stage_index();
         let source = &mut self.stages[stage].loaders[loader].source;
-        guarded(|| source.next_batch())
-            .map_err(|source| Error::Loader { place: Box::new(self.driver.context().place()), source })
+        self.driver.tell(Work::Data, Edge::Begin);
+        let batch = guarded(|| source.next_batch());
+        self.driver.tell(Work::Data, Edge::End);
+        batch.map_err(|source| Error::Loader { place: Box::new(self.driver.context().place()), source })
     }
 
     pub(super) fn drop_window(&mut self) -> Result<()> {

@@ -12,6 +12,11 @@ use catena::tensor::hash::sha256;
 use catena::tensor::params::state_dict;
 use catena::tensor::rng::manual_seed;
 use catena::tensor::schedule::PlateauMode;
+use serde::{Deserialize, Serialize};
+
+/// Train batches of the whole run: 3 epochs of 5 in the first stage, 2 of 4 in the second.
+#[allow(dead_code, reason = "not every test program counts them")]
+pub(crate) const BATCHES: u64 = 3 * 5 + 2 * 4;
 
 fn rows(n: i64) -> (Tensor, Tensor) {
     let x = (Tensor::arange(n * 4, (Kind::Float, Device::Cpu)) * 0.37).sin().view([n, 4]);
@@ -72,7 +77,7 @@ pub(crate) fn builder(dir: &Path, checkpoint: Checkpoint) -> catena::RunnerBuild
 }
 
 /// Everything that must be equal: hashes of parameters, optimizer and callbacks' tensors, the report, and the bytes of the files.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ended(BTreeMap<String, String>);
 
 impl Ended {

@@ -1,4 +1,4 @@
-//! `cargo xtask`: sets libtorch up, and runs the demo, the tests, the steps of CI and the benchmarks.
+//! `cargo xtask`: sets libtorch up, and runs the demo, the tests, the faults, the steps of CI and the benchmarks.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to its terminal")]
@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod faults;
 mod setup;
 mod workspace;
 
@@ -51,6 +52,17 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Kill a run many times, at any instant, and resume it to the same bits; before that, let each call to the disk fail.
+    ///
+    /// `cargo xtask test` does the same with fewer kills.
+    Faults {
+        /// How many kills at least; a tenth of them fall in each place that counts.
+        #[arg(long, default_value_t = 200)]
+        kills: u64,
+        /// What chooses when to kill; by default the clock does.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Run every check that a change must pass, and stop at the first that fails.
     Ci,
     /// Run the benchmarks.
@@ -81,7 +93,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     match task {
         Task::Setup { cuda, force } => return setup::run(&workspace, setup::Wanted { cuda, force }),
-        Task::Demo { .. } | Task::Test { .. } | Task::Ci | Task::Bench { .. } => {
+        Task::Demo { .. } | Task::Test { .. } | Task::Faults { .. } | Task::Ci | Task::Bench { .. } => {
             setup::run(&workspace, setup::Wanted::default())?;
         }
     }
@@ -89,6 +101,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Setup { .. } => Ok(()),
         Task::Demo { args } => demo::run(&workspace, &args),
         Task::Test { args } => workspace.run(workspace.test(&args)),
+        Task::Faults { kills, seed } => faults::run(&workspace, kills, seed),
         Task::Ci => ci::run(&workspace),
         Task::Bench { peers, names, args } => bench::run(&workspace, peers, &names, &args),
     }

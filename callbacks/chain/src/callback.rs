@@ -1,6 +1,6 @@
 //! The one trait that everything in a chain implements.
 use crate::adapters::{Named, Only, OnlyIn, Phased, Throttled};
-use crate::{Context, Event, Events, Every, Flow, Phase, Result, State};
+use crate::{Context, Edge, Event, Events, Every, Flow, Phase, Result, State, Work};
 
 /// Takes part in a run: hears events, works on the [`Context`], answers with a [`Flow`].
 ///
@@ -51,6 +51,18 @@ pub trait Callback {
     /// Whether it waits for the device at every batch.
     fn syncs(&self) -> bool {
         false
+    }
+
+    /// Whether [`Callback::on_work`] is told of the run's work; asked when a stage begins. It costs every hook of the chain two
+    /// calls.
+    fn observes(&self) -> bool {
+        false
+    }
+
+    /// A piece of work begins or ends, such as another callback's hook. For who measures: it has no answer, and a panic in it is
+    /// logged and ends no run.
+    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
+        let _ = (work, edge, cx);
     }
 
     /// Whether its settings make sense; asked at `build()`.
@@ -222,6 +234,12 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     }
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         (**self).flush(cx)
+    }
+    fn observes(&self) -> bool {
+        (**self).observes()
+    }
+    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
+        (**self).on_work(work, edge, cx);
     }
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         (**self).on_event(event, cx)

@@ -2,7 +2,7 @@
 use std::fmt;
 
 use crate::context::Probe;
-use crate::{BoxError, Callback, Context, Error, Event, Events, Flow, Phase, Skip, Stop};
+use crate::{BoxError, Callback, Context, Edge, Error, Event, Events, Flow, Phase, Skip, Stop, Work};
 
 /// A callback and where it belongs.
 pub struct Member {
@@ -81,6 +81,9 @@ impl Member {
 pub struct Chain {
     members: Vec<Member>,
     lists: [Vec<usize>; Event::ALL.len()],
+    observers: Vec<usize>,
+    /// The members' names once more, so that one that observes can be told of itself.
+    names: Vec<Box<str>>,
     unchecked: Events,
     stage: Option<usize>,
 }
@@ -101,7 +104,9 @@ impl Chain {
                 return Err(Error::TwoOfOneName(a.name.clone()));
             }
         }
-        let mut chain = Self { members, lists: Default::default(), unchecked: Events::ALL, stage: None };
+        let names = members.iter().map(|member| member.name.as_str().into()).collect();
+        let (lists, observers) = (Default::default(), Vec::new());
+        let mut chain = Self { members, lists, observers, names, unchecked: Events::ALL, stage: None };
         chain.enter(None);
         Ok(chain)
     }
@@ -121,6 +126,22 @@ impl Chain {
             let hearing = self.members.iter().enumerate().filter(|(_, member)| member.hears(event, stage));
             self.lists[event as usize] = hearing.map(|(i, _)| i).collect();
         }
+        let is_here = |member: &Member| member.stage.is_none() || member.stage == stage;
+        let observing = self.members.iter().enumerate();
+        let observing = observing.filter(|(_, member)| is_here(member) && member.callback.observes());
+        self.observers = observing.map(|(i, _)| i).collect();
+    }
+
+    /// Tells those who observe. One that panics is told nothing more: looking ends no run.
+    pub(crate) fn tell(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
+        let Self { members, observers, .. } = self;
+        observers.retain(|&i| tell_one(&mut members[i], work, edge, cx));
+    }
+
+    fn tell_of_hook(&mut self, event: Event, member: usize, edge: Edge, cx: &Context) {
+        let Self { members, observers, names, .. } = self;
+        let work = Work::Hook { event, callback: &names[member], member };
+        observers.retain(|&i| tell_one(&mut members[i], work, edge, cx));
     }
 
     /// Sends an event; `at` is who is hearing it, for whoever catches a panic.
@@ -128,13 +149,22 @@ impl Chain {
         if cfg!(debug_assertions) && self.unchecked.contains(event) {
             self.check_declarations(event, cx)?;
         }
-        for &i in &self.lists[event as usize] {
+        let observed = !self.observers.is_empty();
+        for heard in 0..self.lists[event as usize].len() {
+            let i = self.lists[event as usize][heard];
             *at = i;
-            let member = &mut self.members[i];
-            match member.callback.on_event(event, cx) {
+            if observed {
+                self.tell_of_hook(event, i, Edge::Begin, cx);
+            }
+            let answer = self.members[i].callback.on_event(event, cx);
+            if observed {
+                self.tell_of_hook(event, i, Edge::End, cx);
+            }
+            match answer {
                 Ok(Flow::GO) => {}
                 Ok(flow) => {
-                    merge(event, cx, &member.name, flow).map_err(|error| Failure { member: i, error })?
+                    let name = &self.members[i].name;
+                    merge(event, cx, name, flow).map_err(|error| Failure { member: i, error })?
                 }
                 Err(error) => return Err(Failure { member: i, error }),
             }
@@ -172,6 +202,17 @@ impl Chain {
             }
         }
     }
+}
+
+/// Whether it goes on observing.
+fn tell_one(member: &mut Member, work: Work<'_>, edge: Edge, cx: &Context) -> bool {
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        member.callback.on_work(work, edge, cx);
+    }));
+    if told.is_err() {
+        log::error!("{} panicked while it observed, and is told nothing more of this stage", member.name);
+    }
+    told.is_ok()
 }
 
 fn merge(event: Event, cx: &mut Context, name: &str, flow: Flow) -> Result<(), BoxError> {

@@ -11,7 +11,9 @@ use catena_tensor::params::parameters;
 use catena_tensor::tch::Device;
 
 use crate::metrics::LoaderMetrics;
-use crate::{Chain, Context, Error, Event, Flow, Member, Optimizers, Outcome, Result, Skip, Stop, Window};
+use crate::{
+    Chain, Context, Edge, Error, Event, Flow, Member, Optimizers, Outcome, Result, Skip, Stop, Window, Work,
+};
 
 /// What a run is made with.
 #[derive(Clone, Debug)]
@@ -153,6 +155,11 @@ impl Driver {
                 })
             }
         }
+    }
+
+    /// Tells those who observe that a piece of work begins or ends: of all but hooks, which [`Driver::fire`] tells of.
+    pub fn tell(&mut self, work: Work<'_>, edge: Edge) {
+        self.chain.tell(work, edge, &self.cx);
     }
 
     /// Tells everybody of an error that is about to end the run.

@@ -25,6 +25,7 @@
 //! * [`Flow`]: how a callback skips a step or a batch, or stops a loader, an epoch, a stage, the run
 //! * [`Context`]: what callbacks work on
 //! * [`State`]: what a callback keeps over a resume
+//! * [`Work`]: what the run's time goes into, for who measures it
 //! * [`Every`]: how often; adapters: [`on`], [`Callback::every`], [`Callback::only`], [`Callback::named`]
 //! * [`Driver`]: what a runner and a test drive the chain with; [`testing`]: a recorder, a tiny model and loader
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
@@ -48,6 +49,7 @@ mod saved;
 mod state;
 pub mod testing;
 mod window;
+mod work;
 
 pub use adapters::{Named, On, Only, OnlyIn, Phased, Throttled, on};
 pub use callback::{Callback, short_name};
@@ -66,5 +68,6 @@ pub use place::Place;
 pub use saved::Books;
 pub use state::State;
 pub use window::Window;
+pub use work::{Edge, Work};
 
 pub use catena_tensor as tensor;

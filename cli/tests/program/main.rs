@@ -6,4 +6,5 @@ mod prune;
 mod report;
 mod run_diff;
 mod tensors;
+mod watch;
 mod wrong_use;

@@ -302,7 +302,10 @@ fn a_trace_is_added_up_where_no_table_of_times_is() {
 
     place.write("run", "trace.json", "[{\"name\": ");
     assert_eq!(place.catena("report run").status, 0);
-    assert!(outline(&place.page("report.html")).contains("trace.json is no whole Chrome trace (yet) and left out"));
+    assert!(
+        outline(&place.page("report.html"))
+            .contains("trace.json is no whole Chrome trace (yet) and left out")
+    );
 }
 
 #[test]

@@ -22,6 +22,10 @@ fn wrong_use_is_a_sentence_and_exit_status_2() {
         "ckpt export run 99 -o x",
         "run diff nowhere run",
         "run diff empty empty",
+        "watch nowhere --once",
+        "watch empty --once",
+        "watch run/checkpoints/000000000010-e --once",
+        "watch run --once --metric auc",
     ] {
         let output = place.catena(args);
         assert_eq!((output.status, output.out.as_str()), (2, ""), "{args}");
@@ -55,6 +59,10 @@ fn wrong_arguments_are_refused() {
         "ckpt prune run --keep-last 1 --metric valid/loss --mode min",
         "ckpt prune run --keep-last 1 --keep-best 1 --metric valid/loss --mode lowest",
         "run diff run",
+        "watch",
+        "watch run --size 80x24",
+        "watch run --once --size 80",
+        "watch run --once --size 0x9",
     ] {
         let output = place.catena(args);
         assert_eq!((output.status, output.out.as_str()), (2, ""), "{args}");
@@ -67,10 +75,11 @@ fn wrong_arguments_are_refused() {
 fn the_help_names_every_command() {
     let place = Place::new();
     let texts =
-        ["--help", "ckpt --help", "ckpt diff --help", "ckpt prune --help", "report --help"].map(|args| {
-            let output = place.catena(args);
-            assert_eq!(output.status, 0);
-            format!("$ catena {args}\n{}\n", output.out)
-        });
+        ["--help", "ckpt --help", "ckpt diff --help", "ckpt prune --help", "report --help", "watch --help"]
+            .map(|args| {
+                let output = place.catena(args);
+                assert_eq!(output.status, 0);
+                format!("$ catena {args}\n{}\n", output.out)
+            });
     insta::assert_snapshot!("help", texts.concat());
 }

@@ -25,6 +25,17 @@ unsafe extern "C" {
     pub(crate) fn catena_identity(tensor: CTensor) -> usize;
     pub(crate) fn catena_set_grad(tensor: CTensor, grad: CTensor) -> c_int;
 
+    pub(crate) fn catena_syncs_start(handle: *mut u64) -> c_int;
+    pub(crate) fn catena_syncs_count(scalars: *mut u64, copies: *mut u64, sizes: *mut u64);
+    pub(crate) fn catena_syncs_stop(handle: u64) -> c_int;
+    pub(crate) fn catena_device_memory(
+        device_type: c_int,
+        index: c_int,
+        allocated: *mut i64,
+        reserved: *mut i64,
+        peak: *mut i64,
+    ) -> c_int;
+
     pub(crate) fn catena_autocast(device_type: c_int, enabled: *mut c_int, dtype: *mut c_int) -> c_int;
     pub(crate) fn catena_set_autocast(
         device_type: c_int,

@@ -8,6 +8,7 @@
 //! * [`precision`]: autocast in any half precision on any device, and the check of loss scaling
 //! * [`generator`]: the state of torch's random generators
 //! * [`context`]: deterministic algorithms, the processor's capability, versions
+//! * [`observe`]: reads that wait for a device, and the memory that libtorch holds there
 //! * [`tensor`]: single-tensor calls
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
@@ -16,6 +17,7 @@ mod error;
 mod ffi;
 pub mod generator;
 mod list;
+pub mod observe;
 pub mod optim;
 pub mod precision;
 pub mod rules;

@@ -1,5 +1,5 @@
 //! A callback under another name or in another phase.
-use crate::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use crate::{Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
 
 /// A callback under another name. Made by [`Callback::named`].
 ///
@@ -52,6 +52,12 @@ impl<C: Callback> Callback for Named<C> {
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         self.inner.flush(cx)
     }
+    fn observes(&self) -> bool {
+        self.inner.observes()
+    }
+    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
+        self.inner.on_work(work, edge, cx);
+    }
     fn note(&self) -> String {
         self.inner.note()
     }
@@ -103,6 +109,12 @@ impl<C: Callback> Callback for Phased<C> {
     }
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         self.inner.flush(cx)
+    }
+    fn observes(&self) -> bool {
+        self.inner.observes()
+    }
+    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
+        self.inner.on_work(work, edge, cx);
     }
     fn note(&self) -> String {
         self.inner.note()

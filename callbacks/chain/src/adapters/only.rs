@@ -3,7 +3,7 @@ use std::fmt;
 
 use catena_tensor::model::Mode;
 
-use crate::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use crate::{Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
 
 /// Where a callback hears what happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,12 @@ impl<C: Callback> Callback for OnlyIn<C> {
     }
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         self.inner.flush(cx)
+    }
+    fn observes(&self) -> bool {
+        self.inner.observes()
+    }
+    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
+        self.inner.on_work(work, edge, cx);
     }
     fn note(&self) -> String {
         join(&self.only.to_string(), &self.inner.note())

@@ -1,6 +1,6 @@
 //! A callback that hears batches or epochs only so often.
 use super::only::join;
-use crate::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger};
+use crate::{Callback, Context, Edge, Event, Events, Every, Flow, Phase, Result, State, Trigger, Work};
 
 /// A callback that hears batches or epochs only so often. Made by [`Callback::every`].
 ///
@@ -102,6 +102,12 @@ impl<C: Callback> Callback for Throttled<C> {
     }
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         self.inner.flush(cx)
+    }
+    fn observes(&self) -> bool {
+        self.inner.observes()
+    }
+    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
+        self.inner.on_work(work, edge, cx);
     }
     fn note(&self) -> String {
         join(&format!("every {}", self.trigger.every()), &self.inner.note())
