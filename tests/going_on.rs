@@ -188,6 +188,21 @@ fn an_older_one_sets_the_newer_ones_aside_each_time() {
 }
 
 #[test]
+fn what_a_killed_run_had_left_to_remove_is_removed_at_resume_and_without_a_policy_nothing_is() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    finished(dir.path());
+    let checkpoints = dir.path().join("checkpoints");
+    let all = snapshots(&checkpoints);
+    let plain = || Runner::builder(tiny_model()).run_dir(dir.path()).stage(stage(2));
+    resume(plain(), Resume::Latest).unwrap();
+    assert_eq!(snapshots(&checkpoints), all);
+    let (report, _) = resume(plain().callback(Checkpoint::new().keep_last(3)), Resume::Latest).unwrap();
+    assert_eq!(report.batches_run, 0);
+    assert_eq!(snapshots(&checkpoints), all[all.len() - 3..]);
+}
+
+#[test]
 fn the_best_is_that_of_the_metric_and_an_unknown_metric_has_none() {
     let _exclusive = Exclusive::wait();
     let dir = tempfile::tempdir().unwrap();

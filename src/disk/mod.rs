@@ -12,7 +12,7 @@ use catena_callbacks::SnapshotPolicy;
 pub(crate) use catena_record::Cut;
 use catena_record::fs::FileSystem;
 use catena_record::logs::LogFile;
-use catena_record::retention::Best;
+use catena_record::retention::{Best, Retention};
 use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
@@ -188,6 +188,11 @@ impl Disk {
     /// Reads the newest snapshot that is older than this one.
     pub(crate) fn load_before(&mut self, name: SnapshotName) -> Result<Option<Loaded>> {
         self.writer.store().load_newest_before(name)?.map(files::read).transpose()
+    }
+
+    /// Removes what is not kept: a run that was killed may have left some.
+    pub(crate) fn apply(&mut self, retention: &Retention) -> Result<()> {
+        Ok(self.writer.store().apply(retention)?)
     }
 
     /// Moves what is newer than this snapshot out of the way.

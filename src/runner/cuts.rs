@@ -130,6 +130,14 @@ impl Runner {
         Ok(())
     }
 
+    /// Removes what a run before this one would have removed, had it not been killed. Without a policy all is left as it is.
+    pub(super) fn apply_retention(&mut self) -> Result<()> {
+        match (&mut self.disk, self.driver.context().ext.get::<SnapshotPolicy>()) {
+            (Some(disk), Some(policy)) => disk.apply(&policy.retention),
+            _ => Ok(()),
+        }
+    }
+
     fn complete(&self, kept: &mut Kept, why: Vec<String>) -> Result<()> {
         let cx = self.driver.context();
         kept.add_model(cx.model.var_store());

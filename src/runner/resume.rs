@@ -68,7 +68,9 @@ impl Runner {
         match loaded {
             Some(loaded) => {
                 self.claim()?;
-                self.restore(loaded).inspect_err(|error| self.driver.fire_exception(error))?;
+                self.restore(loaded)
+                    .and_then(|()| self.apply_retention())
+                    .inspect_err(|error| self.driver.fire_exception(error))?;
                 self.go_on()
             }
             None if from == Resume::LatestIfAny => self.run(),
