@@ -9,6 +9,7 @@ mod output;
 mod page;
 mod report;
 mod run;
+mod run_directory;
 mod snapshots;
 mod watch;
 

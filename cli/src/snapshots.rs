@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Result};
 use crate::report;
+use crate::run_directory::{self, HINT};
 
 /// A run directory.
 #[derive(Debug)]
@@ -27,17 +28,12 @@ pub(crate) struct Examined {
 impl Run {
     /// A directory that has checkpoints.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let (at, hint) = (path.display(), "give the directory that the run was started with");
-        if !path.is_dir() {
-            return Err(Failure::Usage(format!("there is no directory {at}; {hint}")));
-        }
-        if path.join("manifest.json").is_file() {
-            return Err(Failure::Usage(format!("{at} is a checkpoint, not a run directory; {hint}")));
-        }
+        run_directory::check(path)?;
         let checkpoints = path.join("checkpoints");
         if !checkpoints.is_dir() {
             return Err(Failure::Usage(format!(
-                "{at} has no folder `checkpoints`, so it is no run directory; {hint}"
+                "{} has no folder `checkpoints`, so it is no run directory; {HINT}",
+                path.display()
             )));
         }
         Ok(Self { path: path.to_owned(), checkpoints })

@@ -12,7 +12,8 @@ use super::ruler::Ruler;
 use super::settings::{self, About};
 use super::spans::Spans;
 use super::{csv_files, journal, metrics, timing};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::run_directory;
 
 /// A run, read.
 #[derive(Debug, Default)]
@@ -64,17 +65,8 @@ const CURVES: usize = 400;
 
 impl Record {
     pub(crate) fn read(path: &Path, label: String) -> Result<Self> {
-        let (at, hint) = (path.display(), "give the directory that the run was started with");
-        if !path.is_dir() {
-            return Err(Failure::Usage(format!("there is no directory {at}; {hint}")));
-        }
-        if path.join("manifest.json").is_file() {
-            return Err(Failure::Usage(format!("{at} is a checkpoint, not a run directory; {hint}")));
-        }
         let parts = ["run.json", "metrics.jsonl", "journal.jsonl", "timing.jsonl", "metrics", "checkpoints"];
-        if !parts.iter().any(|part| path.join(part).exists()) {
-            return Err(Failure::Usage(format!("{at} holds nothing that a run writes; {hint}")));
-        }
+        run_directory::check_parts(path, &parts)?;
         let mut record = Self {
             label,
             path: path.to_owned(),

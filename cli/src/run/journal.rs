@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Result};
+use crate::run_directory::HINT;
 
 /// A line: what a step did.
 pub(crate) type Line = Map<String, Value>;
@@ -27,14 +28,13 @@ impl Journal {
     /// The journal of a run directory, or the file itself.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let at = path.display();
-        let hint = "give the directory that the run was started with";
         if !path.exists() {
-            return Err(Failure::Usage(format!("there is no directory {at}; {hint}")));
+            return Err(Failure::Usage(format!("there is no directory {at}; {HINT}")));
         }
         let file = if path.is_dir() { path.join("journal.jsonl") } else { path.to_owned() };
         if !file.is_file() {
             return Err(Failure::Usage(format!(
-                "{at} has no journal.jsonl, so its steps can't be compared; {hint}"
+                "{at} has no journal.jsonl, so its steps can't be compared; {HINT}"
             )));
         }
         let opened = File::open(&file).map_err(Failure::io("can't read", &file))?;

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use super::holder;
 use super::state::{Part, State};
 use super::tail::Tail;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::run_directory;
 use crate::snapshots::Run;
 
 /// How many pieces of a file are read before the picture is drawn again.
@@ -25,18 +26,7 @@ pub(crate) struct Looker {
 impl Looker {
     /// A directory that a run writes into, or did.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let (at, hint) = (path.display(), "give the directory that the run was started with");
-        if !path.is_dir() {
-            return Err(Failure::Usage(format!("there is no directory {at}; {hint}")));
-        }
-        if path.join("manifest.json").is_file() {
-            return Err(Failure::Usage(format!("{at} is a checkpoint, not a run directory; {hint}")));
-        }
-        let signs = ["run.json", "journal.jsonl", "metrics.jsonl", "checkpoints"];
-        if !signs.iter().any(|sign| path.join(sign).exists()) {
-            let none = signs.join(", ");
-            return Err(Failure::Usage(format!("{at} is no run directory: it has none of {none}; {hint}")));
-        }
+        run_directory::check_parts(path, &["run.json", "journal.jsonl", "metrics.jsonl", "checkpoints"])?;
         let tail = |name: &str| Tail::new(path.join(name));
         Ok(Self {
             journal: tail("journal.jsonl"),

@@ -428,7 +428,7 @@ fn only_a_report_is_replaced_unasked() {
             "error: run/checkpoints/000000000010-e/x.html would lie in a checkpoint's",
         ),
         ("nowhere", "error: there is no directory nowhere; "),
-        ("folder", "error: folder holds nothing that a run writes; "),
+        ("folder", "error: folder is no run directory: it has none of run.json, "),
         ("run run/checkpoints/000000000010-e", "error: run/checkpoints/000000000010-e is a checkpoint, "),
     ] {
         let output = place.catena(&format!("report {args}"));
