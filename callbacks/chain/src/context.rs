@@ -8,8 +8,8 @@ use catena_tensor::model::{Mode, Model};
 use catena_tensor::optim::Optimizer;
 use catena_tensor::tch::Device;
 
-use crate::driver::{LoaderScope, PassScope, Settings, StageScope};
 use crate::metrics::Now;
+use crate::scope::{LoaderScope, PassScope, Settings, StageScope};
 use crate::{
     Event, Extensions, Flow, Metrics, Optimizers, Outcome, Place, Reduce, Result, Skip, Value, Window,
 };

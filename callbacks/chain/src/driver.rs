@@ -1,71 +1,18 @@
 //! What drives a chain: a runner, or a test. All that changes a [`Context`]'s place and counters is here.
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use catena_tensor::batch::{Batch, Outputs};
 use catena_tensor::loss::Loss;
-use catena_tensor::model::{Mode, Model};
+use catena_tensor::model::Model;
 use catena_tensor::panic_message;
 use catena_tensor::params::parameters;
-use catena_tensor::tch::Device;
 
 use crate::metrics::LoaderMetrics;
 use crate::{
-    Chain, Context, Edge, Error, Event, Flow, Member, Optimizers, Outcome, Result, Skip, Stop, Window, Work,
+    Chain, Context, Edge, Error, Event, Flow, LoaderScope, Member, Optimizers, Outcome, Result, Settings,
+    Skip, StageScope, Stop, Window, Work,
 };
-
-/// What a run is made with.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The one seed.
-    pub seed: u64,
-    /// The device that batches are moved to.
-    pub device: Device,
-    /// The run directory.
-    pub run_dir: Option<PathBuf>,
-}
-
-/// A pass: a forward pass, a loss and a step of one optimizer.
-#[derive(Clone, Debug, Default)]
-pub struct PassScope {
-    /// Its name; `main` unless the stage says otherwise.
-    pub name: String,
-    /// The name of its optimizer.
-    pub optimizer: Option<String>,
-}
-
-/// A stage that is entered.
-#[derive(Clone, Debug, Default)]
-pub struct StageScope {
-    /// Its number, from 0.
-    pub index: usize,
-    /// Its name.
-    pub name: String,
-    /// How many epochs it has.
-    pub epochs: u64,
-    /// What happens to each batch.
-    pub passes: Vec<PassScope>,
-    /// The names of its Eval loaders, those on request included.
-    pub evaluations: Vec<String>,
-}
-
-/// A loader that is entered.
-#[derive(Clone, Debug)]
-pub struct LoaderScope {
-    pub(crate) name: String,
-    pub(crate) mode: Mode,
-    pub(crate) batches: Option<u64>,
-    pub(crate) batch: u64,
-    pub(crate) samples: u64,
-}
-
-impl LoaderScope {
-    /// At its beginning, with as many batches an epoch, if that is known.
-    pub fn new(name: impl Into<String>, mode: Mode, batches: Option<u64>) -> Self {
-        Self { name: name.into(), mode, batches, batch: 0, samples: 0 }
-    }
-}
 
 /// What an evaluation in the middle of a train loader puts aside.
 #[derive(Debug)]
