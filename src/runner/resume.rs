@@ -91,7 +91,7 @@ impl Runner {
 
         self.load_model(&mut files)?;
         for (name, mut dict) in optimizers {
-            dict.tensors = files.take(&optimizer_file(&name))?;
+            dict.tensors = files.lend(&optimizer_file(&name))?;
             let optimizer = self.driver.context_mut().optimizers.get_mut(&name);
             optimizer
                 .ok_or(Error::Build(format!("the snapshot has an optimizer `{name}`, the run has none")))?
@@ -194,7 +194,7 @@ impl Runner {
     }
 
     pub(super) fn load_model(&mut self, files: &mut Files) -> Result<()> {
-        let saved = files.take(MODEL)?;
+        let saved = files.lend(MODEL)?;
         let variables = state_dict(self.driver.context().model.var_store());
         let describe = |all: &[(String, Tensor)]| -> Vec<String> {
             all.iter().map(|(name, t)| format!("{name} {:?} {:?}", t.kind(), t.size())).collect()
