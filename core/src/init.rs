@@ -44,7 +44,8 @@ pub struct InitReport {
     pub matched: Vec<String>,
     /// Variables of the model that the weights lack; they stay as they are.
     pub missing: Vec<String>,
-    /// Weights that the model has no variable for.
+    /// Weights that the model has no variable for. The `num_batches_tracked` of PyTorch's batch norm is left out: tch's has no
+    /// such buffer, and PyTorch uses it with `momentum=None` only.
     pub unexpected: Vec<String>,
     /// Variables of another shape: the model's, then the weights'; they stay as they are.
     pub shapes: Vec<(String, Vec<i64>, Vec<i64>)>,
@@ -125,7 +126,9 @@ impl InitFrom {
         for (name, tensor) in &self.tensors {
             let name = self.renamed(name);
             let Some(at) = variables.iter().position(|(own, _)| *own == name) else {
-                report.unexpected.push(name);
+                if !counts_batches(&name, &variables) {
+                    report.unexpected.push(name);
+                }
                 continue;
             };
             if std::mem::replace(&mut found[at], true) {
@@ -157,6 +160,12 @@ impl InitFrom {
         }
         Ok(report)
     }
+}
+
+/// Whether it is PyTorch's count of the batches that one of the model's batch norms has seen.
+fn counts_batches(name: &str, variables: &[(String, Tensor)]) -> bool {
+    let layer = name.strip_suffix("num_batches_tracked");
+    layer.is_some_and(|layer| variables.iter().any(|(own, _)| *own == format!("{layer}running_mean")))
 }
 
 #[cfg(test)]
@@ -209,5 +218,19 @@ mod tests {
         let weights = vec![ones("fc.bias", &[2], Kind::Float), ones("old.bias", &[2], Kind::Float)];
         let error = InitFrom::tensors(weights).rename("old.", "fc.").load(&model()).unwrap_err();
         assert_eq!(error.to_string(), "two of the weights are for `fc.bias`; look at the renames");
+    }
+
+    #[test]
+    fn pytorchs_count_of_a_batch_norms_batches_is_expected_where_there_is_a_batch_norm() {
+        let vs = VarStore::new(Device::Cpu);
+        let _ = nn::batch_norm1d(vs.root() / "bn", 2, Default::default());
+        let mut weights = state_dict(&vs);
+        weights.push(("old.num_batches_tracked".into(), Tensor::from(7i64)));
+        let load = |rename| {
+            let weights = weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+            InitFrom::tensors(weights.collect()).rename("old.", rename).load(&vs).unwrap()
+        };
+        assert!(load("bn.").is_complete());
+        assert_eq!(load("fc.").unexpected, ["fc.num_batches_tracked"]);
     }
 }

@@ -85,6 +85,27 @@ fn every_optimizer_goes_on_to_the_same_bits_with_settings_as_they_were_moved() {
 }
 
 #[test]
+fn state_of_parameters_that_had_none_when_it_was_saved_is_gone_after_a_load() {
+    for name in names() {
+        let params = params();
+        let mut own = optimizer(two_groups(name), &params);
+        (1..=3).for_each(|at| step(&mut own, &params, at));
+        let saved = through_text(own.state_dict().unwrap());
+        let before: Vec<Tensor> = params.iter().map(|p| p.tensor.copy()).collect();
+        let go_on = |own: &mut Optimizer| {
+            (4..=9).for_each(|at| step(own, &params, at));
+            numbers(&params)
+        };
+        let first = go_on(&mut own);
+        for (p, before) in params.iter().zip(&before) {
+            p.tensor.shallow_clone().copy_(before);
+        }
+        own.load_state_dict(&saved).unwrap();
+        assert_eq!(go_on(&mut own), first, "{name}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_and_changes_nothing() {
     let params = params();
     let mut other = optimizer(json!({"name": "adam", "lr": 0.5, "groups": [{"pattern": "head.*"}]}), &params);

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -15,10 +16,10 @@ use crate::{Damage, Error, Result, SnapshotName};
 /// The largest `state.json` that is read.
 pub(crate) const MAX_STATE: u64 = 32 << 20;
 
-/// How many bytes are read and hashed at a time.
+/// How many bytes are read at a time.
 const CHUNK: usize = 256 << 10;
 
-/// From how many bytes on files are read in parallel.
+/// From how many bytes on files are read in parallel, and a file is hashed on a thread of its own.
 const PARALLEL: u64 = 1 << 20;
 
 /// How many files are read at a time.
@@ -150,28 +151,62 @@ fn plain_file(fs: &dyn FileSystem, folder: &Path, name: &str) -> Result<u64> {
 fn read_file(fs: &dyn FileSystem, folder: &Path, name: &str, expected: &ManifestFile) -> Result<Vec<u8>> {
     let path = folder.join(name);
     let mut file = fs.open(&path).map_err(Error::io("can't read", &path))?;
-    let mut bytes = Vec::new();
-    let too_large = |_| Error::io("there is no memory for", &path)(io::ErrorKind::OutOfMemory.into());
-    bytes.try_reserve_exact(usize::try_from(expected.size).unwrap_or(usize::MAX)).map_err(too_large)?;
-    let mut hash = Sha256::new();
-    loop {
-        let start = bytes.len();
-        let left = expected.size.saturating_sub(start as u64).saturating_add(1);
-        let read = file.by_ref().take(left.min(CHUNK as u64)).read_to_end(&mut bytes);
-        if read.map_err(Error::io("can't read", &path))? == 0 {
-            break;
+    let mut bytes = room(expected.size).map_err(Error::io("there is no memory for", &path))?;
+    let (mut found, mut hash) = (0, None);
+    std::thread::scope(|scope| {
+        // hashing takes about as long as reading: large files are hashed on another thread meanwhile
+        let (tell, told) = channel::<&[u8]>();
+        let thread = std::thread::Builder::new();
+        let hashing = (expected.size >= PARALLEL).then(|| thread.spawn_scoped(scope, || sha256(told)).ok());
+        for chunk in bytes.chunks_mut(CHUNK) {
+            let read = fill(file.as_mut(), chunk).map_err(Error::io("can't read", &path))?;
+            found += read as u64;
+            let _whoever_listens = tell.send(chunk);
+            if read < chunk.len() {
+                break;
+            }
         }
-        hash.update(&bytes[start..]);
-        if bytes.len() as u64 > expected.size {
-            break;
+        drop(tell);
+        if found == expected.size {
+            // whether there is more
+            found += fill(file.as_mut(), &mut [0]).map_err(Error::io("can't read", &path))? as u64;
         }
-    }
-    let found = bytes.len() as u64;
+        hash = hashing.flatten().and_then(|hashing| hashing.join().ok());
+        Ok(())
+    })?;
     if found != expected.size {
         return Err(damaged(folder, Damage::Size { file: name.into(), expected: expected.size, found }));
     }
-    if hex(&hash.finalize()) != expected.sha256 {
+    if hash.unwrap_or_else(|| sha256([bytes.as_slice()])) != expected.sha256 {
         return Err(damaged(folder, Damage::Hash(name.into())));
     }
     Ok(bytes)
+}
+
+/// So many zeros, which the system gives without writing them.
+fn room(size: u64) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    // `vec!` ends the process where there is no memory
+    Vec::<u8>::new().try_reserve_exact(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    Ok(vec![0; size])
+}
+
+/// Fills the memory, or as much of it as the file has; gives how much.
+fn fill(file: &mut dyn Read, memory: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = memory.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled.min(memory.len()))
+}
+
+fn sha256<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    chunks.into_iter().for_each(|chunk| hash.update(chunk));
+    hex(&hash.finalize())
 }

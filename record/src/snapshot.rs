@@ -42,8 +42,11 @@ pub struct TensorFile {
     pub tensors: Vec<Entry>,
 }
 
-/// How many bytes are hashed and written at a time: they stay in the processor's cache in between.
+/// How many bytes are written at a time.
 const CHUNK: usize = 256 << 10;
+
+/// From how many bytes on a file is hashed on a thread of its own.
+const PARALLEL: u64 = 1 << 20;
 
 impl Snapshot {
     /// Writes all files into the folder, which is there and empty, and makes them and their names durable. Gives the bytes.
@@ -85,13 +88,25 @@ impl Snapshot {
 }
 
 fn write_file(fs: &dyn FileSystem, path: &Path, parts: &[&[u8]]) -> Result<ManifestFile> {
-    let mut file = fs.create(path).map_err(Error::io("can't make", path))?;
-    let mut hash = Sha256::new();
-    for chunk in parts.iter().flat_map(|part| part.chunks(CHUNK)) {
-        hash.update(chunk);
-        file.write_all(chunk).map_err(Error::io("can't write", path))?;
-    }
-    file.flush().and_then(|()| file.sync()).map_err(Error::io("can't sync", path))?;
     let size = parts.iter().map(|part| part.len() as u64).sum();
-    Ok(ManifestFile { size, sha256: hex(&hash.finalize()) })
+    let mut hash = None;
+    std::thread::scope(|scope| {
+        // hashing takes about as long as writing: large files are hashed on another thread meanwhile
+        let thread = std::thread::Builder::new();
+        let hashing = (size >= PARALLEL).then(|| thread.spawn_scoped(scope, || sha256(parts)).ok()).flatten();
+        let mut file = fs.create(path).map_err(Error::io("can't make", path))?;
+        for chunk in parts.iter().flat_map(|part| part.chunks(CHUNK)) {
+            file.write_all(chunk).map_err(Error::io("can't write", path))?;
+        }
+        file.flush().and_then(|()| file.sync()).map_err(Error::io("can't sync", path))?;
+        hash = hashing.and_then(|hashing| hashing.join().ok());
+        Ok(())
+    })?;
+    Ok(ManifestFile { size, sha256: hash.unwrap_or_else(|| sha256(parts)) })
+}
+
+fn sha256(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    hex(&hash.finalize())
 }

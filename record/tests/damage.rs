@@ -8,7 +8,7 @@ use catena_record::fs::{FileSystem, Os};
 use catena_record::retention::Retention;
 use catena_record::tensors::{self, Entry};
 use catena_record::testing::{Fault, Memory};
-use catena_record::{Cut, Damage, Error, Snapshot, SnapshotName, Store, TensorFile, verify};
+use catena_record::{Cut, Damage, Error, Snapshot, SnapshotName, Store, TensorData, TensorFile, verify};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -122,6 +122,32 @@ fn every_flipped_bit_is_found() {
     }
     assert_eq!(damage(&newer), None);
     assert!(flips > 5_000, "{flips}");
+}
+
+#[test]
+fn a_file_that_is_hashed_on_a_thread_of_its_own_is_hashed_to_its_last_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), Arc::new(Os)).unwrap();
+    let mut large = snapshot(1);
+    let n = (3 << 20) + 5;
+    large.buffer = (0..n).map(|i| (i % 251) as u8).collect();
+    let whole = Entry { name: "w".into(), dtype: "U8".into(), shape: vec![n as u64], bytes: 0..n };
+    large.files[0].tensors = vec![whole];
+    store.save(&large, &Retention::default()).unwrap();
+    let loaded = store.load_newest().unwrap().unwrap();
+    let TensorData { tensors, bytes } = &loaded.files["model.safetensors"];
+    assert_eq!(bytes[tensors[0].bytes.clone()], large.buffer);
+
+    let at = loaded.path.join("model.safetensors");
+    let sound = fs::read(&at).unwrap();
+    assert_eq!(loaded.manifest.files["model.safetensors"].sha256, hex(&sound));
+    let borders = (256 << 10..sound.len()).step_by(256 << 10).flat_map(|border| [border - 1, border]);
+    for byte in borders.chain([0, sound.len() - 1]) {
+        let mut bytes = sound.clone();
+        bytes[byte] ^= 1;
+        fs::write(&at, bytes).unwrap();
+        assert_eq!(damage(&loaded.path), Some(Damage::Hash("model.safetensors".into())), "byte {byte}");
+    }
 }
 
 #[test]

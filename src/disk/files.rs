@@ -1,9 +1,12 @@
 //! Between tensors and a snapshot's files.
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use catena_record::tensors::Entry;
 use catena_record::{Snapshot, SnapshotName, TensorData, TensorFile};
-use catena_tensor::bytes;
+use catena_tensor::bytes::{self, Bytes};
 use catena_tensor::tch::Tensor;
 
 use super::{Kept, Loaded, SavedState};
@@ -29,20 +32,50 @@ pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Resu
         staged.push((TensorFile { name, tensors: entries }, tensors));
     }
     if buffer.len() < end {
-        buffer.resize(end, 0);
+        drop(buffer); // what is in it need not be moved
+        buffer = vec![0; end];
     }
-    let mut files = Vec::with_capacity(staged.len());
+    let (mut files, mut copies, mut rest) = (Vec::with_capacity(staged.len()), Vec::new(), &mut buffer[..]);
     for (file, tensors) in staged {
-        for (entry, (_, tensor)) in file.tensors.iter().zip(&tensors) {
-            bytes::copy_into(tensor, &mut buffer[entry.bytes.clone()])?;
+        for (entry, (_, tensor)) in file.tensors.iter().zip(tensors) {
+            let (piece, after) = std::mem::take(&mut rest).split_at_mut(entry.bytes.len());
+            copies.push((tensor, piece));
+            rest = after;
         }
         files.push(file);
     }
+    copy(copies, end)?;
     let json = serde_json::to_vec_pretty(&state);
     let json =
         json.map_err(|error| Error::Build(format!("the state of the run can't be written: {error}")))?;
     let SavedState { time, why, stage_name: stage, measured, .. } = state;
     Ok(Snapshot { name, stage, time, why, measured, state: json, files, buffer })
+}
+
+/// From how many bytes on more than one thread copies: one alone does not use the memory's whole bandwidth.
+const PARALLEL: usize = 4 << 20;
+
+fn copy(copies: Vec<(Tensor, &mut [u8])>, bytes: usize) -> Result<()> {
+    let threads =
+        if bytes < PARALLEL { 1 } else { thread::available_parallelism().map_or(1, NonZero::get).min(4) };
+    let next = Mutex::new(copies.into_iter());
+    let copy_some = || -> Result<()> {
+        let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+        while let Some((tensor, piece)) = take() {
+            bytes::copy_into(&tensor, piece)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let start = |_| thread::Builder::new().spawn_scoped(scope, copy_some).ok();
+        let threads: Vec<_> = (1..threads).filter_map(start).collect();
+        let mut copied = copy_some();
+        for thread in threads {
+            let panicked = |_| Err(Error::Build("a thread that copies tensors panicked".into()));
+            copied = copied.and(thread.join().unwrap_or_else(panicked));
+        }
+        copied
+    })
 }
 
 /// The tensor files of a snapshot that was read.
@@ -52,14 +85,20 @@ pub(crate) struct Files(BTreeMap<String, TensorData>);
 impl Files {
     /// A file's tensors, in the order of their names.
     pub(crate) fn take(&mut self, file: &str) -> Result<Vec<(String, Tensor)>> {
+        let own = |(name, tensor): (String, Tensor)| Ok((name, tensor.f_detach_copy()?));
+        self.lend(file)?.into_iter().map(own).collect()
+    }
+
+    /// As [`Files::take`], to copy from: they share the file's memory.
+    pub(crate) fn lend(&mut self, file: &str) -> Result<Vec<(String, Tensor)>> {
         let lost = || Error::Build(format!("the snapshot has no {file}"));
         let TensorData { tensors, bytes } = self.0.remove(file).ok_or_else(lost)?;
-        let read = |entry: &Entry| -> Result<_> {
+        let bytes = Bytes::new(bytes)?;
+        let read = |entry: Entry| -> Result<_> {
             let shape: Vec<i64> = entry.shape.iter().map(|n| n.cast_signed()).collect();
-            let range = bytes.get(entry.bytes.clone()).unwrap_or_default();
-            Ok((entry.name.clone(), bytes::tensor(&entry.dtype, &shape, range)?))
+            Ok((entry.name, bytes.tensor(&entry.dtype, &shape, entry.bytes)?))
         };
-        let mut tensors = tensors.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let mut tensors = tensors.into_iter().map(read).collect::<Result<Vec<_>>>()?;
         tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(tensors)
     }

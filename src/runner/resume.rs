@@ -82,7 +82,7 @@ impl Runner {
         let Loaded { name, mut state, mut files } = loaded;
         self.compare(&mut state)?;
         self.check_place(&state)?;
-        let model = self.check_model(files.take(MODEL)?)?;
+        let model = self.check_model(files.lend(MODEL)?)?;
         let description = Description::of(&self.stages, &self.driver)?;
         if let Some(disk) = &mut self.disk {
             disk.set_newer_aside(name)?;
@@ -113,7 +113,7 @@ impl Runner {
 
         load_variables(&model)?;
         for (name, mut dict) in optimizers {
-            dict.tensors = files.take(&optimizer_file(&name))?;
+            dict.tensors = files.lend(&optimizer_file(&name))?;
             let optimizer = self.driver.context_mut().optimizers.get_mut(&name);
             optimizer
                 .ok_or(Error::Build(format!("the snapshot has an optimizer `{name}`, the run has none")))?
@@ -217,7 +217,7 @@ impl Runner {
 
     /// Loads a snapshot's model, if it is this one.
     pub(super) fn load_model(&mut self, files: &mut Files) -> Result<()> {
-        load_variables(&self.check_model(files.take(MODEL)?)?)
+        load_variables(&self.check_model(files.lend(MODEL)?)?)
     }
 
     /// The model's variables with their saved values; another model's are refused.

@@ -2,6 +2,7 @@
 #include "guard.h"
 #include <ATen/Context.h>
 #include <ATen/Version.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <torch/headeronly/version.h>
 
@@ -86,6 +87,14 @@ API int catena_copy(Tensor* destination, Tensor* source, int non_blocking) {
   return guard([&] {
     c10::NoGradGuard no_grad;
     destination->copy_(*source, non_blocking);
+  });
+}
+
+// Bytes that the tensor's memory is, and `drop(owner)` when nobody uses them any more. An error leaves them to nobody.
+API int catena_from_bytes(uint8_t* bytes, size_t n, void* owner, void (*drop)(void*), Tensor** out) {
+  return guard([&] {
+    auto done = [owner, drop](void*) { drop(owner); };
+    *out = new Tensor(at::from_blob(bytes, {static_cast<int64_t>(n)}, done, at::kByte));
   });
 }
 

@@ -1,5 +1,5 @@
 //! The shim's entry points (`cpp/`), as C sees them.
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 
 use torch_sys::C_tensor;
 
@@ -22,6 +22,13 @@ unsafe extern "C" {
     pub(crate) fn catena_generator_state(device_type: c_int, index: c_int, out: *mut CTensor) -> c_int;
     pub(crate) fn catena_set_generator_state(device_type: c_int, index: c_int, state: CTensor) -> c_int;
     pub(crate) fn catena_copy(destination: CTensor, source: CTensor, non_blocking: c_int) -> c_int;
+    pub(crate) fn catena_from_bytes(
+        bytes: *mut u8,
+        n: usize,
+        owner: *mut c_void,
+        drop: unsafe extern "C" fn(*mut c_void),
+        out: *mut CTensor,
+    ) -> c_int;
     pub(crate) fn catena_identity(tensor: CTensor) -> usize;
     pub(crate) fn catena_set_grad(tensor: CTensor, grad: CTensor) -> c_int;
 

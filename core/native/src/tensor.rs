@@ -1,5 +1,5 @@
 //! Single-tensor calls that [`tch`] lacks.
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 
 use tch::Tensor;
 
@@ -22,6 +22,18 @@ pub(crate) fn owned(call: impl FnOnce(*mut CTensor) -> c_int) -> Result<Tensor> 
 pub fn copy_(destination: &Tensor, source: &Tensor, non_blocking: bool) -> Result<()> {
     // SAFETY: both are live tensors.
     check(unsafe { ffi::catena_copy(pointer(destination), pointer(source), non_blocking.into()) })
+}
+
+/// A tensor of bytes on the CPU that takes over the vector's memory, without a copy.
+pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Tensor> {
+    unsafe extern "C" fn free(owner: *mut c_void) {
+        // SAFETY: what `into_raw` gave; libtorch calls this once, when the last tensor on this memory is gone.
+        drop(unsafe { Box::from_raw(owner.cast::<Vec<u8>>()) });
+    }
+    let (data, n) = (bytes.as_mut_ptr(), bytes.len());
+    let owner = Box::into_raw(Box::new(bytes)).cast();
+    // SAFETY: the vector's memory stays where it is until `free`, and nobody but the tensor has it.
+    owned(|raw| unsafe { ffi::catena_from_bytes(data, n, owner, free, raw) })
 }
 
 /// Sets the tensor's `.grad`, or clears it. Shape, dtype and device must be the tensor's own.
@@ -59,6 +71,18 @@ mod tests {
         assert_ne!(identity(&t), identity(&t.view([2])));
         let empty = || Tensor::zeros([0], (Kind::Float, Device::Cpu));
         assert_ne!(identity(&empty()), identity(&t));
+    }
+
+    #[test]
+    fn bytes_become_a_tensor_where_they_are_and_live_as_long_as_a_view() {
+        let bytes = vec![1u8, 2, 3, 4];
+        let memory = bytes.as_ptr();
+        let tensor = from_bytes(bytes).unwrap();
+        assert_eq!(tensor.data_ptr().cast_const().cast(), memory);
+        let view = tensor.narrow(0, 1, 2);
+        drop(tensor);
+        assert_eq!(Vec::<u8>::try_from(view).unwrap(), [2, 3]);
+        assert_eq!(from_bytes(Vec::new()).unwrap().size(), [0]);
     }
 
     #[test]

@@ -280,15 +280,16 @@ impl Group {
 
     pub(super) fn load_state(&mut self, state: &[(String, Tensor)]) -> Result<()> {
         self.stepped.fill(0);
-        for list in &self.state {
-            for tensor in list.tensors() {
-                let _zeroed = tensor.shallow_clone().f_zero_()?;
-            }
-        }
         for (key, tensor) in state {
             let Some((param, slot)) = self.slot_of(key) else { continue };
             catena_native::tensor::copy_(&self.state[slot].tensors()[param], tensor, false)?;
             self.stepped[param] = 1;
+        }
+        for list in &self.state {
+            for (tensor, _) in list.tensors().iter().zip(&self.stepped).filter(|(_, stepped)| **stepped == 0)
+            {
+                let _zeroed = tensor.shallow_clone().f_zero_()?;
+            }
         }
         Ok(())
     }
