@@ -1,31 +1,13 @@
 //! What the runner costs: its own dispatch, and a whole step beside two loops written by hand, interleaved.
+#[path = "shared/nothing.rs"]
+mod nothing;
 mod shared;
 
 use std::time::Instant;
 
 use catena::prelude::*;
-use catena::tensor::data::Start;
+use nothing::Nothing;
 use shared::{Batches, WORK, Work, hand, runner, tch};
-
-/// Gives batches without tensors, so that nothing is left but the runner.
-struct Nothing {
-    batches: u64,
-    given: u64,
-}
-
-impl Loader for Nothing {
-    fn batches(&self) -> Option<u64> {
-        Some(self.batches)
-    }
-    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
-        self.given = 0;
-        Ok(())
-    }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
-        self.given += 1;
-        Ok((self.given <= self.batches).then(Batch::default))
-    }
-}
 
 /// Hears what an acting callback hears, and does nothing.
 fn idle(name: &'static str, phase: Phase, event: Event) -> impl Callback {
@@ -44,7 +26,7 @@ impl Callback for Extra {
 fn chain(batches: u64, extra: usize) -> Runner {
     let mut stage = Stage::new("nothing")
         .bare()
-        .train(Nothing { batches, given: 0 })
+        .train(Nothing::new(batches))
         .callback(idle("ToDevice", Phase::Input, Event::BatchStart))
         .callback(idle("Forward", Phase::Forward, Event::Forward))
         .callback(idle("Criterion", Phase::Loss, Event::Loss))

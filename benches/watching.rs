@@ -1,35 +1,18 @@
 //! What watching the machine costs: of the runner alone, and of a whole small step.
 //!
 //! `cargo bench --bench watching`, one thread, medians of interleaved rounds.
+#[path = "shared/nothing.rs"]
+mod nothing;
+
 use std::time::Instant;
 
 use catena::chain::testing::{tiny_loader, tiny_model};
 use catena::prelude::*;
-use catena::tensor::data::Start;
-
-/// Gives batches without tensors, so that nothing is left but the runner.
-struct Nothing {
-    batches: u64,
-    given: u64,
-}
-
-impl Loader for Nothing {
-    fn batches(&self) -> Option<u64> {
-        Some(self.batches)
-    }
-    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
-        self.given = 0;
-        Ok(())
-    }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
-        self.given += 1;
-        Ok((self.given <= self.batches).then(Batch::default))
-    }
-}
+use nothing::Nothing;
 
 /// Ten hooks a batch that do nothing.
 fn idle(batches: u64) -> Stage {
-    let mut stage = Stage::new("nothing").bare().train(Nothing { batches, given: 0 });
+    let mut stage = Stage::new("nothing").bare().train(Nothing::new(batches));
     for i in 0..5 {
         for event in [Event::BatchStart, Event::Step] {
             stage = stage.callback(on(event, |_| Ok(Flow::GO)).named(format!("{event} {i}")));
