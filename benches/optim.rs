@@ -2,13 +2,14 @@
 //! where it has that, else its default), interleaved; and the memory that a step takes beyond parameters and gradients.
 //!
 //! PyTorch runs in a process of its own, `benches/peers/optim.py`, under `$CATENA_PYTHON` (default `python3`). Names as
-//! arguments choose optimizers: `cargo bench --bench optim -- adam adamw`.
+//! arguments choose optimizers: `cargo bench --bench optim -- adam adamw`; `--device=cuda` takes the GPU.
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use catena::tch::nn::{self, OptimizerConfig as _};
 use catena::tch::{Device, Kind, Tensor};
+use catena::tensor::native::observe::{device_memory, reset_peak_memory};
 use catena::tensor::optim::{Optimizer, OptimizerConfig, names};
 use catena::tensor::params::parameters;
 use catena::tensor::rng::manual_seed;
@@ -24,6 +25,8 @@ fn main() {
         return memory_of(&name);
     }
     keep_freed_memory();
+    let device = std::env::args().find_map(|a| a.strip_prefix("--device=").map(str::to_owned));
+    let device = catena::tensor::device::parse(device.as_deref().unwrap_or("cpu")).expect("a device");
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let is_chosen = |name: &&str| chosen.is_empty() || chosen.iter().any(|c| c == name);
     let mut python = Python::start().map_err(|why| println!("PyTorch is left out: {why}")).ok();
@@ -31,14 +34,17 @@ fn main() {
     println!(
         "µs a step: median (min to max) of interleaved rounds; ratios are medians over rounds (min to max)"
     );
-    for threads in if threads == 1 { vec![1] } else { vec![1, threads] } {
+    for threads in if threads == 1 || device.is_cuda() { vec![1] } else { vec![1, threads] } {
         catena::tch::set_num_threads(threads);
         for (size, shape) in SHAPES {
-            println!("\n{size} parameters in {COUNT} tensors, {threads} thread(s)");
+            println!("\n{size} parameters in {COUNT} tensors, {threads} thread(s), {device:?}");
             for name in names().filter(is_chosen) {
-                compare(name, shape, threads, python.as_mut());
+                compare(name, shape, threads, device, python.as_mut());
             }
         }
+    }
+    if device.is_cuda() {
+        return memory_on(device, names().filter(is_chosen));
     }
     println!(
         "\nMB at 25 M parameters: the state, and what making an optimizer and three steps take beyond it at their peak"
@@ -71,7 +77,7 @@ fn keep_freed_memory() {
 
 /// In a process of its own, whose memory has no gaps from what was there before.
 fn memory_of(name: &str) {
-    let own = store(SHAPES[1].1);
+    let own = store(SHAPES[1].1, Device::Cpu);
     let before = memory("VmRSS");
     let _where_there_is_one = std::fs::write("/proc/self/clear_refs", "5"); // the peak starts anew
     let mut optimizer = make(name, &own);
@@ -80,6 +86,23 @@ fn memory_of(name: &str) {
     let bytes = |t: &Tensor| t.numel() * t.kind().elt_size_in_bytes();
     let state = optimizer.state().iter().map(|(_, t)| bytes(t)).sum::<usize>() as f64;
     println!("  {name:<10} {:>6.1} {:>+6.1}", state / 1e6, (taken - state) / 1e6);
+}
+
+/// On a GPU libtorch's allocator knows the peak.
+fn memory_on<'a>(device: Device, names: impl Iterator<Item = &'a str>) {
+    println!("\nMB at 25 M parameters: the state, and what three steps take beyond it at their peak");
+    for name in names {
+        let own = store(SHAPES[1].1, device);
+        let now = || device_memory(device).expect("the allocator tells");
+        let mut optimizer = make(name, &own);
+        optimizer.step().expect("gradients fit");
+        reset_peak_memory(device).expect("the allocator tells");
+        let before = now().allocated;
+        (0..3).for_each(|_| optimizer.step().expect("gradients fit"));
+        let state: usize =
+            optimizer.state().iter().map(|(_, t)| t.numel() * t.kind().elt_size_in_bytes()).sum();
+        println!("  {name:<10} {:>6.1} {:>+6.1}", state as f64 / 1e6, (now().peak - before) as f64 / 1e6);
+    }
 }
 
 fn make(name: &str, vs: &nn::VarStore) -> Optimizer {
@@ -97,9 +120,9 @@ fn settings(name: &str) -> Value {
     }
 }
 
-fn store(shape: [i64; 2]) -> nn::VarStore {
+fn store(shape: [i64; 2], device: Device) -> nn::VarStore {
     manual_seed(0);
-    let vs = nn::VarStore::new(Device::Cpu);
+    let vs = nn::VarStore::new(device);
     for i in 0..COUNT {
         let p = vs.root().var(&format!("p{i}"), &shape, nn::Init::Randn { mean: 0.0, stdev: 1.0 });
         (&p * 0.0).sum(Kind::Float).backward(); // makes a gradient to be filled
@@ -119,20 +142,20 @@ fn tchs(name: &str, vs: &nn::VarStore) -> Option<nn::Optimizer> {
     Some(made.expect("the settings are sound"))
 }
 
-fn compare(name: &str, shape: [i64; 2], threads: i32, python: Option<&mut Python>) {
-    let own = store(shape);
+fn compare(name: &str, shape: [i64; 2], threads: i32, device: Device, python: Option<&mut Python>) {
+    let own = store(shape, device);
     let mut optimizer = make(name, &own);
     let mut ours = || optimizer.step().expect("gradients fit");
     (0..2).for_each(|_| ours());
-    let others = store(shape);
+    let others = store(shape, device);
     let mut theirs = tchs(name, &others);
     if let Some(optimizer) = &mut theirs {
         optimizer.step();
     }
-    let made = python.and_then(|python| Some((python.make(settings(name), shape, threads)?, python)));
+    let made = python.and_then(|python| Some((python.make(settings(name), shape, threads, device)?, python)));
     let (kind, mut python) = made.unzip();
 
-    let once = timed(1, &mut ours);
+    let once = timed(1, device, &mut ours);
     let steps = (5e3 / once).ceil() as usize; // a turn takes at least 5 ms
     let turns = 2 + usize::from(theirs.is_some()) * 4 + usize::from(python.is_some());
     let a_round = once * 1e-6 * (turns * (steps + 1)) as f64;
@@ -141,9 +164,9 @@ fn compare(name: &str, shape: [i64; 2], threads: i32, python: Option<&mut Python
     for round in 0..rounds {
         for turn in 0..4 {
             match (round + turn) % 4 {
-                0 => catena.push(timed(steps, &mut ours)),
-                1 => again.push(timed(steps, &mut ours)),
-                2 => tch.extend(theirs.as_mut().map(|theirs| timed(steps, &mut || theirs.step()))),
+                0 => catena.push(timed(steps, device, &mut ours)),
+                1 => again.push(timed(steps, device, &mut ours)),
+                2 => tch.extend(theirs.as_mut().map(|theirs| timed(steps, device, &mut || theirs.step()))),
                 _ => torch.extend(python.as_mut().map(|python| python.turn(steps))),
             }
         }
@@ -160,10 +183,17 @@ fn compare(name: &str, shape: [i64; 2], threads: i32, python: Option<&mut Python
 }
 
 /// Microseconds a step, after one that wakes the threads.
-fn timed(steps: usize, step: &mut dyn FnMut()) -> f64 {
+fn timed(steps: usize, device: Device, step: &mut dyn FnMut()) -> f64 {
+    let wait = || {
+        if let Device::Cuda(index) = device {
+            catena::tch::Cuda::synchronize(index as i64);
+        }
+    };
     step();
+    wait();
     let begin = Instant::now();
     (0..steps).for_each(|_| step());
+    wait();
     begin.elapsed().as_secs_f64() * 1e6 / steps as f64
 }
 
@@ -227,9 +257,11 @@ impl Python {
     }
 
     /// `fused` or `default`; none if torch has no such optimizer.
-    fn make(&mut self, settings: Value, shape: [i64; 2], threads: i32) -> Option<String> {
-        let made =
-            self.answer(&json!({"make": settings, "shape": shape, "count": COUNT, "threads": threads}));
+    fn make(&mut self, settings: Value, shape: [i64; 2], threads: i32, device: Device) -> Option<String> {
+        let device = catena::tensor::device::name(device);
+        let made = self.answer(&json!({
+            "make": settings, "shape": shape, "count": COUNT, "threads": threads, "device": device,
+        }));
         made["kind"].as_str().map(str::to_owned)
     }
 

@@ -1,4 +1,6 @@
 //! What the runner costs: its own dispatch, and a whole step beside two loops written by hand, interleaved.
+//!
+//! `cargo bench --bench overhead -- --device=cuda` takes the step to the GPU.
 #[path = "shared/nothing.rs"]
 mod nothing;
 mod shared;
@@ -6,6 +8,8 @@ mod shared;
 use std::time::Instant;
 
 use catena::prelude::*;
+use catena::tch::Device;
+use catena::tensor::device;
 use nothing::Nothing;
 use shared::{Batches, WORK, Work, hand, runner, tch};
 
@@ -85,7 +89,7 @@ impl std::fmt::Display for Spread {
     }
 }
 
-fn steps(work: Work) {
+fn steps(work: Work, device: Device) {
     const ROUNDS: usize = 15;
     type Contestant = fn(Work, &Batches, u64) -> f64;
     let contestants: [(&str, Contestant); 4] = [
@@ -94,7 +98,7 @@ fn steps(work: Work) {
         ("by hand, once more", hand),
         ("by hand, tch's Adam", tch),
     ];
-    let batches = work.batches();
+    let batches = work.batches(device);
     let mut times = vec![Vec::new(); contestants.len()];
     for round in 0..=ROUNDS {
         for turn in 0..contestants.len() {
@@ -106,8 +110,10 @@ fn steps(work: Work) {
         }
     }
     println!(
-        "\n{}: µs a step, median of {ROUNDS} interleaved rounds of {} steps, one thread",
-        work.name, work.steps
+        "\n{} on {}: µs a step, median of {ROUNDS} interleaved rounds of {} steps, one thread",
+        work.name,
+        device::name(device),
+        work.steps
     );
     let ratio = |a: usize, b: usize| Spread::of(times[a].iter().zip(&times[b]).map(|(a, b)| a / b).collect());
     for (i, (name, _)) in contestants.iter().enumerate() {
@@ -118,6 +124,8 @@ fn steps(work: Work) {
 
 fn main() {
     catena::tch::set_num_threads(1);
+    let device = std::env::args().find_map(|a| a.strip_prefix("--device=").map(str::to_owned));
+    let device = device::parse(device.as_deref().unwrap_or("cpu")).expect("a device");
     dispatch();
-    WORK.into_iter().for_each(steps);
+    WORK.into_iter().for_each(|work| steps(work, device));
 }

@@ -1,7 +1,7 @@
 //! `parity SPEC.json` computes what the spec asks for and prints one JSON answer, to hold against another program's numbers.
 //!
 //! * `{"dtype": "f64", "optimizer": {"name": "adamw", …}, "params": {"w": [[..]]}, "grads": [{"w": [[..]] or null}, …],
-//!   "schedule": {…}, "clip": {"norm": 1.0}}` gives `{"steps": [{"lr": x, "norm": y, "params": {…}}, …]}`: the lr used in each
+//!   "schedule": {…}, "clip": {"norm": 1.0}, "device": "cpu"}` gives `{"steps": [{"lr": x, "norm": y, "params": {…}}, …]}`: the lr used in each
 //!   step, the gradients' norm before clipping, and the parameters after it
 //! * `{"schedule": {…}, "base_lr": x, "steps": n}` gives `{"values": [..]}`, the lr in force at steps 0 to n-1; for
 //!   `reduce_on_plateau`, `"metric": [..]` holds the value seen after each
@@ -11,7 +11,8 @@
 #[path = "parity/metric.rs"]
 mod metric;
 
-use catena::tch::{Kind, Tensor};
+use catena::tch::{Device, Kind, Tensor};
+use catena::tensor::device;
 use catena::tensor::native::tensor::set_grad;
 use catena::tensor::optim::{Optimizer, OptimizerConfig};
 use catena::tensor::params::Parameter;
@@ -124,9 +125,13 @@ fn steps(spec: &Value) -> Result<Vec<Value>> {
         Some("f64") | None => Kind::Double,
         Some(other) => return Err(format!("`dtype` must be f32 or f64, but is {other}").into()),
     };
+    let device =
+        spec.get("device").map_or(Ok("cpu"), |d| d.as_str().ok_or("`device` must be cpu, cuda or cuda:N"))?;
+    let device = device::parse(device)?;
+    let tensor = |value: &Value| -> Result<Tensor> { Ok(tensor(value, kind)?.f_to_device(device)?) };
     let given = spec["params"].as_object().ok_or("`params` must be an object of tensors")?;
     let params = given.iter().map(|(name, value)| {
-        let tensor = tensor(value, kind)?.f_set_requires_grad(true)?;
+        let tensor = tensor(value)?.f_set_requires_grad(true)?;
         Ok(Parameter { name: name.clone(), tensor })
     });
     let params = params.collect::<Result<Vec<_>>>()?;
@@ -144,7 +149,7 @@ fn steps(spec: &Value) -> Result<Vec<Value>> {
     for (step, grads) in (0u64..).zip(grads) {
         for param in &params {
             let grad = grads.get(&param.name).filter(|grad| !grad.is_null());
-            let grad = grad.map(|grad| tensor(grad, kind)).transpose()?;
+            let grad = grad.map(tensor).transpose()?;
             set_grad(&param.tensor, grad.as_ref())?;
         }
         if let Some(schedule) = &schedule {
@@ -161,7 +166,9 @@ fn steps(spec: &Value) -> Result<Vec<Value>> {
             None => optimizer.gradient_norm(2.0)?,
         };
         optimizer.step()?;
-        let after = params.iter().map(|param| Ok((param.name.clone(), lists(&param.tensor.f_detach()?)?)));
+        let after = params.iter().map(|param| {
+            Ok((param.name.clone(), lists(&param.tensor.f_detach()?.f_to_device(Device::Cpu)?)?))
+        });
         let after = after.collect::<Result<Map<_, _>>>()?;
         steps.push(json!({ "lr": optimizer.last_lr(), "norm": norm.f_double_value(&[])?, "params": after }));
     }

@@ -1,4 +1,4 @@
-"""One training step under a Python trainer: `loop.py FRAMEWORK MODEL EPOCHS THREADS` prints its time as JSON.
+"""One training step under a Python trainer: `loop.py FRAMEWORK MODEL EPOCHS THREADS [DEVICE]` prints its time as JSON.
 
 Every trainer gets the same ready batches and the same plain functions, and does nothing else: no log, no checkpoint,
 no progress bar. An epoch lasts from one start of the loader to the next; the first one, to warm up, is left out.
@@ -27,8 +27,19 @@ class Ready:
         return len(self.batches)
 
     def __iter__(self):
-        self.starts.append(time.perf_counter())
+        self.starts.append(now())
         return iter(self.batches)
+
+
+def now():
+    """The time, when a GPU has done all that it was asked for."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def on_cpu(model):
+    return next(model.parameters()).device.type == "cpu"
 
 
 def pytorch(model, criterion, optimizer, ready, epochs):
@@ -58,7 +69,7 @@ def lightning(model, criterion, optimizer, ready, epochs):
         def configure_optimizers(self):
             return optimizer
 
-    trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu", devices=1, barebones=True)
+    trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu" if on_cpu(model) else "gpu", devices=1, barebones=True)
     trainer.fit(Module(), ready)
 
 
@@ -82,7 +93,7 @@ def accelerate(model, criterion, optimizer, ready, epochs):
     """The loop of Accelerate's quick start; the batches are where they should be, so they aren't prepared."""
     from accelerate import Accelerator
 
-    accelerator = Accelerator(cpu=True)
+    accelerator = Accelerator(cpu=on_cpu(model))
     model, optimizer = accelerator.prepare(model, optimizer)
     model.train()
     for _ in range(epochs):
@@ -104,7 +115,7 @@ def catalyst(model, criterion, optimizer, ready, epochs):
             return len(ready)
 
         def __iter__(self):
-            ready.starts.append(time.perf_counter())
+            ready.starts.append(now())
             return iter([[index] for index in range(len(ready))])
 
     loader = torch.utils.data.DataLoader(
@@ -123,13 +134,15 @@ def main():
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     framework, name, epochs, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    device = sys.argv[5] if len(sys.argv) > 5 else "cpu"
     trainer = TRAINERS[framework.removesuffix("-fused")]
     inputs, hidden, batch, steps = WORK[name]
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    ready = Ready([(torch.rand(batch, inputs), torch.randint(CLASSES, (batch,))) for _ in range(steps)])
+    batches = [(torch.rand(batch, inputs), torch.randint(CLASSES, (batch,))) for _ in range(steps)]
+    ready = Ready([(x.to(device), y.to(device)) for x, y in batches])
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, CLASSES))
+    model = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, CLASSES)).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=framework.endswith("-fused") or None)
     trainer(model, nn.CrossEntropyLoss(), optimizer, ready, 1 + epochs + 1)
     if len(ready.starts) < epochs + 2:

@@ -26,19 +26,21 @@ pub(crate) const WORK: [Work; 2] = [
 pub(crate) type Batches = Vec<(Tensor, Tensor)>;
 
 impl Work {
-    /// The batches, ready in memory.
-    pub(crate) fn batches(&self) -> Batches {
+    /// The batches, ready in a device's memory.
+    pub(crate) fn batches(&self, device: Device) -> Batches {
         manual_seed(1);
         let batch = || {
             let x = Tensor::rand([self.batch, self.inputs], (Kind::Float, Device::Cpu));
-            (x, Tensor::randint(10, [self.batch], (Kind::Int64, Device::Cpu)))
+            let y = Tensor::randint(10, [self.batch], (Kind::Int64, Device::Cpu));
+            (x.to_device(device), y.to_device(device))
         };
         (0..self.steps).map(|_| batch()).collect()
     }
 
-    fn model(&self) -> (nn::VarStore, nn::SequentialT) {
+    /// The network, where the batches are.
+    fn model(&self, batches: &Batches) -> (nn::VarStore, nn::SequentialT) {
         manual_seed(0);
-        let vs = nn::VarStore::new(Device::Cpu);
+        let vs = nn::VarStore::new(batches[0].0.device());
         let root = vs.root();
         let net = nn::seq_t()
             .add(nn::linear(&root / "fc1", self.inputs, self.hidden, Default::default()))
@@ -68,7 +70,7 @@ impl Loader for Ready {
 
 /// Microseconds a step with catena's runner, logging the loss.
 pub(crate) fn runner(work: Work, batches: &Batches, epochs: u64) -> f64 {
-    let (vs, net) = work.model();
+    let (vs, net) = work.model(batches);
     let ready = batches.iter().map(|(x, y)| (x.shallow_clone(), y.shallow_clone())).collect();
     let stage = Stage::new("bench")
         .epochs(epochs)
@@ -77,14 +79,15 @@ pub(crate) fn runner(work: Work, batches: &Batches, epochs: u64) -> f64 {
         .optimizer(Adam::new(1e-3));
     let mut runner =
         Runner::builder(Net::new(vs, net)).stage(stage).build().expect("the description is sound");
-    let begin = Instant::now();
+    let begin = now(batches);
     let report = runner.run().expect("the run ends");
+    wait(batches);
     begin.elapsed().as_secs_f64() * 1e6 / report.steps as f64
 }
 
 /// Microseconds a step with a loop over catena's fused Adam.
 pub(crate) fn hand(work: Work, batches: &Batches, epochs: u64) -> f64 {
-    let (vs, net) = work.model();
+    let (vs, net) = work.model(batches);
     let mut optimizer = Optimizer::new(Adam::new(1e-3), &parameters(&vs)).expect("the settings are sound");
     timed(batches, epochs, |x, y| {
         cross_entropy(&net.forward_t(x, true), y).backward();
@@ -95,7 +98,7 @@ pub(crate) fn hand(work: Work, batches: &Batches, epochs: u64) -> f64 {
 
 /// Microseconds a step with a loop over tch's Adam.
 pub(crate) fn tch(work: Work, batches: &Batches, epochs: u64) -> f64 {
-    let (vs, net) = work.model();
+    let (vs, net) = work.model(batches);
     let mut optimizer = nn::Adam::default().build(&vs, 1e-3).expect("the settings are sound");
     timed(batches, epochs, |x, y| {
         optimizer.zero_grad();
@@ -109,9 +112,22 @@ fn cross_entropy(output: &Tensor, y: &Tensor) -> Tensor {
 }
 
 fn timed(batches: &Batches, epochs: u64, mut step: impl FnMut(&Tensor, &Tensor)) -> f64 {
-    let begin = Instant::now();
+    let begin = now(batches);
     for _ in 0..epochs {
         batches.iter().for_each(|(x, y)| step(x, y));
     }
+    wait(batches);
     begin.elapsed().as_secs_f64() * 1e6 / (epochs as f64 * batches.len() as f64)
+}
+
+/// Until a GPU has done all that it was asked for.
+fn wait(batches: &Batches) {
+    if let Device::Cuda(index) = batches[0].0.device() {
+        catena::tch::Cuda::synchronize(index as i64);
+    }
+}
+
+fn now(batches: &Batches) -> Instant {
+    wait(batches);
+    Instant::now()
 }

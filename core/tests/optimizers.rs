@@ -1,5 +1,5 @@
 //! Optimizers against PyTorch: 200 steps with varying, zero and missing gradients (`fixtures/make_optim.py` made the numbers;
-//! `fixtures/make_optim_numpy.py` those of Lion and LAMB, which torch hasn't).
+//! `fixtures/make_optim_numpy.py` those of Lion and LAMB, which torch hasn't). Where there is a GPU, on it too.
 use std::collections::BTreeMap;
 
 use catena_native::context::cpu_capability;
@@ -36,7 +36,14 @@ struct Case {
     state: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-fn fixtures() -> [Fixture; 4] {
+/// For the CPU, and for the first GPU if there is one.
+fn fixtures() -> Vec<(Device, Fixture)> {
+    let gpu = tch::Cuda::is_available().then_some(Device::Cuda(0));
+    let devices = [Device::Cpu].into_iter().chain(gpu);
+    devices.flat_map(|device| read().map(|fixture| (device, fixture))).collect()
+}
+
+fn read() -> [Fixture; 4] {
     let more = || -> Fixture { serde_json::from_str(include_str!("fixtures/optim_more.json")).unwrap() };
     let cases = |text| -> Vec<Case> { serde_json::from_str(text).unwrap() };
     // these cases have the same parameters and gradients
@@ -55,11 +62,18 @@ impl Case {
     }
 
     /// The case's parameters, with these values, in the order in which PyTorch's program had them.
-    fn params<'a>(&self, fixture: &Fixture, values: impl Fn(&str) -> &'a [f64]) -> Vec<Parameter> {
+    fn params<'a>(
+        &self,
+        device: Device,
+        fixture: &Fixture,
+        values: impl Fn(&str) -> &'a [f64],
+    ) -> Vec<Parameter> {
         let own = |name: &&String| self.params.as_ref().is_none_or(|own| own.contains(name));
         let make = |name: &String| Parameter {
             name: name.clone(),
-            tensor: tensor(values(name), &fixture.params[name].shape, self.kind()).set_requires_grad(true),
+            tensor: tensor(values(name), &fixture.params[name].shape, self.kind())
+                .to_device(device)
+                .set_requires_grad(true),
         };
         fixture.params.keys().filter(own).map(make).collect()
     }
@@ -74,7 +88,8 @@ fn config(case: &Case) -> OptimizerConfig {
 fn set_grads(fixture: &Fixture, params: &[Parameter], step: usize) {
     for p in params {
         let grad = fixture.grads[step][&p.name].as_ref();
-        let grad = grad.map(|data| tensor(data, &p.tensor.size(), p.tensor.kind()));
+        let grad =
+            grad.map(|data| tensor(data, &p.tensor.size(), p.tensor.kind()).to_device(p.tensor.device()));
         set_grad(&p.tensor, grad.as_ref()).unwrap();
     }
 }
@@ -88,8 +103,12 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 }
 
 /// Trains as the case says; gives parameters after the steps it names, and the optimizer.
-fn run(fixture: &Fixture, case: &Case) -> (BTreeMap<u64, BTreeMap<String, Vec<f64>>>, Optimizer) {
-    let params = case.params(fixture, |name| &fixture.params[name].data);
+fn run(
+    device: Device,
+    fixture: &Fixture,
+    case: &Case,
+) -> (BTreeMap<u64, BTreeMap<String, Vec<f64>>>, Optimizer) {
+    let params = case.params(device, fixture, |name| &fixture.params[name].data);
     let mut optimizer = Optimizer::new(config(case), &params).unwrap();
     let mut after = BTreeMap::new();
     for step in 1..=fixture.grads.len() {
@@ -135,16 +154,19 @@ fn bound(case: &Case, entry: &str, same_kernels: bool) -> f64 {
 #[test]
 fn every_case_agrees_with_pytorch() {
     let (mut wrong, mut count) = (Vec::new(), 0);
-    for fixture in fixtures() {
-        let same_kernels = cpu_capability().unwrap() == fixture.cpu_capability;
+    for (device, fixture) in fixtures() {
+        let same_kernels = device == Device::Cpu && cpu_capability().unwrap() == fixture.cpu_capability;
         for case in &fixture.cases {
-            let (after, _) = run(&fixture, case);
+            let (after, _) = run(device, &fixture, case);
             for (step, params) in &case.after {
                 for (name, expected) in params {
                     let worst = difference(&after[step][name], expected);
                     let bound = bound(case, name, same_kernels);
                     if worst > bound {
-                        wrong.push(format!("{}: {name} at {step}: {worst:e} > {bound:e}", case.name));
+                        wrong.push(format!(
+                            "{device:?} {}: {name} at {step}: {worst:e} > {bound:e}",
+                            case.name
+                        ));
                     }
                 }
             }
@@ -158,9 +180,9 @@ fn every_case_agrees_with_pytorch() {
 #[test]
 fn state_has_torchs_names_and_values_and_only_where_torch_has_it() {
     let mut wrong = Vec::new();
-    for fixture in fixtures() {
+    for (device, fixture) in fixtures() {
         for case in &fixture.cases {
-            let (_, optimizer) = run(&fixture, case);
+            let (_, optimizer) = run(device, &fixture, case);
             let state: BTreeMap<String, Tensor> = optimizer.state().into_iter().collect();
             let expected: BTreeMap<String, Vec<f64>> = case
                 .state
@@ -185,7 +207,7 @@ fn state_has_torchs_names_and_values_and_only_where_torch_has_it() {
                 let worst = difference(&numbers(&state[&name]), &expected);
                 let bound = bound(case, &name, false);
                 if worst > bound {
-                    wrong.push(format!("{}: {name} differs by {worst:e} > {bound:e}", case.name));
+                    wrong.push(format!("{device:?} {}: {name} differs by {worst:e} > {bound:e}", case.name));
                 }
             }
         }
@@ -195,10 +217,10 @@ fn state_has_torchs_names_and_values_and_only_where_torch_has_it() {
 
 #[test]
 fn state_taken_out_and_put_back_goes_on_to_the_same_bits() {
-    for fixture in fixtures() {
+    for (device, fixture) in fixtures() {
         for case in fixture.cases.iter().filter(|case| case.dtype == "f32") {
-            let (whole, _) = run(&fixture, case);
-            let mut params = case.params(&fixture, |name| &fixture.params[name].data);
+            let (whole, _) = run(device, &fixture, case);
+            let mut params = case.params(device, &fixture, |name| &fixture.params[name].data);
             let mut optimizer = Optimizer::new(config(case), &params).unwrap();
             for at in 0..fixture.grads.len() {
                 if at == 1 || at == 77 {
@@ -207,7 +229,7 @@ fn state_taken_out_and_put_back_goes_on_to_the_same_bits() {
                     let (state, steps) = (optimizer.state(), optimizer.steps());
                     let state: Vec<(String, Tensor)> =
                         state.into_iter().map(|(name, t)| (name, t.copy())).collect();
-                    params = case.params(&fixture, |name| &values[name]);
+                    params = case.params(device, &fixture, |name| &values[name]);
                     optimizer = Optimizer::new(config(case), &params).unwrap();
                     optimizer.load_state(&state, steps).unwrap();
                 }
@@ -294,33 +316,45 @@ fn the_kernels_give_the_same_bits_with_any_number_of_threads() {
 #[test]
 fn many_small_parameters_together_get_the_same_bits_as_each_alone() {
     const SIZES: [i64; 9] = [7001, 1, 4097, 12288, 333, 0, 9000, 5, 8191];
-    let param = |n: i64| {
-        let tensor = (Tensor::arange(n, (Kind::Float, Device::Cpu)) * 0.7).sin();
-        set_grad(&tensor, Some(&(Tensor::arange(n, (Kind::Float, Device::Cpu)) * 1.3).cos())).unwrap();
-        Parameter { name: format!("{n}"), tensor }
-    };
-    let five_steps = |name: &str, params: &[Parameter]| {
-        let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
-        let mut optimizer = Optimizer::new(config, params).unwrap();
-        (0..5).for_each(|_| optimizer.step().unwrap());
-    };
-    for name in names().filter(|name| *name != "muon") {
-        tch::set_num_threads(1);
-        let alone = SIZES.map(|n| {
-            let param = param(n);
-            five_steps(name, std::slice::from_ref(&param));
-            numbers(&param.tensor)
-        });
-        for threads in [1, 3] {
-            tch::set_num_threads(threads);
-            let together = SIZES.map(param);
-            five_steps(name, &together);
-            for (together, alone) in together.iter().zip(&alone) {
-                assert!(
-                    numbers(&together.tensor) == *alone,
-                    "{name}: {} with {threads} threads",
-                    together.name
-                );
+    // bf16 takes the way of tensor operations
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let param = |n: i64| {
+            let numbers = Tensor::arange(n, (Kind::Float, Device::Cpu));
+            let tensor = (&numbers * 0.7).sin().to_kind(kind);
+            // some have no gradient at first, so that not all are at the same step
+            let grad = (numbers * 1.3).cos().to_kind(kind);
+            (grad, Parameter { name: format!("{n}"), tensor })
+        };
+        let five_steps = |name: &str, params: &[(Tensor, Parameter)]| {
+            let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
+            let own: Vec<Parameter> = params.iter().map(|(_, p)| p.clone()).collect();
+            let mut optimizer = Optimizer::new(config, &own).unwrap();
+            for step in 0..5 {
+                for (grad, p) in params {
+                    let comes_late = p.tensor.numel() % 2 == 1;
+                    set_grad(&p.tensor, (step > 1 || !comes_late).then_some(grad)).unwrap();
+                }
+                optimizer.step().unwrap();
+            }
+        };
+        for name in names().filter(|name| *name != "muon") {
+            tch::set_num_threads(1);
+            let alone = SIZES.map(|n| {
+                let param = param(n);
+                five_steps(name, std::slice::from_ref(&param));
+                numbers(&param.1.tensor)
+            });
+            for threads in [1, 3] {
+                tch::set_num_threads(threads);
+                let together = SIZES.map(param);
+                five_steps(name, &together);
+                for ((_, together), alone) in together.iter().zip(&alone) {
+                    assert!(
+                        numbers(&together.tensor) == *alone,
+                        "{name} {kind:?}: {} with {threads} threads",
+                        together.name
+                    );
+                }
             }
         }
     }

@@ -28,9 +28,9 @@ fn loader(n: i64, batch_size: u64) -> TensorLoader {
     TensorLoader::new(&x, &y, batch_size).unwrap()
 }
 
-fn model() -> Net {
+fn model(device: Device) -> Net {
     manual_seed(3);
-    let vs = nn::VarStore::new(Device::Cpu);
+    let vs = nn::VarStore::new(device);
     let root = vs.root();
     let layers = nn::seq_t()
         .add(nn::linear(&root / "fc1", 4, 8, Default::default()))
@@ -42,7 +42,13 @@ fn model() -> Net {
 
 /// The run: two stages, two loaders, dropout, shuffling, augmentation, accumulation by 3 with a short tail, clipping, a schedule,
 /// EMA, early stopping, the best two, evaluations in the middle of epochs.
+#[allow(dead_code, reason = "not every test program trains on the CPU")]
 pub(crate) fn builder(dir: &Path, checkpoint: Checkpoint) -> catena::RunnerBuilder {
+    builder_on(Device::Cpu, dir, checkpoint)
+}
+
+/// The run on some device; its data is in the CPU's memory.
+pub(crate) fn builder_on(device: Device, dir: &Path, checkpoint: Checkpoint) -> catena::RunnerBuilder {
     // so small a model is faster so, and much faster beside other programs
     catena::tch::set_num_threads(1);
     let first = Stage::new("first")
@@ -62,7 +68,7 @@ pub(crate) fn builder(dir: &Path, checkpoint: Checkpoint) -> catena::RunnerBuild
         .loss(CrossEntropy::new())
         .optimizer(Sgd::new(0.05).momentum(0.9))
         .callback(Accumulate::new(3));
-    Runner::builder(model())
+    Runner::builder(model(device))
         .seed(11)
         .run_dir(dir)
         .file_system(Arc::new(NoSync))

@@ -101,7 +101,11 @@ API int catena_clip_grad_norm(TensorList* params, double max_norm, double ord, T
     auto grads = gradients_of(params);
     Tensor norm = total_norm(grads, ord);
     Tensor factor = at::clamp(max_norm / (norm + 1e-6), std::nullopt, 1.0);
-    for (Tensor& g : grads) g.mul_(factor.to(g.device()));
+    std::vector<size_t> all(grads.size());
+    for (size_t i = 0; i < all.size(); i++) all[i] = i;
+    by_device_and_dtype(grads, all, [&](const std::vector<size_t>& at_) {
+      at::_foreach_mul_(pick(grads, at_), factor.to(grads[at_[0]].device()));
+    });
     *out = new Tensor(std::move(norm));
   });
 }

@@ -3,6 +3,8 @@
 // The update's length is known only at the end of a pass, so there are two: the first moves the moments and adds up both
 // norms, the second computes the update again from the moments and applies it. No memory is taken beyond the state.
 #include "walk.h"
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/stack.h>
 
 namespace {
 
@@ -93,28 +95,30 @@ template <class T> void in_two_passes(const Factors& f, const Tensor& p, const T
   for (const Tensor& t : {p, m, v}) bump_version(t);
 }
 
-void with_operations(const Factors& f, const Tensor& p, const Tensor& g, const Tensor& m, const Tensor& v) {
-  const Lamb<double> rule(f);
-  auto wide = at::toOpMathType(p.scalar_type());
-  Tensor x = p.to(wide), first = m.to(wide), second = v.to(wide);
-  rule.moments(g.to(wide), first, second);
-  Tensor update = rule.update(x, first, second), x_norm = x.norm(), norm = update.norm();
-  Tensor trust = at::where((x_norm > 0).logical_and(norm > 0), x_norm / norm, at::Scalar(1.0));
-  m.copy_(first);
-  v.copy_(second);
-  p.copy_(x - f.lr * trust * update);
-}
+struct LambTogether : Lamb<double> {
+  double lr;
+  explicit LambTogether(const Factors& f) : Lamb<double>(f), lr(f.lr) {}
+
+  void operator()(Together& p, const Together& g, Together& m, Together& v) const {
+    moments(g, m, v);
+    Together change = update(p, m, v);
+    Tensor norms = at::stack(at::_foreach_norm(p.all)), lengths = at::stack(at::_foreach_norm(change.all));
+    Tensor trust = at::where((norms > 0).logical_and(lengths > 0), norms / lengths, at::Scalar(1.0));
+    at::_foreach_mul_(change.all, (trust * lr).unbind());
+    p = p - change;
+  }
+};
 
 } // namespace
 
 // State: step, exp_avg, exp_avg_sq.
 API int catena_lamb(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
-    each_with_gradient(params, state, stepped, [&](Passes&, const Tensor& p, const Tensor& g, State s, bool) {
+    each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
       Factors f(*a, count(s[0]));
       const Tensor &m = s[1], &v = s[2];
       if (!walkable(p, g) || !walkable(p, m) || !walkable(p, v))
-        with_operations(f, p, g, m, v);
+        passes.add_together(LambTogether(f), p, g, m, v);
       else if (p.scalar_type() == at::kFloat)
         in_two_passes<float>(f, p, g, m, v);
       else

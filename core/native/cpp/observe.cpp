@@ -60,15 +60,22 @@ API int catena_syncs_stop(uint64_t handle) {
   });
 }
 
+static c10::DeviceAllocator& allocator_of(int device_type) {
+  auto type = static_cast<at::DeviceType>(device_type);
+  auto* allocator = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(type));
+  TORCH_CHECK_NOT_IMPLEMENTED(allocator != nullptr, "the memory of ", type, " can't be asked for");
+  return *allocator;
+}
+
 API int catena_device_memory(int device_type, int index, int64_t* allocated, int64_t* reserved, int64_t* peak) {
   return guard([&] {
-    auto type = static_cast<at::DeviceType>(device_type);
-    auto* allocator = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(type));
-    TORCH_CHECK_NOT_IMPLEMENTED(allocator != nullptr, "the memory of ", type, " can't be asked for");
-    auto stats = allocator->getDeviceStats(static_cast<c10::DeviceIndex>(index));
+    auto stats = allocator_of(device_type).getDeviceStats(static_cast<c10::DeviceIndex>(index));
     auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
     *allocated = stats.allocated_bytes[all].current;
     *reserved = stats.reserved_bytes[all].current;
     *peak = stats.allocated_bytes[all].peak;
   });
+}
+API int catena_reset_peak_memory(int device_type, int index) {
+  return guard([&] { allocator_of(device_type).resetPeakStats(static_cast<c10::DeviceIndex>(index)); });
 }

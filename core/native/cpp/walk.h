@@ -1,5 +1,5 @@
 // What the optimizers' kernels share: a rule is written once, for one element, and runs in one pass over memory on the CPU in
-// f32 and f64, and by tensor operations on other devices and in other dtypes.
+// f32 and f64, and by tensor operations on other devices and in other dtypes (together.h).
 //
 //   template <class T> struct Rule {            // T: float or double
 //     explicit Rule(const Factors& f);          // what holds for every element, computed in f64 and rounded once
@@ -11,20 +11,21 @@
 // The passes over all parameters are made together at the end, in one parallel region: most parameters are too small for one
 // of their own.
 //
-// V is T in a pass and a whole Tensor elsewhere, so a rule uses + - * / and the functions below, and neither += nor a branch
+// V is T in a pass, and elsewhere the tensors of all parameters with the same factors, so a rule uses + - * / and the functions below, and neither += nor a branch
 // on an element.
 #pragma once
 #include "gradients.h"
+#include "together.h"
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
-#include <ATen/ops/full_like.h>
-#include <ATen/ops/maximum.h>
-#include <ATen/ops/where.h>
+#include <ATen/ops/_foreach_copy.h>
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <functional>
+#include <string>
 #include <tuple>
+#include <typeindex>
 #include <utility>
 #include <vector>
 
@@ -32,33 +33,26 @@
 
 INLINE float root(float x) { return std::sqrt(x); }
 INLINE double root(double x) { return std::sqrt(x); }
-inline Tensor root(const Tensor& x) { return x.sqrt(); }
 
 INLINE float magnitude(float x) { return std::fabs(x); }
 INLINE double magnitude(double x) { return std::fabs(x); }
-inline Tensor magnitude(const Tensor& x) { return x.abs(); }
 
 // 1, -1, or 0 for zero and NaN.
 INLINE float sign_of(float x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f; }
 INLINE double sign_of(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }
-inline Tensor sign_of(const Tensor& x) { return x.sign(); }
 
 // NaN if one of the two is.
 INLINE float larger(float a, float b) { return a > b || a != a ? a : b; }
 INLINE double larger(double a, double b) { return a > b || a != a ? a : b; }
-inline Tensor larger(const Tensor& a, const Tensor& b) { return at::maximum(a, b); }
 
 INLINE float within(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 INLINE double within(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
-inline Tensor within(const Tensor& x, double low, double high) { return x.clamp(low, high); }
 
 template <class T> INLINE T choose(bool which, T a, T b) { return which ? a : b; }
-inline Tensor choose(const Tensor& which, double a, const Tensor& b) { return at::where(which, at::Scalar(a), b); }
 
 // `value`, in the shape of `like`.
 INLINE float filled(float, float value) { return value; }
 INLINE double filled(double, double value) { return value; }
-inline Tensor filled(const Tensor& like, double value) { return at::full_like(like, value); }
 
 // A copy for newer processors, chosen when the program is loaded. Contraction to fused multiply-add is off
 // (build.rs), so that all copies give the same bits.
@@ -94,7 +88,26 @@ static inline bool walkable(const Tensor& p, const Tensor& s) {
          s.strides() == p.strides();
 }
 
-// Passes over memory that are still to be made. Each is cut into blocks, and the blocks of all of them are shared out.
+// f16 and bf16 are computed in f32 and rounded once.
+static inline Together wide(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> wide;
+  wide.reserve(tensors.size());
+  for (const Tensor& t : tensors) wide.push_back(t.to(at::toOpMathType(t.scalar_type())));
+  return Together(std::move(wide));
+}
+
+// `lists` are the parameters, their gradients, and N lists of state.
+template <class Rule, size_t... I>
+void apply_together(const Rule& rule, std::vector<std::vector<Tensor>>& lists, std::index_sequence<I...>) {
+  Together p = wide(lists[0]), g = wide(lists[1]);
+  std::array<Together, sizeof...(I)> state{wide(lists[2 + I])...};
+  rule(p, g, state[I]...);
+  at::_foreach_copy_(lists[0], p.all);
+  (at::_foreach_copy_(lists[2 + I], state[I].all), ...);
+}
+
+// What is still to be done to parameters: passes over memory, each cut into blocks, and the blocks of all of them shared out; and
+// operations on many tensors together.
 class Passes {
 public:
   using Pass = std::function<void(int64_t begin, int64_t end)>;
@@ -105,8 +118,58 @@ public:
     ends_.push_back((ends_.empty() ? 0 : ends_.back()) + (elements + BLOCK - 1) / BLOCK);
   }
 
+  template <class Rule, class... S> void add_together(Rule rule, const Tensor& p, const Tensor& g, const S&... s) {
+#if defined(__has_builtin) && __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(&rule); // without it some that could go together may not
+#endif
+    std::string rules(reinterpret_cast<const char*>(&rule), sizeof(Rule));
+    auto alike = [&](const Group& group) {
+      const Tensor& first = group.lists[0].back();
+      bool fits = first.device() == p.device() && first.scalar_type() == p.scalar_type();
+      return fits && group.type == std::type_index(typeid(Rule)) && group.rule == rules;
+    };
+    auto group = std::find_if(groups_.rbegin(), groups_.rend(), alike);
+    if (group == groups_.rend()) {
+      auto apply = [rule](auto& lists) { apply_together(rule, lists, std::index_sequence_for<S...>()); };
+      groups_.push_back({typeid(Rule), std::move(rules), 0, std::vector<std::vector<Tensor>>(2 + sizeof...(S)), apply});
+      group = groups_.rbegin();
+    }
+    group->elements += p.numel();
+    size_t k = 0;
+    for (const Tensor& t : {p, g, s...}) group->lists[k++].push_back(t);
+    if (group->elements < TOGETHER) return;
+    Group full = std::move(*group);
+    groups_.erase(std::next(group).base());
+    full.apply(full.lists);
+  }
+
   void run() {
-    if (all_.empty()) return;
+    if (!all_.empty()) run_passes();
+    all_.clear();
+    ends_.clear();
+    std::vector<Group> groups = std::exchange(groups_, {});
+    for (Group& group : groups) group.apply(group.lists);
+  }
+
+private:
+  static constexpr int64_t BLOCK = 4096, GRAIN = 8; // elements; blocks that are worth a thread
+  static constexpr int64_t TOGETHER = 1 << 24;      // elements of a group, which bounds the memory of what is in between
+  struct One {
+    int64_t elements;
+    Pass pass;
+  };
+  struct Group {
+    std::type_index type;
+    std::string rule;
+    int64_t elements;
+    std::vector<std::vector<Tensor>> lists;
+    std::function<void(std::vector<std::vector<Tensor>>&)> apply;
+  };
+  std::vector<One> all_;
+  std::vector<int64_t> ends_; // in blocks
+  std::vector<Group> groups_;
+
+  void run_passes() {
     at::parallel_for(0, ends_.back(), GRAIN, [&](int64_t begin, int64_t end) {
       size_t k = std::upper_bound(ends_.begin(), ends_.end(), begin) - ends_.begin();
       for (; begin < end; k++) {
@@ -115,18 +178,7 @@ public:
         begin = stop;
       }
     });
-    all_.clear();
-    ends_.clear();
   }
-
-private:
-  static constexpr int64_t BLOCK = 4096, GRAIN = 8; // elements; blocks that are worth a thread
-  struct One {
-    int64_t elements;
-    Pass pass;
-  };
-  std::vector<One> all_;
-  std::vector<int64_t> ends_; // in blocks
 };
 
 template <class T, class Rule, class... S>
@@ -143,22 +195,10 @@ void in_one_pass(Passes& passes, const Rule& rule, const Tensor& p, const Tensor
   (bump_version(s), ...);
 }
 
-// f16 and bf16 are computed in f32 and rounded once.
-template <class Rule, class... S>
-void with_operations(const Rule& rule, const Tensor& p, const Tensor& g, const S&... s) {
-  auto wide = at::toOpMathType(p.scalar_type());
-  Tensor x = p.to(wide);
-  std::array<Tensor, sizeof...(S)> state{s.to(wide)...};
-  std::apply([&](auto&... own) { rule(x, g.to(wide), own...); }, state);
-  p.copy_(x);
-  size_t k = 0;
-  (s.copy_(state[k++]), ...);
-}
-
 template <template <class> class Rule, class Factors, class... S>
 void walk(Passes& passes, const Factors& f, const Tensor& p, const Tensor& g, const S&... s) {
   if (!walkable(p, g) || !(walkable(p, s) && ...))
-    with_operations(Rule<double>(f), p, g, s...);
+    passes.add_together(Rule<double>(f), p, g, s...);
   else if (p.scalar_type() == at::kFloat)
     in_one_pass<float>(passes, Rule<float>(f), p, g, s...);
   else
@@ -183,7 +223,7 @@ void each_with_gradient(TensorList* params, TensorList* const* state, uint8_t* s
       const Tensor &p = params->tensors[i], g = dense_gradient(p);
       f(passes, p, g, State{state, i}, stepped[i] == 0);
       stepped[i] = 1;
-      if (!g.is_same(p.grad())) passes.run(); // a copy, which goes now
+      if (p.is_cpu() && !g.is_same(p.grad())) passes.run(); // a copy, which goes now
     }
   } catch (...) {
     passes.run(); // those parameters count as stepped

@@ -42,6 +42,7 @@ unsafe extern "C" {
         reserved: *mut i64,
         peak: *mut i64,
     ) -> c_int;
+    pub(crate) fn catena_reset_peak_memory(device_type: c_int, index: c_int) -> c_int;
 
     pub(crate) fn catena_autocast(device_type: c_int, enabled: *mut c_int, dtype: *mut c_int) -> c_int;
     pub(crate) fn catena_set_autocast(

@@ -85,15 +85,26 @@ pub struct DeviceMemory {
 
 /// What libtorch's allocator holds on a GPU. The CPU's memory is the process's: an error. Source: `torch.cuda.memory_stats`.
 pub fn device_memory(device: Device) -> Result<DeviceMemory> {
-    let (kind, index): (c_int, c_int) = match device {
-        Device::Cuda(index) => (1, index as c_int),
-        other => return Err(Error::NotImplemented(format!("the memory of {other:?} can't be asked for"))),
-    };
+    let (kind, index) = gpu(device)?;
     let (mut allocated, mut reserved, mut peak) = (0, 0, 0);
     // SAFETY: the shim fills three live integers.
     check(unsafe { ffi::catena_device_memory(kind, index, &mut allocated, &mut reserved, &mut peak) })?;
     let bytes = |n: i64| u64::try_from(n).unwrap_or_default();
     Ok(DeviceMemory { allocated: bytes(allocated), reserved: bytes(reserved), peak: bytes(peak) })
+}
+
+/// From now on [`DeviceMemory::peak`] is that of what comes. Source: `torch.cuda.reset_peak_memory_stats`.
+pub fn reset_peak_memory(device: Device) -> Result<()> {
+    let (kind, index) = gpu(device)?;
+    // SAFETY: plain numbers.
+    check(unsafe { ffi::catena_reset_peak_memory(kind, index) })
+}
+
+fn gpu(device: Device) -> Result<(c_int, c_int)> {
+    match device {
+        Device::Cuda(index) => Ok((1, index as c_int)),
+        other => Err(Error::NotImplemented(format!("the memory of {other:?} can't be asked for"))),
+    }
 }
 
 #[cfg(test)]
@@ -141,6 +152,7 @@ mod tests {
     #[test]
     fn memory_is_asked_of_gpus_only_and_one_that_is_not_there_is_an_error() {
         assert!(device_memory(Device::Cpu).unwrap_err().to_string().contains("the memory of Cpu"));
+        assert!(reset_peak_memory(Device::Cpu).unwrap_err().to_string().contains("the memory of Cpu"));
         if !tch::Cuda::is_available() {
             assert!(device_memory(Device::Cuda(0)).is_err());
         }
