@@ -327,7 +327,10 @@ fn many_small_parameters_together_get_the_same_bits_as_each_alone() {
         };
         let five_steps = |name: &str, params: &[(Tensor, Parameter)]| {
             let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
-            let own: Vec<Parameter> = params.iter().map(|(_, p)| p.clone()).collect();
+            let own: Vec<Parameter> = params
+                .iter()
+                .map(|(_, p)| Parameter { name: p.name.clone(), tensor: p.tensor.shallow_clone() })
+                .collect();
             let mut optimizer = Optimizer::new(config, &own).unwrap();
             for step in 0..5 {
                 for (grad, p) in params {
