@@ -38,6 +38,9 @@ fn main() {
         catena::tch::set_num_threads(threads);
         for (size, shape) in SHAPES {
             println!("\n{size} parameters in {COUNT} tensors, {threads} thread(s), {device:?}");
+            if !device.is_cuda() {
+                traffic(shape, threads);
+            }
             for name in names().filter(is_chosen) {
                 compare(name, shape, threads, device, python.as_mut());
             }
@@ -58,6 +61,30 @@ fn main() {
         let child = child.arg(format!("--memory={name}")).status();
         assert!(child.is_ok_and(|status| status.success()), "{name} could not be measured");
     }
+}
+
+/// What Adam must at least take: its memory traffic (four arrays read, three of them written back) with next to no arithmetic.
+fn traffic(shape: [i64; 2], threads: i32) {
+    let n = (COUNT * shape.iter().product::<i64>()) as usize;
+    let mut arrays = [1.0, 2.0, 3.0, 4.0].map(|x: f32| vec![x; n]);
+    let mut pass = || {
+        let [p, g, m, v] = &mut arrays;
+        let size = n.div_ceil(threads as usize);
+        std::thread::scope(|scope| {
+            let parts =
+                p.chunks_mut(size).zip(g.chunks(size)).zip(m.chunks_mut(size).zip(v.chunks_mut(size)));
+            for ((p, g), (m, v)) in parts {
+                scope.spawn(move || {
+                    for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                        (*m, *v) = (*m + g, *v - g);
+                        *p += *m + *v;
+                    }
+                });
+            }
+        });
+    };
+    let times = Spread::of((0..15).map(|_| timed(1, Device::Cpu, &mut pass)).collect());
+    println!("  Adam's memory traffic alone {times}: {:.1} GB/s", 28e-3 * n as f64 / times.0);
 }
 
 /// glibc's settings, as in `benches/peers/run.py`.

@@ -1,5 +1,6 @@
 //! An average of a model's variables, and its place in the model for a while.
 use catena_chain::{Chain, Context, Result};
+use catena_tensor::native::TensorList;
 use catena_tensor::params::{buffers, state_dict};
 use catena_tensor::tch::{self, Tensor};
 
@@ -69,14 +70,18 @@ impl Average {
                 Averages::Parameters => buffers(cx.model.var_store()),
                 Averages::Everything => Vec::new(),
             };
-            for ((name, average), variable) in self.tensors.iter_mut().zip(&variables) {
+            let (mut moving, mut towards) = (Vec::new(), Vec::new());
+            for ((name, average), variable) in self.tensors.iter_mut().zip(variables) {
                 let is_copied = copied.binary_search_by(|(own, _)| own.cmp(name)).is_ok();
                 if variable.is_floating_point() && !is_copied {
-                    let _moved = average.f_lerp_(variable, share)?;
+                    moving.push(average.shallow_clone());
+                    towards.push(variable);
                 } else {
-                    average.f_copy_(variable)?;
+                    average.f_copy_(&variable)?;
                 }
             }
+            // together, which on a GPU is one kernel
+            TensorList::new(&moving)?.lerp_(&TensorList::new(&towards)?, share)?;
         }
         self.updates += 1;
         Ok(())

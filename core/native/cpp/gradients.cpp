@@ -1,7 +1,8 @@
-// Gradients of many parameters in one call: clear, scale, norm, clip.
+// Many tensors in one call: gradients cleared, scaled, measured and clipped; averages moved.
 #include "gradients.h"
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_div.h>
+#include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/clamp.h>
@@ -107,6 +108,20 @@ API int catena_clip_grad_norm(TensorList* params, double max_norm, double ord, T
       at::_foreach_mul_(pick(grads, at_), factor.to(grads[at_[0]].device()));
     });
     *out = new Tensor(std::move(norm));
+  });
+}
+
+// Moves each tensor towards its partner in `to`; the shapes are theirs.
+API int catena_lerp(TensorList* tensors, TensorList* to, double weight) {
+  return guard([&] {
+    c10::NoGradGuard no_grad;
+    TORCH_CHECK(tensors->tensors.size() == to->tensors.size(), "lists of ", tensors->tensors.size(), " and ",
+                to->tensors.size(), " tensors");
+    std::vector<size_t> all(tensors->tensors.size());
+    for (size_t i = 0; i < all.size(); i++) all[i] = i;
+    by_device_and_dtype(tensors->tensors, all, [&](const std::vector<size_t>& at_) {
+      at::_foreach_lerp_(pick(tensors->tensors, at_), pick(to->tensors, at_), at::Scalar(weight));
+    });
   });
 }
 

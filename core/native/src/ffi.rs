@@ -57,6 +57,7 @@ unsafe extern "C" {
     pub(crate) fn catena_list_free(list: *mut CList);
     pub(crate) fn catena_zero_grad(params: *mut CList) -> c_int;
     pub(crate) fn catena_divide_gradients(params: *mut CList, divisor: f64) -> c_int;
+    pub(crate) fn catena_lerp(tensors: *mut CList, to: *mut CList, weight: f64) -> c_int;
     pub(crate) fn catena_backward(loss: CTensor, params: *mut CList) -> c_int;
     pub(crate) fn catena_gradient_norm(params: *mut CList, ord: f64, out: *mut CTensor) -> c_int;
     pub(crate) fn catena_clip_grad_norm(

@@ -3,7 +3,7 @@
 //! This is the only crate of catena with `unsafe` in it. Every call returns an [`Error`] where
 //! libtorch throws; its text ends before libtorch's stack frames.
 //!
-//! * [`TensorList`]: tensors handed over once, used at every step; its methods work on their gradients
+//! * [`TensorList`]: tensors handed over once, used at every step; its methods work on them, or on their gradients, together
 //! * [`optim`] and [`rules`]: one optimizer step in one call, with libtorch's fused kernels where it has them
 //! * [`precision`]: autocast in any half precision on any device, and the check of loss scaling
 //! * [`generator`]: the state of torch's random generators

@@ -87,6 +87,14 @@ impl TensorList {
         // SAFETY: `raw` is live; the shim fills `out` with a tensor of ours.
         owned(|out| unsafe { ffi::catena_clip_grad_norm(self.raw, max_norm, ord, out) })
     }
+
+    /// Moves each tensor in place by this share of the way to its partner in `to`: `self + weight * (to - self)`.
+    ///
+    /// Source: `torch._foreach_lerp_`. Nothing is recorded for autograd. Lists of other lengths or shapes are an error.
+    pub fn lerp_(&self, to: &Self, weight: f64) -> Result<()> {
+        // SAFETY: both lists are live.
+        check(unsafe { ffi::catena_lerp(self.raw, to.raw, weight) })
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +134,20 @@ mod tests {
         let small = with_gradients(&[Some(0.5)]);
         let _norm = small.clip_grad_norm(10.0, 2.0).unwrap();
         assert_eq!(small.tensors()[0].grad().double_value(&[0]), 0.5);
+    }
+
+    #[test]
+    fn lerp_moves_every_tensor_and_refuses_another_number_of_them() {
+        let tensors = |values: &[f64]| {
+            let all: Vec<Tensor> =
+                values.iter().map(|v| Tensor::full([2], *v, (Kind::Double, Device::Cpu))).collect();
+            TensorList::new(&all).unwrap()
+        };
+        let list = tensors(&[1.0, -3.0]);
+        list.lerp_(&tensors(&[2.0, 1.0]), 0.25).unwrap();
+        assert_eq!(list.tensors().iter().map(|t| t.double_value(&[1])).collect::<Vec<_>>(), [1.25, -2.0]);
+        let error = list.lerp_(&tensors(&[2.0]), 0.25).unwrap_err();
+        assert_eq!(error.to_string(), "lists of 2 and 1 tensors");
     }
 
     #[test]
