@@ -17,12 +17,11 @@ template <class T> struct Adadelta {
 
   template <class V> INLINE void operator()(V& p, const V& g, V& square_avg, V& acc_delta) const {
     V grad = sign * g;
-    if (decays) grad = grad + decay * p;
-    V square = square_avg * rho + rest * grad * grad;
-    V delta = root(acc_delta + eps) / root(square + eps) * grad;
-    square_avg = square;
-    acc_delta = acc_delta * rho + rest * delta * delta;
-    p = p - lr * delta;
+    if (decays) grad = std::move(grad) + decay * p;
+    square_avg = std::move(square_avg) * rho + rest * grad * grad;
+    V delta = root(acc_delta + eps) / root(square_avg + eps) * grad;
+    acc_delta = std::move(acc_delta) * rho + rest * delta * delta;
+    p = std::move(p) - lr * delta;
   }
 };
 PASSES(2, Adadelta)

@@ -36,8 +36,8 @@ struct Factors : Arguments {
   }
 };
 
-// torch.lerp's formula.
-template <class T> INLINE T lerp(T from, T to, T weight) {
+// torch.lerp's formula, which keeps its precision near the end too.
+template <class T> INLINE T precise_lerp(T from, T to, T weight) {
   return weight < T(0.5) ? from + weight * (to - from) : to - (to - from) * (T(1) - weight);
 }
 
@@ -63,7 +63,7 @@ template <class T> INLINE T at_least(T x, T least) { return x < least ? least : 
     for (int64_t i = 0; i < n; i++) to[i] += double(x[i]) * double(x[i]);                                              \
   }                                                                                                                    \
   FOR_EACH_PROCESSOR void blend_squares(int64_t n, const T* __restrict g, T* __restrict variance, T weight) {          \
-    for (int64_t i = 0; i < n; i++) variance[i] = lerp(variance[i], g[i] * g[i], weight);                              \
+    for (int64_t i = 0; i < n; i++) variance[i] = precise_lerp(variance[i], g[i] * g[i], weight);                              \
   }                                                                                                                    \
   FOR_EACH_PROCESSOR double update_squares(int64_t n, const T* g, const T* columns, T row, T least) {                  \
     return sum(n, [=](int64_t i) __attribute__((always_inline)) {                                                      \
@@ -100,7 +100,7 @@ template <class T> struct Walk {
     for (int64_t r = begin; r < end; r++) {
       const T* row = g + k * matrix() + r * columns;
       T& mean = row_var[k * rows + r];
-      mean = lerp(mean, T(squares(columns, row) / columns), T(f.weight));
+      mean = precise_lerp(mean, T(squares(columns, row) / columns), T(f.weight));
       add_squares(columns, row, sums);
       param += squares(columns, p + k * matrix() + r * columns);
     }
@@ -108,7 +108,7 @@ template <class T> struct Walk {
   }
   void factor_columns(int64_t k, const double* sums) const {
     T* means = col_var + k * columns;
-    for (int64_t c = 0; c < columns; c++) means[c] = lerp(means[c], T(sums[c] / rows), T(f.weight));
+    for (int64_t c = 0; c < columns; c++) means[c] = precise_lerp(means[c], T(sums[c] / rows), T(f.weight));
   }
   // What a matrix's row factors are divided by.
   T mean_of_rows(int64_t k) const {

@@ -22,12 +22,10 @@ template <class T> struct Adamax {
 
   template <class V> INLINE void operator()(V& p, const V& g, V& exp_avg, V& exp_inf) const {
     V grad = sign * g;
-    if (decays) grad = grad + decay * p;
-    V mean = exp_avg + w1 * (grad - exp_avg);
-    V largest = larger(exp_inf * b2, magnitude(grad) + eps);
-    exp_avg = mean;
-    exp_inf = largest;
-    p = p - lr * mean / largest;
+    if (decays) grad = std::move(grad) + decay * p;
+    exp_avg = lerp(std::move(exp_avg), grad, w1);
+    exp_inf = larger(std::move(exp_inf) * b2, magnitude(grad) + eps);
+    p = std::move(p) - lr * exp_avg / exp_inf;
   }
 };
 PASSES(2, Adamax)

@@ -21,10 +21,12 @@ template <class T> struct Asgd {
 
   template <class V> INLINE void operator()(V& p, const V& g, V& ax) const {
     V grad = sign * g;
-    if (decays) grad = grad + decay * p;
-    V x = p * shrink - eta * grad;
-    ax = averages ? V(ax + (x - ax) * mu) : x;
-    p = x;
+    if (decays) grad = std::move(grad) + decay * p;
+    p = std::move(p) * shrink - eta * grad;
+    if (averages)
+      ax = lerp(std::move(ax), p, mu);
+    else
+      ax = p;
   }
 };
 PASSES(1, Asgd)

@@ -26,9 +26,9 @@ template <class T> struct Lamb {
         c1(f.bias_correction1), c2(f.bias_correction2) {}
 
   template <class V> INLINE void moments(const V& g, V& m, V& v) const {
-    V grad = sign * g, first = m + w1 * (grad - m), second = v * b2 + w2 * grad * grad;
-    m = first;
-    v = second;
+    V grad = sign * g;
+    m = lerp(std::move(m), grad, w1);
+    v = std::move(v) * b2 + w2 * grad * grad;
   }
   template <class V> INLINE V update(const V& p, const V& m, const V& v) const {
     return m / c1 / (root(v / c2) + eps) + decay * p;
@@ -102,10 +102,10 @@ struct LambTogether : Lamb<double> {
   void operator()(Together& p, const Together& g, Together& m, Together& v) const {
     moments(g, m, v);
     Together change = update(p, m, v);
-    Tensor norms = at::stack(at::_foreach_norm(p.all)), lengths = at::stack(at::_foreach_norm(change.all));
+    Tensor norms = at::stack(at::_foreach_norm(p.all())), lengths = at::stack(at::_foreach_norm(change.all()));
     Tensor trust = at::where((norms > 0).logical_and(lengths > 0), norms / lengths, at::Scalar(1.0));
-    at::_foreach_mul_(change.all, (trust * lr).unbind());
-    p = p - change;
+    at::_foreach_mul_(change.all(), (trust * lr).unbind());
+    p = std::move(p) - change;
   }
 };
 

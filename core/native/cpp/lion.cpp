@@ -16,8 +16,8 @@ template <class T> struct Lion {
 
   template <class V> INLINE void operator()(V& p, const V& g, V& m) const {
     V grad = sign * g;
-    p = p * shrink - lr * sign_of(m * b1 + w1 * grad);
-    m = m * b2 + w2 * grad;
+    p = std::move(p) * shrink - lr * sign_of(m * b1 + w1 * grad);
+    m = std::move(m) * b2 + w2 * grad;
   }
 };
 PASSES(1, Lion)

@@ -31,14 +31,12 @@ template <class T> struct NAdam {
         shrinks(f.decoupled_weight_decay && f.weight_decay != 0) {}
 
   template <class V> INLINE void operator()(V& p, const V& g, V& m, V& v) const {
-    V x = p, grad = sign * g;
-    if (shrinks) x = x * shrink;
-    if (coupled) grad = grad + decay * x;
-    V first = m + w1 * (grad - m);
-    V second = v * b2 + w2 * grad * grad;
-    m = first;
-    v = second;
-    p = x + (by_grad * grad + by_mean * first) / (root(second / c2) + eps);
+    V grad = sign * g;
+    if (shrinks) p = std::move(p) * shrink;
+    if (coupled) grad = std::move(grad) + decay * p;
+    m = lerp(std::move(m), grad, w1);
+    v = std::move(v) * b2 + w2 * grad * grad;
+    p = std::move(p) + (by_grad * grad + by_mean * m) / (root(v / c2) + eps);
   }
 };
 PASSES(2, NAdam)

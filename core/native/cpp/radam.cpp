@@ -30,16 +30,14 @@ template <class T> struct RAdam {
         shrinks(f.decoupled_weight_decay && f.weight_decay != 0) {}
 
   template <class V> INLINE void operator()(V& p, const V& g, V& m, V& v) const {
-    V x = p, grad = sign * g;
-    if (shrinks) x = x * shrink;
-    if (coupled) grad = grad + decay * x;
-    V first = m + w1 * (grad - m);
-    V second = v * b2 + w2 * grad * grad;
-    m = first;
-    v = second;
-    V update = first / c1 * lr;
-    if (rectified) update = update * (root_c2 / (root(second) + eps)) * rect;
-    p = x - update;
+    V grad = sign * g;
+    if (shrinks) p = std::move(p) * shrink;
+    if (coupled) grad = std::move(grad) + decay * p;
+    m = lerp(std::move(m), grad, w1);
+    v = std::move(v) * b2 + w2 * grad * grad;
+    V update = m / c1 * lr;
+    if (rectified) update = std::move(update) * (root_c2 / (root(v) + eps)) * rect;
+    p = std::move(p) - update;
   }
 };
 PASSES(2, RAdam)

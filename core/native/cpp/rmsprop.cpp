@@ -19,24 +19,23 @@ template <bool CENTERED, bool MOMENTUM> struct RMSprop {
     // `more` is the momentum buffer, the mean of the gradients, or both in this order.
     template <class V, class... M> INLINE void operator()(V& p, const V& g, V& square_avg, M&... more) const {
       V grad = sign * g;
-      if (decays) grad = grad + decay * p;
-      V square = square_avg * alpha + rest * grad * grad;
-      square_avg = square;
+      if (decays) grad = std::move(grad) + decay * p;
+      square_avg = std::move(square_avg) * alpha + rest * grad * grad;
       auto state = std::tie(more...);
-      V spread = square;
+      V spread = square_avg;
       if constexpr (CENTERED) {
         V& grad_avg = std::get<MOMENTUM>(state);
-        V mean = grad_avg + rest * (grad - grad_avg);
-        grad_avg = mean;
-        spread = square - mean * mean;
+        grad_avg = lerp(std::move(grad_avg), grad, rest);
+        spread = square_avg - grad_avg * grad_avg;
       }
-      V update = grad / (root(spread) + eps);
+      V divisor = root(std::move(spread)) + eps;
       if constexpr (MOMENTUM) {
         V& buffer = std::get<0>(state);
-        update = buffer * momentum + update;
-        buffer = update;
+        buffer = std::move(buffer) * momentum + grad / divisor;
+        p = std::move(p) - lr * buffer;
+      } else {
+        p = std::move(p) - lr * (grad / divisor);
       }
-      p = p - lr * update;
     }
   };
 };

@@ -16,12 +16,10 @@ template <class T> struct Rprop {
   template <class V> INLINE void operator()(V& p, const V& g, V& prev, V& step_size) const {
     V grad = sign * g, agreement = grad * prev;
     V eta = choose(agreement > T(0), etaplus, choose(agreement < T(0), etaminus, filled(agreement, T(1))));
-    V size = within(step_size * eta, least, most);
+    step_size = within(std::move(step_size) * eta, least, most);
     // where the sign has changed, this step is left out and the next one does not compare
-    V kept = choose(agreement < T(0), T(0), grad);
-    step_size = size;
-    prev = kept;
-    p = p - sign_of(kept) * size;
+    prev = choose(agreement < T(0), T(0), grad);
+    p = std::move(p) - sign_of(prev) * step_size;
   }
 };
 PASSES(2, Rprop)

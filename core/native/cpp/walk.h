@@ -11,8 +11,8 @@
 // The passes over all parameters are made together at the end, in one parallel region: most parameters are too small for one
 // of their own.
 //
-// V is T in a pass, and elsewhere the tensors of all parameters with the same factors, so a rule uses + - * / and the functions below, and neither += nor a branch
-// on an element.
+// V is T in a pass, and elsewhere the tensors of all parameters with the same factors, so a rule uses + - * / and the functions
+// below, and neither += nor a branch on an element. It moves from what it is about to replace.
 #pragma once
 #include "gradients.h"
 #include "together.h"
@@ -44,6 +44,10 @@ INLINE double sign_of(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }
 // NaN if one of the two is.
 INLINE float larger(float a, float b) { return a > b || a != a ? a : b; }
 INLINE double larger(double a, double b) { return a > b || a != a ? a : b; }
+
+// Towards `to` by a share of the way.
+INLINE float lerp(float x, float to, float w) { return x + w * (to - x); }
+INLINE double lerp(double x, double to, double w) { return x + w * (to - x); }
 
 INLINE float within(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 INLINE double within(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
@@ -88,22 +92,25 @@ static inline bool walkable(const Tensor& p, const Tensor& s) {
          s.strides() == p.strides();
 }
 
-// f16 and bf16 are computed in f32 and rounded once.
-static inline Together wide(const std::vector<Tensor>& tensors) {
+// f16 and bf16 are computed in f32 and rounded once; others where they are.
+static inline Together wide(const std::vector<Tensor>& tensors, bool borrowed = false) {
   std::vector<Tensor> wide;
   wide.reserve(tensors.size());
   for (const Tensor& t : tensors) wide.push_back(t.to(at::toOpMathType(t.scalar_type())));
-  return Together(std::move(wide));
+  return Together(std::move(wide), borrowed);
 }
 
 // `lists` are the parameters, their gradients, and N lists of state.
 template <class Rule, size_t... I>
 void apply_together(const Rule& rule, std::vector<std::vector<Tensor>>& lists, std::index_sequence<I...>) {
-  Together p = wide(lists[0]), g = wide(lists[1]);
+  Together p = wide(lists[0]), g = wide(lists[1], /*borrowed=*/true);
   std::array<Together, sizeof...(I)> state{wide(lists[2 + I])...};
   rule(p, g, state[I]...);
-  at::_foreach_copy_(lists[0], p.all);
-  (at::_foreach_copy_(lists[2 + I], state[I].all), ...);
+  auto keep = [](std::vector<Tensor>& list, const Together& value) {
+    if (!list[0].is_same(value.all()[0])) at::_foreach_copy_(list, value.all());
+  };
+  keep(lists[0], p);
+  (keep(lists[2 + I], state[I]), ...);
 }
 
 // What is still to be done to parameters: passes over memory, each cut into blocks, and the blocks of all of them shared out; and
@@ -153,7 +160,7 @@ public:
 
 private:
   static constexpr int64_t BLOCK = 4096, GRAIN = 8; // elements; blocks that are worth a thread
-  static constexpr int64_t TOGETHER = 1 << 24;      // elements of a group, which bounds the memory of what is in between
+  static constexpr int64_t TOGETHER = 1 << 23;      // elements of a group, which bounds the memory of what is in between
   struct One {
     int64_t elements;
     Pass pass;
