@@ -105,7 +105,7 @@ fn what_the_description_lacks_is_found_before_anything_runs() {
             stage().optimizer(AdamW::new(-1.0)),
             "stage `train`: adamw: `lr` is -1, but must be a number of at least 0",
         ),
-        (stage().callback(Accumulate::new(0)), "Accumulate: the window must hold at least 1 micro-batch"),
+        (stage().callback(Accumulate::new(0)), "Accumulate: `n` is 0, but must be at least 1"),
         (
             stage().callback(ClipGradNorm::new(f64::NAN)),
             "ClipGradNorm: `max_norm` is NaN, but must be a number above 0",

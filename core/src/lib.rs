@@ -8,6 +8,7 @@
 //! * [`optim`]: optimizers over libtorch's fused kernels, with groups and state by parameter name
 //! * [`schedule`]: learning rates as pure functions of a counter
 //! * [`rng`]: torch's generators and who may use them
+//! * [`settings`]: settings from data, with errors that name the setting
 //! * [`init`]: starting from another model's weights
 //! * [`hash`]: SHA-256 over named tensors
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
@@ -26,6 +27,7 @@ pub mod optim;
 pub mod params;
 pub mod rng;
 pub mod schedule;
+pub mod settings;
 
 pub use catena_native as native;
 pub use error::{Error, Result, panic_message, without_frames};
