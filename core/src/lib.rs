@@ -2,6 +2,7 @@
 //! [`tch`] lacks. It knows no callback, and serves a loop written by hand as well as it serves catena's runner.
 //!
 //! * [`model`]: what a model is; any tch module becomes one in one call
+//! * [`layers`]: layers that tell the shapes of their outputs
 //! * [`batch`]: named tensors, batches, outputs
 //! * [`data`]: loaders, and their order as a function of seed, stage and epoch
 //! * [`loss`]: losses with their weight
@@ -21,6 +22,7 @@ pub mod device;
 mod error;
 pub mod hash;
 pub mod init;
+pub mod layers;
 pub mod loss;
 pub mod model;
 pub mod optim;
