@@ -171,7 +171,16 @@ impl LrSchedule {
             }
             group.set(name, value)?;
             if let Some(momentum) = momentum {
-                group.set(name_in(group, "momentum"), momentum)?;
+                let name = name_in(group, "momentum");
+                if group.initial(name).is_none() {
+                    let schedule = self.schedule.name();
+                    return Err(format!(
+                        "the schedule `{schedule}` moves the momentum, which the optimizer does not have: switch its \
+                         `cycle_momentum` off"
+                    )
+                    .into());
+                }
+                group.set(name, momentum)?;
             }
             moved = true;
         }
@@ -261,7 +270,7 @@ impl Callback for LrSchedule {
 #[cfg(test)]
 mod tests {
     use catena_chain::{Driver, on, testing};
-    use catena_tensor::optim::{AdamW, Optimizer, OptimizerConfig, ParamGroup, Rule, Sgd};
+    use catena_tensor::optim::{Adagrad, AdamW, Optimizer, OptimizerConfig, ParamGroup, Rule, Sgd};
     use catena_tensor::params::parameters;
     use catena_tensor::schedule::{Chained, Exponential, Lambda, Linear, OneCycle};
     use proptest::prelude::*;
@@ -324,6 +333,16 @@ mod tests {
         let config = Sgd::new(0.1).group(ParamGroup::new("*.bias"));
         let error = driver(config, vec![halved().group("head.*")]).unwrap_err().to_string();
         assert!(error.contains("no group `head.*`; its groups' patterns are: *.bias"), "{error}");
+        let cycle = LrSchedule::new(OneCycle::new(0.5, 10));
+        let error = driver(Adagrad::new(0.1), vec![cycle]).unwrap_err().to_string();
+        assert!(
+            error.contains("`one_cycle` moves the momentum, which the optimizer does not have"),
+            "{error}"
+        );
+        assert!(
+            driver(Adagrad::new(0.1), vec![LrSchedule::new(OneCycle::new(0.5, 10).cycle_momentum(false))])
+                .is_ok()
+        );
     }
 
     #[test]
