@@ -136,10 +136,6 @@ impl Callback for LossScaler {
             false => Err(format!("`{name}` is {value}, but must be a number above {bound}")),
         };
         above("init_scale", self.init_scale, 0.0)?;
-        if (self.init_scale as f32).is_infinite() {
-            let most = f32::MAX;
-            return Err(format!("`init_scale` is {:e}, but must be at most {most:e}", self.init_scale).into());
-        }
         above("growth_factor", self.growth_factor, 1.0)?;
         above("backoff_factor", self.backoff_factor, 0.0)?;
         above("growth_interval", self.growth_interval as f64, 0.0)?;
