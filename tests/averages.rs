@@ -231,6 +231,45 @@ proptest! {
     }
 }
 
+/// The bytes of each snapshot's model, by the snapshot's name.
+fn models_on_disk(averages: impl FnOnce(Stage) -> Stage) -> BTreeMap<String, Vec<u8>> {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = Stage::new("train")
+        .epochs(3)
+        .train(tiny_loader(23, 4).shuffle(true))
+        .valid(tiny_loader(6, 3))
+        .on_request("asked", tiny_loader(5, 5))
+        .loss(CrossEntropy::new())
+        .optimizer(AdamW::new(3e-2))
+        .callback(Validate::every(Every::Batches(2)).loader("asked"));
+    let checkpoint = Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_last(100);
+    Runner::builder(model())
+        .seed(5)
+        .stage(averages(stage))
+        .callback(checkpoint)
+        .run_dir(dir.path())
+        .build()
+        .unwrap()
+        .run()
+        .unwrap();
+    let snapshots =
+        std::fs::read_dir(dir.path().join("checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+    let models = snapshots.filter_map(|path| {
+        let name = path.file_name()?.to_str()?.to_owned();
+        Some((name, std::fs::read(path.join("model.safetensors")).ok()?))
+    });
+    models.collect()
+}
+
+#[test]
+fn the_model_in_a_snapshots_files_is_the_same_with_and_without_an_average() {
+    let _exclusive = Exclusive::wait();
+    let plain = models_on_disk(|stage| stage);
+    assert!(plain.len() >= 18, "a snapshot at each of the 18 batches: {}", plain.len());
+    assert_eq!(plain, models_on_disk(|stage| stage.callback(Ema::new(0.9))));
+    assert_eq!(plain, models_on_disk(|stage| stage.callback(Swa::new(1).update_bn("asked"))));
+}
+
 #[test]
 fn evaluations_see_the_mean_and_a_later_stage_begins_a_new_one() {
     let _exclusive = Exclusive::wait();

@@ -105,7 +105,23 @@ fn what_the_description_lacks_is_found_before_anything_runs() {
             stage().optimizer(AdamW::new(-1.0)),
             "stage `train`: adamw: `lr` is -1, but must be a number of at least 0",
         ),
-        (stage().callback(Accumulate::new(0)), "Accumulate: the window must hold at least 1 micro-batch"),
+        (
+            stage().callback(GradNorms::new().every(Every::Steps(0))),
+            "GradNorms: `every` is 0 steps, but its number must be above 0",
+        ),
+        (
+            stage().callback(Validate::every(Every::Batches(0))),
+            "Validate: `every` is 0 batches, but its number must be above 0",
+        ),
+        (
+            stage().callback(Checkpoint::new().every(Every::Seconds(-1.0))),
+            "Checkpoint: `every` is -1 seconds, but its number must be above 0",
+        ),
+        (
+            stage().loss(CrossEntropy::new().label_smoothing(2.0)),
+            "Criterion: cross_entropy: `label_smoothing` is 2, but must be in [0, 1]",
+        ),
+        (stage().callback(Accumulate::new(0)), "Accumulate: `n` is 0, but must be at least 1"),
         (
             stage().callback(ClipGradNorm::new(f64::NAN)),
             "ClipGradNorm: `max_norm` is NaN, but must be a number above 0",

@@ -115,8 +115,16 @@ impl Callback for Accumulate {
     }
 
     fn check(&self) -> Result<()> {
-        let whole = self.n > 0 && self.from_epoch.values().all(|n| *n > 0);
-        if whole { Ok(()) } else { Err("the window must hold at least 1 micro-batch".into()) }
+        if self.n == 0 {
+            return Err("`n` is 0, but must be at least 1".into());
+        }
+        match self.from_epoch.iter().find(|&(epoch, n)| *epoch == 0 || *n == 0) {
+            Some((epoch, n)) => Err(format!(
+                "`from_epoch` has {n} from epoch {epoch}, but both must be at least 1: epochs count from 1"
+            )
+            .into()),
+            None => Ok(()),
+        }
     }
 
     fn note(&self) -> String {

@@ -106,6 +106,9 @@ impl Callback for Accuracy {
     }
 
     fn check(&self) -> Result<()> {
+        if self.metrics.is_empty() {
+            return Err("`top_k` is empty, but must have at least one number".into());
+        }
         match self.metrics.iter().find(|(k, _)| *k < 1) {
             Some((k, _)) => Err(format!("`top_k` has {k}, but each must be at least 1").into()),
             None => Ok(()),

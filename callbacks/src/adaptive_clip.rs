@@ -104,7 +104,7 @@ impl Callback for AdaptiveClip {
 
     fn check(&self) -> Result<()> {
         for (name, value) in [("clip_factor", self.clip_factor), ("eps", self.eps)] {
-            if value.is_nan() || value <= 0.0 {
+            if !value.is_finite() || value <= 0.0 {
                 return Err(format!("`{name}` is {value}, but must be a number above 0").into());
             }
         }

@@ -165,6 +165,10 @@ impl Callback for Checkpoint {
         self.policy.retention.best.iter().map(|best| best.metric.clone()).collect()
     }
 
+    fn check(&self) -> Result<()> {
+        self.triggers.iter().try_for_each(|trigger| trigger.every().check())
+    }
+
     fn note(&self) -> String {
         let mut every: Vec<String> =
             self.triggers.iter().map(|trigger| trigger.every().to_string()).collect();

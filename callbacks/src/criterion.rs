@@ -1,11 +1,14 @@
 //! The loss of each pass.
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
 use catena_tensor::batch::{Batch, Outputs};
-use catena_tensor::loss::{Loss, LossFn};
+use catena_tensor::loss::{AnyLoss, Loss, LossFn};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
 /// Computes the loss at `loss`, sets `cx.loss` and logs it: as `loss` for the pass `main`, as `<pass>_loss` for others.
 /// The mean over a loader counts by the loss's weight. On resume: nothing to keep.
@@ -23,8 +26,51 @@ use catena_tensor::loss::{Loss, LossFn};
 /// assert!((loss.unwrap() - 3f64.ln()).abs() < 1e-6);
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
+///
+/// As data: `{"loss": {"name": "cross_entropy"}}`, or a loss for each pass, `{"losses": {"generator": {"name": "mse"}, …}}`.
+#[derive(Deserialize)]
+#[serde(try_from = "Settings")]
 pub struct Criterion {
     losses: Losses,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    loss: Option<AnyLoss>,
+    losses: Option<BTreeMap<String, AnyLoss>>,
+}
+
+impl TryFrom<Settings> for Criterion {
+    type Error = &'static str;
+
+    fn try_from(settings: Settings) -> std::result::Result<Self, &'static str> {
+        match settings {
+            Settings { loss: Some(loss), losses: None } => Ok(Self::new(loss.0)),
+            Settings { loss: None, losses: Some(losses) } => {
+                Ok(Self::for_passes(losses.into_iter().map(|(pass, loss)| (pass, loss.0))))
+            }
+            _ => Err("either `loss` or `losses` is needed, a loss for all passes or one for each"),
+        }
+    }
+}
+
+impl Serialize for Criterion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut losses = serde_json::Map::new();
+        for own in self.losses.0.iter() {
+            let settings = own.loss.try_borrow().map_or(Value::Null, |loss| loss.settings());
+            if settings.is_null() {
+                let text = format!("loss `{}` lives in code only, so it can't be written", own.name());
+                return Err(serde::ser::Error::custom(text));
+            }
+            match &own.pass {
+                None => return BTreeMap::from([("loss", settings)]).serialize(serializer),
+                Some(pass) => losses.insert(pass.clone(), settings),
+            };
+        }
+        BTreeMap::from([("losses", losses)]).serialize(serializer)
+    }
 }
 
 /// The losses of the running stage, for a callback that needs the loss of other outputs than `cx.outputs`. [`Criterion`] leaves
@@ -133,6 +179,13 @@ impl Callback for Criterion {
 
     fn logs(&self) -> Option<Vec<String>> {
         Some(self.losses.0.iter().map(|l| l.metric.clone()).collect())
+    }
+
+    fn check(&self) -> Result<()> {
+        self.losses.0.iter().try_for_each(|own| match own.loss.try_borrow() {
+            Ok(loss) => Ok(loss.check()?),
+            Err(_) => Ok(()),
+        })
     }
 
     fn note(&self) -> String {

@@ -123,10 +123,10 @@ impl Callback for DeadActivations {
         if self.outputs.is_empty() {
             return Err("`outputs` is empty, but must name tensors that the model returns".into());
         }
-        if self.threshold >= 0.0 {
+        if self.threshold.is_finite() && self.threshold >= 0.0 {
             return Ok(());
         }
-        Err(format!("`threshold` is {}, but must not be negative", self.threshold).into())
+        Err(format!("`threshold` is {}, but must be a number of at least 0", self.threshold).into())
     }
 
     fn note(&self) -> String {

@@ -40,7 +40,7 @@
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
 //! | [`Journal`] | report | `loss`, `step`, `batch_end`, starts and ends of the run | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
-//! | [`ModelSummary`] | report | `stage_start` | |
+//! | [`ModelSummary`] | report | `forward`, `batch_start`, starts and ends of stages | |
 //! | [`Throughput`] | report | `batch_end`, starts and ends of loaders; data | |
 //! | [`MemoryUse`] | report | `batch_end`, `loader_end` | |
 //! | [`Timeline`] | report | starts and ends; all work | |

@@ -131,7 +131,7 @@ impl Callback for LossScaler {
     }
 
     fn check(&self) -> Result<()> {
-        let above = |name: &str, value: f64, bound: f64| match value > bound {
+        let above = |name: &str, value: f64, bound: f64| match value.is_finite() && value > bound {
             true => Ok(()),
             false => Err(format!("`{name}` is {value}, but must be a number above {bound}")),
         };

@@ -174,11 +174,17 @@ impl Callback for LrFinder {
         if !(0.0..1.0).contains(&self.smoothing) {
             return Err(format!("`smoothing` is {}, but must be in [0, 1)", self.smoothing).into());
         }
+        if !self.diverged.is_finite() || self.diverged <= 1.0 {
+            return Err(format!("`diverged` is {}, but must be a number above 1", self.diverged).into());
+        }
         let (start, end) = (self.start_lr, self.end_lr);
-        if start > 0.0 && end > start && end.is_finite() {
+        if !start.is_finite() || start <= 0.0 {
+            return Err(format!("`start_lr` is {start}, but must be a number above 0").into());
+        }
+        if end.is_finite() && end > start {
             return Ok(());
         }
-        Err(format!("the range goes from {start} to {end}, but must go up, from above 0").into())
+        Err(format!("`end_lr` is {end}, but must be a number above `start_lr`, which is {start}").into())
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,7 +1,10 @@
 //! Moves learning rates along a schedule.
 use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Reduce, Result, State};
 use catena_tensor::optim::Group;
-use catena_tensor::schedule::Schedule;
+use catena_tensor::schedule::{AnySchedule, Schedule};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 /// Sets the learning rate of each group of the pass's optimizer from a [`Schedule`], relative to the rate that the group was
 /// made with, and its momentum (or first beta) if the schedule moves it. Logs `lr`, the rate that the last step used
@@ -35,7 +38,10 @@ use catena_tensor::schedule::Schedule;
 /// # use catena_chain::Callback;
 /// assert_eq!((decay.name(), head.name()), ("LrSchedule(weight_decay)", "LrSchedule(lr of head.*)"));
 /// ```
-#[derive(Debug)]
+///
+/// As data: `{"schedule": {"name": "cosine_annealing", "t_max": 1000}, "of": "weight_decay", "group": "head.*", "by_epoch": true}`.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Settings")]
 pub struct LrSchedule {
     schedule: Box<dyn Schedule>,
     setting: String,
@@ -47,6 +53,57 @@ pub struct LrSchedule {
     key: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(deserialize_with = "schedule")]
+    schedule: AnySchedule,
+    #[serde(default = "lr")]
+    of: String,
+    #[serde(default)]
+    group: Option<String>,
+    #[serde(default)]
+    by_epoch: bool,
+}
+
+fn schedule<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<AnySchedule, D::Error> {
+    AnySchedule::from_value(Value::deserialize(from)?).map_err(D::Error::custom)
+}
+
+fn lr() -> String {
+    "lr".into()
+}
+
+impl From<Settings> for LrSchedule {
+    fn from(Settings { schedule, of, group, by_epoch }: Settings) -> Self {
+        Self { setting: of, group, by_epoch, ..Self::new(schedule) }.renamed()
+    }
+}
+
+impl Serialize for LrSchedule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Written<'a> {
+            schedule: Value,
+            of: &'a str,
+            group: &'a Option<String>,
+            by_epoch: bool,
+        }
+        let Self { schedule, setting: of, group, by_epoch, name: _, key: _ } = self;
+        let schedule = match schedule.settings() {
+            Value::Null => {
+                let name = schedule.name();
+                let text = format!(
+                    "schedule `{name}` lives in code, or has a part that does, so it can't be written"
+                );
+                return Err(serde::ser::Error::custom(text));
+            }
+            settings => settings,
+        };
+        Written { schedule, of, group, by_epoch: *by_epoch }.serialize(serializer)
+    }
+}
+
 impl LrSchedule {
     /// By step, for the learning rate of every group.
     pub fn new(schedule: impl Schedule + 'static) -> Self {
@@ -55,7 +112,7 @@ impl LrSchedule {
 
     /// By step, from a schedule whose type is not known.
     pub fn boxed(schedule: Box<dyn Schedule>) -> Self {
-        let (setting, key, name) = ("lr".into(), "lr".into(), "LrSchedule".into());
+        let (setting, key, name) = (lr(), lr(), "LrSchedule".into());
         Self { schedule, setting, group: None, by_epoch: false, name, key }
     }
 
@@ -85,6 +142,7 @@ impl LrSchedule {
         let setting = &self.setting;
         (self.name, self.key) = match &self.group {
             Some(pattern) => (format!("LrSchedule({setting} of {pattern})"), format!("{setting}({pattern})")),
+            None if setting == "lr" => ("LrSchedule".into(), lr()),
             None => (format!("LrSchedule({setting})"), setting.clone()),
         };
         self
@@ -99,10 +157,30 @@ impl LrSchedule {
         let mut moved = false;
         for group in cx.optimizer_mut()?.groups_mut().iter_mut().filter(|group| self.moves(group)) {
             let name = name_in(group, &self.setting);
-            let initial = group.initial(name).unwrap_or(f64::NAN);
-            group.set(name, self.schedule.lr(initial, counter))?;
+            let value = match group.initial(name) {
+                Some(initial) => self.schedule.lr(initial, counter),
+                // refused below, by name
+                None => 0.0,
+            };
+            if !value.is_finite() {
+                let (schedule, setting) = (self.schedule.name(), &self.setting);
+                return Err(format!(
+                    "the schedule `{schedule}` gives {value} for `{setting}` at {counter}, but must give a number"
+                )
+                .into());
+            }
+            group.set(name, value)?;
             if let Some(momentum) = momentum {
-                group.set(name_in(group, "momentum"), momentum)?;
+                let name = name_in(group, "momentum");
+                if group.initial(name).is_none() {
+                    let schedule = self.schedule.name();
+                    return Err(format!(
+                        "the schedule `{schedule}` moves the momentum, which the optimizer does not have: switch its \
+                         `cycle_momentum` off"
+                    )
+                    .into());
+                }
+                group.set(name, momentum)?;
             }
             moved = true;
         }
@@ -192,9 +270,9 @@ impl Callback for LrSchedule {
 #[cfg(test)]
 mod tests {
     use catena_chain::{Driver, on, testing};
-    use catena_tensor::optim::{AdamW, Optimizer, OptimizerConfig, ParamGroup, Rule, Sgd};
+    use catena_tensor::optim::{Adagrad, AdamW, Optimizer, OptimizerConfig, ParamGroup, Rule, Sgd};
     use catena_tensor::params::parameters;
-    use catena_tensor::schedule::{Exponential, Linear, OneCycle};
+    use catena_tensor::schedule::{Chained, Exponential, Lambda, Linear, OneCycle};
     use proptest::prelude::*;
 
     use super::*;
@@ -255,6 +333,38 @@ mod tests {
         let config = Sgd::new(0.1).group(ParamGroup::new("*.bias"));
         let error = driver(config, vec![halved().group("head.*")]).unwrap_err().to_string();
         assert!(error.contains("no group `head.*`; its groups' patterns are: *.bias"), "{error}");
+        let cycle = LrSchedule::new(OneCycle::new(0.5, 10));
+        let error = driver(Adagrad::new(0.1), vec![cycle]).unwrap_err().to_string();
+        assert!(
+            error.contains("`one_cycle` moves the momentum, which the optimizer does not have"),
+            "{error}"
+        );
+        assert!(
+            driver(Adagrad::new(0.1), vec![LrSchedule::new(OneCycle::new(0.5, 10).cycle_momentum(false))])
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_refused_before_it_reaches_the_optimizer() -> Result<()> {
+        let schedule = Lambda::new(|step| if step == 2 { f64::NAN } else { 1.0 });
+        let mut driver = driver(Sgd::new(0.1), vec![LrSchedule::new(schedule)])?;
+        driver.fire(Event::Step)?;
+        let error = driver.fire(Event::Step).unwrap_err();
+        let text = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(text, "the schedule `lambda` gives NaN for `lr` at 2, but must give a number");
+        assert_eq!(settings(&driver, "lr"), [0.1]);
+        Ok(())
+    }
+
+    #[test]
+    fn one_made_in_code_can_not_be_written() {
+        let chained = Chained::new([Lambda::new(|_| 1.0).into(), Exponential::new(0.5).into()]);
+        let error = serde_json::to_string(&LrSchedule::new(chained)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "schedule `chained` lives in code, or has a part that does, so it can't be written"
+        );
     }
 
     #[test]

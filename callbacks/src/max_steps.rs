@@ -55,7 +55,7 @@ impl Callback for MaxSteps {
     }
 
     fn check(&self) -> Result<()> {
-        if self.0 > 0 { Ok(()) } else { Err("the number of steps must be at least 1".into()) }
+        if self.0 > 0 { Ok(()) } else { Err("`steps` is 0, but must be at least 1".into()) }
     }
 
     fn note(&self) -> String {

@@ -1,22 +1,24 @@
 //! Callbacks by name, as a file has them.
 use catena_chain::{Callback, Every};
-use catena_tensor::{Error, Result};
+use catena_tensor::{Error, Result, settings};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::metrics::LossSum;
 use crate::{
-    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console,
-    DeadActivations, Ema, Forward, GradNorms, GradientNoise, Lookahead, LossScaler, LrFinder, MaxSteps,
-    MemoryUse, ModelSummary, NanGuard, Optimize, Progress, ReduceLrOnPlateau, Sam, SoftUpdate, Swa,
-    SyncAudit, Throughput, Timeline, ToDevice, ZeroGrad,
+    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
+    DeadActivations, EarlyStopping, Ema, Forward, GaussianNoise, GradNorms, GradientNoise, Lookahead,
+    LossScaler, LrFinder, LrSchedule, MaxSteps, MemoryUse, ModelSummary, NanGuard, Optimize, Progress,
+    ReduceLrOnPlateau, Sam, SoftUpdate, Swa, SyncAudit, Throughput, Timeline, ToDevice, ZeroGrad,
 };
 
 /// A callback from `{"name": …, settings}`: its type's name in snake case and the names of its setters, with
 /// `"every": "100 steps"` for [`Callback::every`]. Settings that are left out have their defaults, and all are checked. An
 /// unknown name or setting is an error that lists the known ones.
 ///
-/// [`Criterion`](crate::Criterion) and [`LrSchedule`](crate::LrSchedule) hold parts that can be code; a stage makes them.
+/// Those that hold a loss or a schedule take it as [`loss::from_value`](catena_tensor::loss::from_value) and
+/// [`schedule::from_value`](catena_tensor::schedule::from_value) do.
 ///
 /// ```
 /// use catena_callbacks::from_value;
@@ -47,18 +49,14 @@ pub fn from_value(value: Value) -> Result<Box<dyn Callback>> {
         }
     };
     let Some((_, read)) = CALLBACKS.into_iter().find(|(known, _)| *known == name) else {
-        return Err(match name.as_str() {
-            "criterion" => wrong(&name, "it holds a loss, which is code: name it with `.loss(…)`".into()),
-            "lr_schedule" => wrong(&name, "the stage makes it: name its schedule with `.schedule(…)`".into()),
-            _ => wrong("callback", format!("unknown name `{name}`, expected one of {}", known())),
-        });
+        return Err(wrong("callback", format!("unknown name `{name}`, expected one of {}", known())));
     };
     let every: Option<Every> = settings
         .remove("every")
         .map(serde_json::from_value)
         .transpose()
         .map_err(|why| wrong(&name, why.to_string()))?;
-    let callback = read(Value::Object(settings)).map_err(|why| wrong(&name, why.to_string()))?;
+    let callback = read(&name, Value::Object(settings))?;
     callback.check().map_err(|why| wrong(&name, why.to_string()))?;
     Ok(match every {
         Some(every) => Box::new(callback.every(every)),
@@ -75,22 +73,22 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     CALLBACKS.into_iter().map(|(name, _)| name)
 }
 
-type Read = fn(Value) -> serde_json::Result<Box<dyn Callback>>;
+type Read = fn(&str, Value) -> Result<Box<dyn Callback>>;
 
-fn read<C: Callback + DeserializeOwned + 'static>(settings: Value) -> serde_json::Result<Box<dyn Callback>> {
-    Ok(Box::new(serde_json::from_value::<C>(settings)?))
+fn read<C: Callback + DeserializeOwned + 'static>(name: &str, settings: Value) -> Result<Box<dyn Callback>> {
+    Ok(Box::new(settings::read::<C>(name, settings)?))
 }
 
 /// A callback that has nothing to set.
-fn plain<C: Callback + Default + 'static>(settings: Value) -> serde_json::Result<Box<dyn Callback>> {
+fn plain<C: Callback + Default + 'static>(name: &str, settings: Value) -> Result<Box<dyn Callback>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Nothing {}
-    let Nothing {} = serde_json::from_value(settings)?;
+    let Nothing {} = settings::read(name, settings)?;
     Ok(Box::new(C::default()))
 }
 
-const CALLBACKS: [(&str, Read); 31] = [
+const CALLBACKS: [(&str, Read); 36] = [
     ("accumulate", read::<Accumulate>),
     ("accuracy", read::<Accuracy>),
     ("adaptive_clip", read::<AdaptiveClip>),
@@ -99,14 +97,19 @@ const CALLBACKS: [(&str, Read); 31] = [
     ("clip_grad_norm", read::<ClipGradNorm>),
     ("clip_grad_value", read::<ClipGradValue>),
     ("console", read::<Console>),
+    ("criterion", read::<Criterion>),
     ("dead_activations", read::<DeadActivations>),
+    ("early_stopping", read::<EarlyStopping>),
     ("ema", read::<Ema>),
     ("forward", plain::<Forward>),
+    ("gaussian_noise", read::<GaussianNoise>),
     ("grad_norms", read::<GradNorms>),
     ("gradient_noise", read::<GradientNoise>),
     ("lookahead", read::<Lookahead>),
     ("loss_scaler", read::<LossScaler>),
+    ("loss_sum", read::<LossSum>),
     ("lr_finder", read::<LrFinder>),
+    ("lr_schedule", read::<LrSchedule>),
     ("max_steps", read::<MaxSteps>),
     ("memory_use", read::<MemoryUse>),
     ("model_summary", read::<ModelSummary>),
@@ -126,7 +129,8 @@ const CALLBACKS: [(&str, Read); 31] = [
 
 #[cfg(test)]
 mod tests {
-    use catena_tensor::schedule::Plateau;
+    use catena_tensor::loss::{CrossEntropy, LossFn, Mse};
+    use catena_tensor::schedule::{Exponential, Plateau};
     use serde::Serialize;
     use serde_json::json;
 
@@ -141,9 +145,13 @@ mod tests {
             "autocast" => json!({"dtype": "bf16"}),
             "clip_grad_norm" => json!({"max_norm": 1.0}),
             "clip_grad_value" => json!({"clip_value": 1.0}),
+            "criterion" => json!({"loss": {"name": "mse"}}),
             "dead_activations" => json!({"outputs": ["hidden"]}),
+            "early_stopping" => json!({"metric": "valid/loss"}),
             "ema" => json!({"decay": 0.999}),
             "gradient_noise" => json!({"eta": 0.01}),
+            "loss_sum" => json!({"parts": [{"name": "mse", "loss": {"name": "mse"}}]}),
+            "lr_schedule" => json!({"schedule": {"name": "cosine_annealing", "t_max": 9}}),
             "max_steps" => json!({"steps": 10}),
             "reduce_lr_on_plateau" => json!({"metric": "valid/loss"}),
             "soft_update" => json!({"source": "a.", "target": "b.", "tau": 0.1}),
@@ -170,7 +178,9 @@ mod tests {
                 true => vec!['_', c.to_ascii_lowercase()],
                 false => vec![c],
             });
-            assert_eq!(words.skip(1).collect::<String>(), name);
+            // it stands in the criterion's place
+            let named = if name == "loss_sum" { "criterion" } else { name };
+            assert_eq!(words.skip(1).collect::<String>(), named);
             assert!(from_value(with(settings.clone(), "every", "3 epochs".into())).is_ok());
             let text = error(with(settings, "nonsense", 1.into()));
             assert!(text.starts_with(&format!("{name}: unknown field `nonsense`")), "{text}");
@@ -194,6 +204,29 @@ mod tests {
             json!({"clip_value": 2.0, "on_nonfinite": "skip_step"}),
         );
         same(Console::new().without_times(), json!({"times": false}));
+        same(Criterion::new(Mse::new().target("y")), json!({"loss": Mse::new().target("y").settings()}));
+        let losses: [(String, Box<dyn LossFn>); 2] =
+            [("d".into(), Box::new(CrossEntropy::new())), ("g".into(), Box::new(Mse::new()))];
+        let expected = json!({"losses": {"d": CrossEntropy::new().settings(), "g": Mse::new().settings()}});
+        same(Criterion::for_passes(losses), expected);
+        same(
+            EarlyStopping::new("valid/loss").patience(9).min_delta(0.5).stop_run(),
+            json!({"metric": "valid/loss", "patience": 9, "min_delta": 0.5, "stops": "run"}),
+        );
+        same(GaussianNoise::new(0.5).input("x"), json!({"sigma": 0.5, "input": "x"}));
+        let part = json!({"name": "ce", "weight": 0.5, "loss": CrossEntropy::new().settings()});
+        same(
+            LossSum::new().add("ce", 0.5, CrossEntropy::new()).mean(),
+            json!({"parts": [part], "mean": true}),
+        );
+        same(
+            LrSchedule::new(Exponential::new(0.5)),
+            json!({"schedule": {"name": "exponential", "gamma": 0.5}, "of": "lr", "group": null, "by_epoch": false}),
+        );
+        same(
+            LrSchedule::new(Exponential::new(0.5)).of("weight_decay").group("head.*").by_epoch(),
+            json!({"of": "weight_decay", "group": "head.*", "by_epoch": true}),
+        );
         same(Ema::new(0.9).warm_up().by_epoch(), json!({"decay": 0.9, "warm_up": true, "by_epoch": true}));
         same(
             GradNorms::new().matching("fc*"),
@@ -225,6 +258,64 @@ mod tests {
     }
 
     #[test]
+    fn a_number_out_of_range_is_refused_by_name_whatever_the_callback() {
+        let mut text = String::new();
+        for name in names() {
+            let settings = with(required(name), "name", name.into());
+            // the names of its settings, by what it says of one that it does not have
+            let known = error(with(settings.clone(), "nonsense", 1.into()));
+            let known = known.split("expected ").nth(1).unwrap_or_default();
+            for setting in known.split('`').skip(1).step_by(2) {
+                for wrong in
+                    [json!(-1), json!(0), json!(1e9), json!(1e300), json!(null), json!("much"), json!([])]
+                {
+                    let outcome = from_value(with(settings.clone(), setting, wrong.clone()));
+                    match outcome.err().map(|error| error.to_string()) {
+                        None => text += &format!("{name} {setting}: {wrong} is taken\n"),
+                        Some(why) => {
+                            assert!(why.starts_with(&format!("{name}: ")), "{why}");
+                            let named = setting == "metric" || why.contains(&format!("`{setting}`"));
+                            assert!(named, "{name} {setting} {wrong}: {why}");
+                            // 1e300 in words has 301 digits
+                            if wrong.is_number() && why.contains("must") && why.len() < 200 {
+                                text += &format!("{why}\n");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_setting_made_in_code_that_is_not_finite_is_refused() {
+        let check = |callback: &dyn Callback| callback.check().err().map(|why| why.to_string());
+        let infinite = f64::INFINITY;
+        for (callback, name) in [
+            (Box::new(LossScaler::new().init_scale(infinite)) as Box<dyn Callback>, "init_scale"),
+            (Box::new(LossScaler::new().growth_factor(infinite)), "growth_factor"),
+            (Box::new(AdaptiveClip::new(infinite)), "clip_factor"),
+            (Box::new(AdaptiveClip::new(0.1).eps(infinite)), "eps"),
+            (Box::new(DeadActivations::new(["h"]).threshold(infinite)), "threshold"),
+            (Box::new(LrFinder::new().range(1e-6, infinite)), "end_lr"),
+            (Box::new(Sam::new(infinite)), "rho"),
+            (Box::new(GradientNoise::new(infinite)), "eta"),
+            (Box::new(EarlyStopping::new("valid/loss").min_delta(infinite)), "min_delta"),
+            (Box::new(LossSum::new().add("mse", infinite, Mse::new())), "weight"),
+        ] {
+            let why = check(&callback).unwrap_or_default();
+            assert!(why.contains(&format!("`{name}`")) && why.contains("inf, but must be"), "{name}: {why}");
+        }
+        // to measure the norm and clip nothing, as with torch's
+        assert_eq!(check(&ClipGradNorm::new(infinite)), None);
+        let smooth = Criterion::new(CrossEntropy::new().label_smoothing(f64::NAN));
+        assert!(check(&smooth).unwrap().contains("`label_smoothing` is NaN, but must be in [0, 1]"));
+        let nothing = LossSum::new().add("a", 1.0, Mse::new()).add("b", -1.0, Mse::new()).mean();
+        assert_eq!(check(&nothing).unwrap(), "the weights add up to 0, so they have no mean");
+    }
+
+    #[test]
     fn a_name_or_a_value_that_makes_no_sense_is_an_error_that_says_what_does() {
         let text = error(json!({"name": "clip_norm"}));
         assert!(
@@ -235,6 +326,5 @@ mod tests {
         assert_eq!(error(json!({"name": "ema"})), "ema: missing field `decay`");
         assert_eq!(error(json!({"name": "ema", "decay": 2})), "ema: `decay` is 2, but must be in [0, 1)");
         assert!(error(json!({"name": "sam", "every": "often"})).contains("`often` is not a frequency"));
-        assert!(error(json!({"name": "lr_schedule"})).contains("`.schedule(…)`"));
     }
 }

@@ -78,7 +78,7 @@ impl Callback for Validate {
                 Err(format!("`{every}` goes by the clock, which may not choose what is computed; give batches, steps or epochs")
                     .into())
             }
-            _ => Ok(()),
+            every => every.check(),
         }
     }
 

@@ -262,9 +262,9 @@ fn losses_add_up_and_gradients_flow_through_all_parts() {
         assert!(cx.loss.as_ref().unwrap().value.requires_grad());
     }
     let text = LossSum::new().check().unwrap_err().to_string();
-    assert_eq!(text, "the loss has no parts; add one with `.add(name, weight, loss)`");
+    assert_eq!(text, "`parts` is empty, but must have at least one: `.add(name, weight, loss)`");
     let text = LossSum::new().add("mse", f64::NAN, Mse::new()).check().unwrap_err().to_string();
-    assert_eq!(text, "the weight of `mse` is NaN, not a number");
+    assert_eq!(text, "the `weight` of `mse` is NaN, but must be a number");
 }
 
 #[test]

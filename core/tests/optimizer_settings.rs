@@ -76,7 +76,7 @@ fn unknown_names_and_fields_are_refused_with_the_known_ones() {
         (json!({"name": "lion", "groups": [{"lr": 1}]}), "lion: missing field `pattern`".into()),
         (
             json!({"name": "muon", "adjust_lr_fn": "new"}),
-            "muon: unknown variant `new`, expected `original` or `match_rms_adamw`".into(),
+            "muon: `adjust_lr_fn`: unknown variant `new`, expected `original` or `match_rms_adamw`".into(),
         ),
     ] {
         assert_eq!(OptimizerConfig::from_value(value.clone()).unwrap_err().to_string(), text);
@@ -209,7 +209,7 @@ fn biases_and_norms_do_not_decay_in_any_group() {
         ),
         (
             json!({"name": "adamw", "no_decay_on_bias_and_norm": 1}),
-            "adamw: invalid type: integer `1`, expected a boolean",
+            "adamw: `no_decay_on_bias_and_norm`: invalid type: integer `1`, expected a boolean",
         ),
     ] {
         let error = OptimizerConfig::from_value(config).unwrap_err().to_string();

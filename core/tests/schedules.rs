@@ -340,7 +340,7 @@ fn an_unknown_name_or_setting_is_an_error_that_lists_the_known_ones() {
         (json!({"name": "step"}), "step: missing field `step_size`".into()),
         (
             json!({"name": "cyclic", "base_lr": 0, "max_lr": 1, "mode": "square"}),
-            "cyclic: unknown variant `square`, expected one of `triangular`, `triangular2`, `exp_range`"
+            "cyclic: `mode`: unknown variant `square`, expected one of `triangular`, `triangular2`, `exp_range`"
                 .into(),
         ),
         (
@@ -350,7 +350,7 @@ fn an_unknown_name_or_setting_is_an_error_that_lists_the_known_ones() {
         (
             json!({"name": "chained", "schedulers": [{"name": "stepp"}]}),
             format!(
-                "chained: unknown variant `stepp`, expected one of `{}`",
+                "chained: `schedulers`: unknown variant `stepp`, expected one of `{}`",
                 AnySchedule::NAMES.join("`, `")
             ),
         ),
@@ -367,7 +367,7 @@ fn an_unknown_name_or_setting_is_an_error_that_lists_the_known_ones() {
     }
     for (settings, text) in [
         (json!({"name": "step"}), r#"its `name` is "step", but must be "reduce_on_plateau""#),
-        (json!({"min_lr": "low"}), "`min_lr` is a number, or a list with a number for each group"),
+        (json!({"min_lr": "low"}), "`min_lr`: a number is needed, or a list with a number for each group"),
         (
             json!({"patients": 3}),
             "unknown field `patients`, expected one of `mode`, `factor`, `patience`, `threshold`, `threshold_mode`, \

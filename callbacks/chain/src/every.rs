@@ -58,6 +58,28 @@ impl Every {
             }
         }
     }
+
+    /// Whether it ever comes: the number is above 0, and a share is at most the whole.
+    ///
+    /// ```
+    /// use catena_chain::Every;
+    ///
+    /// let text = Every::Steps(0).check().unwrap_err().to_string();
+    /// assert_eq!(text, "`every` is 0 steps, but its number must be above 0");
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        let is_good = match *self {
+            Self::Batches(n) | Self::Steps(n) | Self::Epochs(n) => n > 0,
+            Self::Seconds(s) => s.is_finite() && s > 0.0,
+            Self::Overhead(share) => share > 0.0 && share <= 1.0,
+            Self::Never => true,
+        };
+        if is_good {
+            Ok(())
+        } else {
+            Err(format!("`every` is {self}, but its number must be above 0").into())
+        }
+    }
 }
 
 impl fmt::Display for Every {

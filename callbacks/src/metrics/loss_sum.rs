@@ -2,8 +2,9 @@
 use std::fmt;
 
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
-use catena_tensor::loss::{Loss, LossFn};
+use catena_tensor::loss::{AnyLoss, Loss, LossFn};
 use catena_tensor::tch::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// Several losses as one, in place of the runner's criterion: sets `cx.loss` at `loss`, and logs it as `loss` and each part
 /// under its name.
@@ -27,19 +28,35 @@ use catena_tensor::tch::Tensor;
 /// assert!((loss - (ce + 0.1 * size)).abs() < 1e-6);
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
-#[derive(Default)]
+///
+/// As data: `{"parts": [{"name": "ce", "weight": 1.0, "loss": {"name": "cross_entropy"}}, …], "mean": false}`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LossSum {
     parts: Vec<Part>,
+    #[serde(skip_deserializing, serialize_with = "in_code", skip_serializing_if = "Option::is_none")]
     combine: Option<CombineTensors>,
+    #[serde(default)]
     mean: bool,
+}
+
+fn in_code<S: serde::Serializer>(_: &Option<CombineTensors>, _: S) -> std::result::Result<S::Ok, S::Error> {
+    Err(serde::ser::Error::custom("a loss made with `.by(…)` lives in code only, so it can't be written"))
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 type CombineTensors = Box<dyn Fn(&[Tensor]) -> catena_tensor::Result<Tensor>>;
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Part {
     name: String,
+    #[serde(default = "one")]
     weight: f64,
-    loss: Box<dyn LossFn>,
+    loss: AnyLoss,
 }
 
 impl fmt::Debug for LossSum {
@@ -57,7 +74,7 @@ impl LossSum {
     /// Adds a part, which counts `weight` times.
     #[must_use]
     pub fn add(mut self, name: impl Into<String>, weight: f64, loss: impl LossFn + 'static) -> Self {
-        self.parts.push(Part { name: name.into(), weight, loss: Box::new(loss) });
+        self.parts.push(Part { name: name.into(), weight, loss: AnyLoss(Box::new(loss)) });
         self
     }
 
@@ -111,13 +128,20 @@ impl Callback for LossSum {
 
     fn check(&self) -> Result<()> {
         if self.parts.is_empty() {
-            return Err("the loss has no parts; add one with `.add(name, weight, loss)`".into());
+            return Err("`parts` is empty, but must have at least one: `.add(name, weight, loss)`".into());
         }
         match self.parts.iter().find(|part| !part.weight.is_finite()) {
             Some(part) => {
-                Err(format!("the weight of `{}` is {}, not a number", part.name, part.weight).into())
+                Err(format!("the `weight` of `{}` is {}, but must be a number", part.name, part.weight)
+                    .into())
             }
-            None => Ok(()),
+            None if self.mean
+                && self.combine.is_none()
+                && self.parts.iter().map(|part| part.weight).sum::<f64>() == 0.0 =>
+            {
+                Err("the weights add up to 0, so they have no mean".into())
+            }
+            None => self.parts.iter().try_for_each(|part| Ok(part.loss.check()?)),
         }
     }
 

@@ -2,7 +2,7 @@
 use serde::de::DeserializeOwned;
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, ParamGroup, RAdam,
@@ -85,16 +85,12 @@ impl OptimizerConfig {
         let Some((_, read)) = RULES.into_iter().find(|(known, _)| *known == name) else {
             return Err(wrong(format!("unknown name `{name}`, expected one of {}", known())));
         };
-        let of = |why: serde_json::Error| Error::Settings { of: name.clone(), why: why.to_string() };
-        let groups: Vec<ParamGroup> = match settings.remove("groups") {
-            Some(groups) => serde_json::from_value(groups).map_err(of)?,
-            None => Vec::new(),
-        };
-        let no_decay_on_bias_and_norm = match settings.remove(NO_DECAY) {
-            Some(value) => serde_json::from_value(value).map_err(of)?,
-            None => false,
-        };
-        let rule = read(Value::Object(settings)).map_err(of)?;
+        let others = ["groups", NO_DECAY];
+        let others: Map<String, Value> =
+            others.into_iter().filter_map(|name| settings.remove_entry(name)).collect();
+        let Others { groups, no_decay_on_bias_and_norm } =
+            crate::settings::read(&name, Value::Object(others))?;
+        let rule = read(&name, Value::Object(settings))?;
         let config = Self { rule, groups, no_decay_on_bias_and_norm };
         for group in config.parts() {
             let _known = group.rule(config.rule.as_ref())?;
@@ -224,10 +220,18 @@ impl<'de> Deserialize<'de> for OptimizerConfig {
     }
 }
 
-type Read = fn(Value) -> serde_json::Result<Box<dyn Rule>>;
+/// What stands beside the rule's own settings.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Others {
+    groups: Vec<ParamGroup>,
+    no_decay_on_bias_and_norm: bool,
+}
 
-fn read<R: Rule + DeserializeOwned + 'static>(settings: Value) -> serde_json::Result<Box<dyn Rule>> {
-    Ok(Box::new(serde_json::from_value::<R>(settings)?))
+type Read = fn(&str, Value) -> Result<Box<dyn Rule>>;
+
+fn read<R: Rule + DeserializeOwned + 'static>(name: &str, settings: Value) -> Result<Box<dyn Rule>> {
+    Ok(Box::new(crate::settings::read::<R>(name, settings)?))
 }
 
 const RULES: [(&str, Read); 15] = [

@@ -72,7 +72,8 @@ impl Rule for Rprop {
         require_not_negative(self, &[("lr", lr), ("step_sizes[0]", least)])?;
         require(self, "etas[0]", minus, "in (0, 1)", minus > 0.0 && minus < 1.0)?;
         require(self, "etas[1]", plus, "a number above 1", plus.is_finite() && plus > 1.0)?;
-        require(self, "step_sizes[1]", largest, "a number of at least step_sizes[0]", largest >= least)
+        let is_largest = largest.is_finite() && largest >= least;
+        require(self, "step_sizes[1]", largest, "a number of at least step_sizes[0]", is_largest)
     }
 
     fn settings(&self) -> &'static [&'static str] {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor};
 
 use super::{OptimizerConfig, ParamGroup};
-use crate::{Error, Result};
+use crate::{Error, Result, settings};
 
 /// A tensor of state that each parameter has. It is zero before the parameter's first step; a rule sets what starts otherwise
 /// when `stepped` is 0.
@@ -144,12 +144,11 @@ pub fn merged<R>(rule: &R, changes: &Map<String, Value>) -> Result<Box<dyn Rule>
 where
     R: Rule + Serialize + DeserializeOwned + 'static,
 {
-    let wrong = |why: serde_json::Error| Error::Settings { of: rule.name().into(), why: why.to_string() };
-    let mut settings = to_value(rule)?;
-    if let Value::Object(settings) = &mut settings {
-        settings.extend(changes.clone());
+    let mut all = to_value(rule)?;
+    if let Value::Object(all) = &mut all {
+        all.extend(changes.clone());
     }
-    Ok(Box::new(serde_json::from_value::<R>(settings).map_err(wrong)?))
+    Ok(Box::new(settings::read::<R>(rule.name(), all)?))
 }
 
 /// A rule's settings as a JSON object.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::*;
+use crate::settings;
 
 /// A schedule of the user's own, or one made from a closure. Two are equal if they are the same one.
 #[derive(Clone, Debug)]
@@ -110,8 +111,7 @@ impl AnySchedule {
                 _ => wrong("schedule", format!("none is named `{name}`; there are: {}", names())),
             });
         }
-        let schedule: Self =
-            serde_json::from_value(settings).map_err(|error| wrong(&name, error.to_string()))?;
+        let schedule: Self = settings::read(&name, settings)?;
         schedule.check()?;
         Ok(schedule)
     }
@@ -155,5 +155,9 @@ impl Schedule for AnySchedule {
 
     fn name(&self) -> &'static str {
         self.inner().name()
+    }
+
+    fn settings(&self) -> Value {
+        self.inner().settings()
     }
 }

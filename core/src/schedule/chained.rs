@@ -1,7 +1,8 @@
 //! Several schedules at once.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{AnySchedule, Schedule, require};
+use super::{AnySchedule, Schedule, require, written};
 use crate::Result;
 
 /// Every schedule starts from the rate that the one before it gives, so their factors multiply; the last that moves momentum
@@ -49,5 +50,9 @@ impl Schedule for Chained {
 
     fn name(&self) -> &'static str {
         "chained"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -1,7 +1,8 @@
 //! A factor for the first steps, then none.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, in_range};
+use super::{Schedule, in_range, written};
 use crate::Result;
 
 /// `base_lr * factor` for the first `total_iters` steps, then `base_lr`. Source: `torch.optim.lr_scheduler.ConstantLR`,
@@ -44,5 +45,9 @@ impl Schedule for Constant {
 
     fn name(&self) -> &'static str {
         "constant"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -1,7 +1,8 @@
 //! Half a cosine down.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, at_least_0, require};
+use super::{Schedule, at_least_0, require, written};
 use crate::Result;
 
 /// Half a cosine from `base_lr` to `eta_min` in `t_max` steps; on after that it goes up again, as torch's does.
@@ -48,5 +49,9 @@ impl Schedule for CosineAnnealing {
 
     fn name(&self) -> &'static str {
         "cosine_annealing"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

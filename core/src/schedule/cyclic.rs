@@ -1,7 +1,8 @@
 //! Up and down between two rates.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, above_0, at_least_0, in_0_to_1, require};
+use super::{Schedule, above_0, at_least_0, in_0_to_1, require, written};
 use crate::Result;
 
 /// How the height of [`Cyclic`]'s cycles changes.
@@ -163,11 +164,18 @@ impl Schedule for Cyclic {
             require(of, "step_size_down", down, "at least 1", down > 0)?;
         }
         at_least_0(of, "gamma", self.gamma)?;
+        // a range that grows would take the momentum out of its own
+        let grows = self.mode == CyclicMode::ExpRange && self.cycle_momentum && self.gamma > 1.0;
+        require(of, "gamma", self.gamma, "in [0, 1] where `cycle_momentum` goes with it", !grows)?;
         in_0_to_1(of, "base_momentum", self.base_momentum)?;
         in_0_to_1(of, "max_momentum", self.max_momentum)
     }
 
     fn name(&self) -> &'static str {
         "cyclic"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

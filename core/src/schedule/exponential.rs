@@ -1,7 +1,8 @@
 //! Down by a factor at every step.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, at_least_0};
+use super::{Schedule, at_least_0, written};
 use crate::Result;
 
 /// `base_lr` times `gamma` to the power of the counter. Source: `torch.optim.lr_scheduler.ExponentialLR`.
@@ -36,5 +37,9 @@ impl Schedule for Exponential {
 
     fn name(&self) -> &'static str {
         "exponential"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -1,7 +1,8 @@
 //! Up to the optimizer's own rate, then down with the inverse square root.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, require};
+use super::{Schedule, require, written};
 use crate::Result;
 
 /// From 0 to `base_lr` along a line in `warmup_steps` steps, then
@@ -58,5 +59,9 @@ impl Schedule for InverseSqrt {
 
     fn name(&self) -> &'static str {
         "inverse_sqrt"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -1,7 +1,8 @@
 //! A line between two factors.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, in_range, require};
+use super::{Schedule, in_range, require, written};
 use crate::Result;
 
 /// `base_lr` times a factor that goes along a line from `start_factor` to `end_factor` in `total_iters` steps, then stays.
@@ -76,5 +77,9 @@ impl Schedule for Linear {
 
     fn name(&self) -> &'static str {
         "linear"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

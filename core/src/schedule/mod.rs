@@ -32,6 +32,8 @@ mod warmup_stable_decay;
 
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
+
 pub use any::{AnySchedule, InCode, from_value};
 pub use chained::Chained;
 pub use constant::Constant;
@@ -82,6 +84,16 @@ pub trait Schedule: std::fmt::Debug {
 
     /// The name, as in torch in snake case without `LR`.
     fn name(&self) -> &'static str;
+
+    /// What [`from_value`] reads; null for a schedule that lives in code only, or has a part that does.
+    fn settings(&self) -> Value {
+        Value::Null
+    }
+}
+
+/// One of catena's schedules as [`from_value`] reads it.
+fn written<S: Clone + Into<AnySchedule>>(schedule: &S) -> Value {
+    serde_json::to_value(schedule.clone().into()).unwrap_or_default()
 }
 
 pub(crate) fn require(

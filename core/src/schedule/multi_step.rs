@@ -1,8 +1,9 @@
 //! Down by a factor at given steps.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::step::tenth;
-use super::{Schedule, at_least_0};
+use super::{Schedule, at_least_0, written};
 use crate::Result;
 
 /// `base_lr`, times `gamma` at each milestone; one that is listed twice counts twice.
@@ -50,5 +51,9 @@ impl Schedule for MultiStep {
 
     fn name(&self) -> &'static str {
         "multi_step"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -1,7 +1,8 @@
 //! Up along a line, down with the inverse square root, by the model's width.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, above_0, require};
+use super::{Schedule, above_0, require, written};
 use crate::Result;
 
 /// `base_lr * factor * d_model^-0.5 * min(step^-0.5, step * warmup_steps^-1.5)`, where `step` is the counter + 1: up along a
@@ -61,5 +62,9 @@ impl Schedule for Noam {
 
     fn name(&self) -> &'static str {
         "noam"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

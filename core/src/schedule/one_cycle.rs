@@ -1,7 +1,8 @@
 //! Up, down, and far down.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, above_0, in_0_to_1, in_range, require};
+use super::{Schedule, above_0, in_0_to_1, in_range, require, written};
 use crate::Result;
 
 /// How [`OneCycle`] goes from one value to the next.
@@ -205,11 +206,20 @@ impl Schedule for OneCycle {
         require(of, "total_steps", self.total(), &allowed, long_enough)?;
         above_0(of, "div_factor", self.div_factor)?;
         above_0(of, "final_div_factor", self.final_div_factor)?;
+        let first = self.max_lr / self.div_factor;
+        let divides = "large enough for the learning rate to be finite";
+        require(of, "div_factor", self.div_factor, divides, first.is_finite())?;
+        let last = first / self.final_div_factor;
+        require(of, "final_div_factor", self.final_div_factor, divides, last.is_finite())?;
         in_0_to_1(of, "base_momentum", self.base_momentum)?;
         in_0_to_1(of, "max_momentum", self.max_momentum)
     }
 
     fn name(&self) -> &'static str {
         "one_cycle"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{at_least_0, require};
-use crate::{Error, Result};
+use crate::{Error, Result, settings};
 
 /// Which way a metric gets better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub enum ThresholdMode {
 
 /// One learning rate for all groups, or one for each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "`min_lr` is a number, or a list with a number for each group")]
+#[serde(untagged, expecting = "a number is needed, or a list with a number for each group")]
 pub enum MinLr {
     /// For all groups.
     All(f64),
@@ -120,7 +120,7 @@ impl Plateau {
         {
             return Err(wrong(format!("its `name` is {name}, but must be \"{NAME}\"")));
         }
-        let plateau: Self = serde_json::from_value(settings).map_err(|error| wrong(error.to_string()))?;
+        let plateau: Self = settings::read(NAME, settings)?;
         plateau.check()?;
         Ok(plateau)
     }

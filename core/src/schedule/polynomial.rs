@@ -1,7 +1,8 @@
 //! Down to 0 along a power of the steps left.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, at_least_0, require};
+use super::{Schedule, at_least_0, require, written};
 use crate::Result;
 
 /// `base_lr * (1 - counter / total_iters)^power`, then 0. Source: `torch.optim.lr_scheduler.PolynomialLR`.
@@ -61,5 +62,9 @@ impl Schedule for Polynomial {
 
     fn name(&self) -> &'static str {
         "polynomial"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -1,7 +1,8 @@
 //! One schedule after the other.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{AnySchedule, Schedule, require};
+use super::{AnySchedule, Schedule, require, written};
 use crate::Result;
 
 /// The first schedule until the first milestone, then the second from its own counter 0, and so on.
@@ -70,5 +71,9 @@ impl Schedule for Sequential {
 
     fn name(&self) -> &'static str {
         "sequential"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

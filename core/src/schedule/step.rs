@@ -1,7 +1,8 @@
 //! Down by a factor, again and again.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, at_least_0, require};
+use super::{Schedule, at_least_0, require, written};
 use crate::Result;
 
 /// `base_lr`, times `gamma` after every `step_size` steps. Source: `torch.optim.lr_scheduler.StepLR`.
@@ -48,6 +49,10 @@ impl Schedule for Step {
 
     fn name(&self) -> &'static str {
         "step"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }
 

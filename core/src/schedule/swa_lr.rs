@@ -1,7 +1,8 @@
 //! To a constant rate for averaging weights.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{AnnealStrategy, AnySchedule, Schedule, at_least_0};
+use super::{AnnealStrategy, AnySchedule, Schedule, at_least_0, written};
 use crate::Result;
 
 /// From the rate that is in force at `swa_start` to `swa_lr` in `anneal_epochs` steps of the counter, then constant.
@@ -98,5 +99,9 @@ impl Schedule for SwaLr {
 
     fn name(&self) -> &'static str {
         "swa"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -1,7 +1,8 @@
 //! Half a cosine down, again and again.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, at_least_0, require};
+use super::{Schedule, at_least_0, require, written};
 use crate::Result;
 
 /// Half a cosine from `base_lr` to `eta_min` in `t_0` steps, then from `base_lr` again, `t_mult` times as long each time.
@@ -80,5 +81,9 @@ impl Schedule for CosineAnnealingWarmRestarts {
 
     fn name(&self) -> &'static str {
         "cosine_annealing_warm_restarts"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

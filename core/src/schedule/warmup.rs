@@ -1,7 +1,8 @@
 //! A warm-up before any schedule.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{AnySchedule, Schedule, in_range, require};
+use super::{AnySchedule, Schedule, in_range, require, written};
 use crate::Result;
 
 /// Along a line from `start_factor` times the first learning rate of another schedule to that rate, in `warmup_steps` steps;
@@ -67,5 +68,9 @@ impl Schedule for Warmup {
 
     fn name(&self) -> &'static str {
         "warmup"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

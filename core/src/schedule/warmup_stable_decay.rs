@@ -1,7 +1,8 @@
 //! Up, level, down.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Schedule, in_range, require};
+use super::{Schedule, in_range, require, written};
 use crate::Result;
 
 /// How [`WarmupStableDecay`] goes down; `x` goes from 0 to 1.
@@ -93,5 +94,9 @@ impl Schedule for WarmupStableDecay {
 
     fn name(&self) -> &'static str {
         "warmup_stable_decay"
+    }
+
+    fn settings(&self) -> Value {
+        written(self)
     }
 }

@@ -98,6 +98,7 @@ impl<C: Callback> Callback for Throttled<C> {
         self.inner.syncs()
     }
     fn check(&self) -> Result<()> {
+        self.trigger.every().check()?;
         self.inner.check()
     }
     fn flush(&mut self, cx: &mut Context) -> Result<()> {

@@ -1,41 +1,11 @@
-//! Losses: a scalar to go down, and what it counts in a mean.
+//! Cross entropy.
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tch::{Reduction, Tensor};
 
+use super::{Loss, LossFn, written};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
 use crate::{Error, Result};
-
-/// A batch's loss.
-#[derive(Debug)]
-pub struct Loss {
-    /// A scalar, the mean over what the loss counts.
-    pub value: Tensor,
-    /// What the loss counts in a mean over batches: samples, or tokens. A host number.
-    pub weight: f64,
-    /// What the backward pass multiplies the loss by; 1 leaves it alone. [`Loss::value`] stays what it is.
-    pub scale: f64,
-}
-
-impl Loss {
-    /// A loss of this value and weight.
-    pub fn new(value: Tensor, weight: f64) -> Self {
-        Self { value, weight, scale: 1.0 }
-    }
-}
-
-/// From outputs and batch to a loss.
-///
-/// A closure becomes one with [`from_fn`].
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a loss",
-    note = "a closure becomes a loss with `loss::from_fn(\"name\", |outputs, batch| …)`"
-)]
-pub trait LossFn {
-    /// The loss of a batch.
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss>;
-
-    /// What it is called where a run is described.
-    fn name(&self) -> &str;
-}
 
 /// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, i64), the mean over labels.
 ///
@@ -59,7 +29,8 @@ pub trait LossFn {
 /// );
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CrossEntropy {
     output: String,
     target: String,
@@ -157,105 +128,17 @@ impl LossFn for CrossEntropy {
     fn name(&self) -> &str {
         "CrossEntropy"
     }
-}
 
-/// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal.
-///
-/// ```
-/// use catena_tensor::batch::{Batch, Outputs};
-/// use catena_tensor::loss::{LossFn, Mse};
-/// use tch::Tensor;
-///
-/// let outputs = Outputs::from(Tensor::from_slice(&[1.0, 4.0]));
-/// let batch = Batch::new([("target", Tensor::from_slice(&[1.0, 2.0]))]);
-/// assert_eq!(Mse::new().loss(&outputs, &batch)?.value.double_value(&[]), 2.0);
-/// # Ok::<(), catena_tensor::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Mse {
-    output: String,
-    target: String,
-}
-
-impl Default for Mse {
-    fn default() -> Self {
-        Self { output: OUTPUT.into(), target: TARGET.into() }
-    }
-}
-
-impl Mse {
-    /// Of `output` and `target`.
-    pub fn new() -> Self {
-        Self::default()
+    fn settings(&self) -> Value {
+        written("cross_entropy", self)
     }
 
-    /// Takes the prediction from another output (default `output`).
-    #[must_use]
-    pub fn output(mut self, name: impl Into<String>) -> Self {
-        self.output = name.into();
-        self
-    }
-
-    /// Takes the truth from another tensor of the batch (default `target`).
-    #[must_use]
-    pub fn target(mut self, name: impl Into<String>) -> Self {
-        self.target = name.into();
-        self
-    }
-}
-
-impl LossFn for Mse {
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
-        let (output, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
-        if output.size() != target.size() {
-            // torch would broadcast, which is hardly ever meant
-            return Err(Error::Shape {
-                what: format!("`{}`", self.target),
-                got: target.size(),
-                expected: format!(
-                    "`{}` has shape {:?}, and the two must be equal",
-                    self.output,
-                    output.size()
-                ),
-            });
+    fn check(&self) -> Result<()> {
+        let got = self.label_smoothing;
+        if (0.0..=1.0).contains(&got) {
+            return Ok(());
         }
-        Ok(Loss::new(output.f_mse_loss(target, Reduction::Mean)?, batch.weight))
-    }
-
-    fn name(&self) -> &str {
-        "Mse"
-    }
-}
-
-/// A loss from a closure that returns the mean over the batch, which counts by the batch's weight.
-///
-/// ```
-/// use catena_tensor::loss;
-///
-/// let l1 = loss::from_fn("L1", |outputs, batch| {
-///     Ok((outputs.get("output")? - batch.get("target")?).f_abs()?.f_mean(None)?)
-/// });
-/// # use loss::LossFn;
-/// assert_eq!(l1.name(), "L1");
-/// ```
-pub fn from_fn(
-    name: impl Into<String>,
-    value: impl FnMut(&Outputs, &Batch) -> Result<Tensor> + 'static,
-) -> impl LossFn + 'static {
-    FromFn { name: name.into(), value }
-}
-
-struct FromFn<F> {
-    name: String,
-    value: F,
-}
-
-impl<F: FnMut(&Outputs, &Batch) -> Result<Tensor>> LossFn for FromFn<F> {
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
-        Ok(Loss::new((self.value)(outputs, batch)?, batch.weight))
-    }
-
-    fn name(&self) -> &str {
-        &self.name
+        let (of, name, allowed) = ("cross_entropy".into(), "label_smoothing".into(), "in [0, 1]".into());
+        Err(Error::Setting { of, name, got: got.to_string(), allowed })
     }
 }

@@ -1,43 +1,20 @@
 //! What a model is made of, as a table.
 use std::fmt;
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_tensor::Result;
+use catena_tensor::batch::Batch;
+use catena_tensor::layers::{self, LayerOutput};
+use catena_tensor::model::{Mode, Model};
 use catena_tensor::params::{buffers, parameters};
-use catena_tensor::tch::Tensor;
 use catena_tensor::tch::nn::VarStore;
-use serde::{Deserialize, Serialize};
+use catena_tensor::tch::{self, Tensor};
 
 use crate::machine::table;
-
-/// Logs a table of the model's layers when a stage begins: their tensors' shapes, how many parameters they have, whether these are
-/// trained or frozen, and their bytes. The table is in `cx.ext` too, as [`Summary`], which can be had without a run:
-///
-/// ```
-/// use catena_callbacks::Summary;
-/// use catena_tensor::tch::{Device, nn};
-///
-/// let vs = nn::VarStore::new(Device::Cpu);
-/// let _ = nn::linear(vs.root() / "fc1", 64, 128, Default::default());
-/// let _ = nn::batch_norm1d(vs.root() / "bn", 128, Default::default());
-/// let summary = Summary::of(&vs);
-/// assert_eq!((summary.parameters(), summary.trainable()), (8576, 8576));
-/// assert!(summary.to_string().contains("weight [128, 64]"));
-/// ```
-///
-/// Layers are the names in the `VarStore` up to their last dot, in order of creation; buffers (a batch norm's running mean, …) stand
-/// in parentheses and are no parameters. What a layer computes, and the shapes of its outputs, a `VarStore` doesn't know. On
-/// resume: nothing to keep.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelSummary {
-    #[serde(skip)]
-    logged: Option<Summary>,
-}
 
 /// What a model is made of. As text it is a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Its layers, in order of creation.
+    /// Its layers: those whose outputs were seen in the order of the forward pass, else in order of creation.
     pub layers: Vec<Layer>,
 }
 
@@ -46,6 +23,10 @@ pub struct Summary {
 pub struct Layer {
     /// The name in the `VarStore` up to the last dot; empty for tensors at the root.
     pub name: String,
+    /// The module's type, such as `Linear`, if the layer told it.
+    pub kind: String,
+    /// The shapes of its outputs, the batch's size included, if the layer told them: one each time it was used.
+    pub outputs: Vec<Vec<i64>>,
     /// Names and shapes of its parameters.
     pub tensors: Vec<(String, Vec<i64>)>,
     /// Names and shapes of its buffers.
@@ -56,13 +37,6 @@ pub struct Layer {
     pub trainable: u64,
     /// How many bytes its parameters and buffers have.
     pub bytes: u64,
-}
-
-impl ModelSummary {
-    /// Of the whole model.
-    pub fn new() -> Self {
-        Self::default()
-    }
 }
 
 impl Summary {
@@ -83,6 +57,34 @@ impl Summary {
             layer.bytes += bytes(&buffer);
         }
         summary
+    }
+
+    /// As [`Summary::of`], with the outputs of the named layers when this batch goes through, in Eval mode and without gradients.
+    pub fn of_batch(model: &mut dyn Model, batch: &Batch) -> Result<Self> {
+        let _no_grad = tch::no_grad_guard();
+        let (outputs, seen) = layers::record(|| model.forward(batch, Mode::Eval));
+        outputs?;
+        Ok(Self::of(model.var_store()).with_outputs(&seen))
+    }
+
+    /// The layers that told their outputs, in that order; others stand before the one that they are a part of, or at the end.
+    pub(super) fn with_outputs(mut self, seen: &[LayerOutput]) -> Self {
+        let mut told: Vec<Layer> = Vec::new();
+        for LayerOutput { layer, kind, shape, .. } in seen {
+            if let Some(known) = told.iter_mut().find(|known| known.name == *layer) {
+                known.outputs.push(shape.clone());
+                continue;
+            }
+            let own = self.layers.iter().position(|known| known.name == *layer);
+            let own = own.map(|at| self.layers.remove(at));
+            let own = own.unwrap_or_else(|| Layer { name: layer.clone(), ..Layer::default() });
+            told.push(Layer { kind: kind.clone(), outputs: vec![shape.clone()], ..own });
+        }
+        for layer in self.layers {
+            let whole = told.iter().position(|whole| layer.name.starts_with(&format!("{}.", whole.name)));
+            told.insert(whole.unwrap_or(told.len()), layer);
+        }
+        Self { layers: told }
     }
 
     /// How many numbers its parameters have.
@@ -131,8 +133,11 @@ impl fmt::Display for Summary {
             let tensors = layer.tensors.iter().map(|(name, shape)| format!("{name} {shape:?}"));
             let buffers = layer.buffers.iter().map(|(name, shape)| format!("({name} {shape:?})"));
             let name = if layer.name.is_empty() { "-" } else { &layer.name };
+            let kind = if layer.kind.is_empty() { String::new() } else { format!(" ({})", layer.kind) };
+            let outputs = layer.outputs.iter().map(|shape| format!("{shape:?}"));
             [
-                name.to_owned(),
+                format!("{name}{kind}"),
+                outputs.collect::<Vec<_>>().join(" "),
                 tensors.chain(buffers).collect::<Vec<_>>().join(" "),
                 trained(layer.parameters, layer.trainable).to_owned(),
                 layer.parameters.to_string(),
@@ -142,47 +147,33 @@ impl fmt::Display for Summary {
         let (parameters, trainable) = (self.parameters(), self.trainable());
         let total = [
             "total".to_owned(),
+            String::new(),
             format!("{trainable} trained, {} frozen", parameters - trainable),
             trained(parameters, trainable).to_owned(),
             parameters.to_string(),
             self.bytes().to_string(),
         ];
-        let heads = ["layer", "shapes", "trained", "parameters", "bytes"];
-        f.write_str(&table(heads, 3, self.layers.iter().map(row).chain([total])))
-    }
-}
-
-impl Callback for ModelSummary {
-    fn state(&self) -> State {
-        State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        let summary = Summary::of(cx.model.var_store());
-        if self.logged.as_ref() != Some(&summary) {
-            log::info!("the model in stage `{}`:\n{summary}", cx.stage());
-            cx.ext.insert(summary.clone());
-            self.logged = Some(summary);
+        let heads = ["layer", "output", "shapes", "trained", "parameters", "bytes"];
+        let rows = self.layers.iter().map(row).chain([total]);
+        if self.layers.iter().any(|layer| !layer.outputs.is_empty()) {
+            return f.write_str(&table(heads, 4, rows));
         }
-        Ok(Flow::GO)
+        let without = |[layer, _, shapes, trained, parameters, bytes]: [String; 6]| {
+            [layer, shapes, trained, parameters, bytes]
+        };
+        f.write_str(&table(
+            without(heads.map(str::to_owned)).each_ref().map(String::as_str),
+            3,
+            rows.map(without),
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::testing;
+    use catena_tensor::layers::{Layers, Named};
+    use catena_tensor::model::Net;
+    use catena_tensor::tch::nn::ModuleT;
     use catena_tensor::tch::{Device, Kind, nn};
 
     use super::*;
@@ -208,16 +199,36 @@ mod tests {
     }
 
     #[test]
-    fn it_is_logged_when_a_stage_begins_and_the_model_has_changed() {
-        let mut driver = testing::driver(vec![Box::new(ModelSummary::new())]).unwrap();
-        driver.fire(Event::StageStart).unwrap();
-        let first = driver.context_mut().ext.remove::<Summary>().unwrap();
-        assert_eq!((first.parameters(), first.trainable(), first.bytes()), (15, 15, 60));
-        driver.fire(Event::StageStart).unwrap();
-        assert!(driver.context().ext.get::<Summary>().is_none(), "nothing has changed");
-        let bias = &driver.context().model.var_store().variables()["fc.bias"];
-        let _frozen = bias.set_requires_grad(false);
-        driver.fire(Event::StageStart).unwrap();
-        assert_eq!(driver.context().ext.get::<Summary>().unwrap().trainable(), 12);
+    fn the_table_has_outputs_in_the_order_of_the_forward_pass_where_layers_have_names() {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let stem = |p: nn::Path<'_>| {
+            let conv = nn::ConvConfig { bias: false, ..Default::default() };
+            nn::seq_t().add(nn::conv2d(&p / "conv", 1, 8, 3, conv)).add(nn::batch_norm2d(
+                &p / "bn",
+                8,
+                Default::default(),
+            ))
+        };
+        // made after the head, used before it
+        let head = Named::new(vs.root() / "head", |p| nn::linear(p, 8, 10, Default::default()));
+        let stem = Named::new(vs.root() / "stem", stem);
+        let block = Layers::new()
+            .add(vs.root() / "block" / "fc", |p| nn::linear(p, 8, 8, Default::default()))
+            .add_fn("block.relu", Tensor::relu);
+        let _scale = vs.root().ones("scale", &[1]);
+        let mut net = Net::from_fn(vs, move |batch, mode| {
+            let pooled = stem.forward_t(batch.get("input")?, mode.is_train()).f_mean_dim(
+                [2i64, 3].as_slice(),
+                false,
+                Kind::Float,
+            )?;
+            let twice = block.forward_t(&block.forward_t(&pooled, true), true);
+            Ok(head.forward_t(&twice, true).into())
+        });
+        let images = Tensor::zeros([4, 1, 28, 28], (Kind::Float, Device::Cpu));
+        let summary = Summary::of_batch(&mut net, &Batch::new([("input", images)])).unwrap();
+        insta::assert_snapshot!(summary);
+        assert_eq!(summary.parameters(), Summary::of(net.var_store()).parameters());
+        assert_eq!(summary.bytes(), Summary::of(net.var_store()).bytes());
     }
 }

@@ -1,0 +1,147 @@
+//! Losses by name, as a file has them.
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::{CrossEntropy, Loss, LossFn, Mse};
+use crate::batch::{Batch, Outputs};
+use crate::{Error, Result, settings};
+
+type Read = fn(&str, Value) -> Result<Box<dyn LossFn>>;
+
+fn read<L: LossFn + DeserializeOwned + 'static>(name: &str, settings: Value) -> Result<Box<dyn LossFn>> {
+    Ok(Box::new(settings::read::<L>(name, settings)?))
+}
+
+const LOSSES: [(&str, Read); 2] = [("cross_entropy", read::<CrossEntropy>), ("mse", read::<Mse>)];
+
+/// Reads a loss and checks it: `{"name": …, …}`, torch's class in snake case without `Loss`, with torch's arguments and
+/// `output` and `target`. An unknown name or setting is an error that lists the known ones.
+///
+/// ```
+/// use catena_tensor::loss;
+/// use serde_json::json;
+///
+/// let loss = loss::from_value(json!({"name": "cross_entropy", "label_smoothing": 0.1}))?;
+/// # use loss::LossFn;
+/// assert_eq!(loss.name(), "CrossEntropy");
+///
+/// let error = loss::from_value(json!({"name": "cross_entropy", "smoothing": 0.1})).err().unwrap().to_string();
+/// assert_eq!(
+///     error,
+///     "cross_entropy: unknown field `smoothing`, expected one of `output`, `target`, `label_smoothing`, `ignore_index`",
+/// );
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
+pub fn from_value(value: Value) -> Result<Box<dyn LossFn>> {
+    let wrong = |why: String| Error::Settings { of: "loss".into(), why };
+    let known = || names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let Value::Object(mut settings) = value else {
+        let text = "an object is needed, such as {\"name\": \"cross_entropy\"}";
+        return Err(wrong(format!("{text}, but this is {value}")));
+    };
+    let name = match settings.remove("name") {
+        Some(Value::String(name)) => name,
+        None => return Err(wrong(format!("missing field `name`, one of {}", known()))),
+        Some(other) => return Err(wrong(format!("the name is {other}, expected one of {}", known()))),
+    };
+    let Some((_, read)) = LOSSES.into_iter().find(|(known, _)| *known == name) else {
+        return Err(wrong(format!("unknown name `{name}`, expected one of {}", known())));
+    };
+    let loss = read(&name, Value::Object(settings))?;
+    loss.check()?;
+    Ok(loss)
+}
+
+/// The names that [`from_value`] knows.
+///
+/// ```
+/// assert!(catena_tensor::loss::names().any(|name| name == "mse"));
+/// ```
+pub fn names() -> impl Iterator<Item = &'static str> {
+    LOSSES.into_iter().map(|(name, _)| name)
+}
+
+/// Any loss as data: it serializes as its settings, and is read by [`from_value`]. A closure can't be written.
+///
+/// ```
+/// use catena_tensor::loss::AnyLoss;
+///
+/// let text = r#"{"name":"mse","output":"output","target":"age"}"#;
+/// let loss: AnyLoss = serde_json::from_str(text)?;
+/// assert_eq!(serde_json::to_string(&loss)?, text);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub struct AnyLoss(pub Box<dyn LossFn>);
+
+impl std::fmt::Debug for AnyLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AnyLoss").field(&self.0.name()).finish()
+    }
+}
+
+impl LossFn for AnyLoss {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+        self.0.loss(outputs, batch)
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn settings(&self) -> Value {
+        self.0.settings()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.check()
+    }
+}
+
+impl Serialize for AnyLoss {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0.settings() {
+            Value::Null => Err(serde::ser::Error::custom(format!(
+                "loss `{}` lives in code only, so it can't be written",
+                self.0.name()
+            ))),
+            settings => settings.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AnyLoss {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        from_value(Value::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::loss;
+
+    #[test]
+    fn what_is_written_reads_as_the_same_loss() {
+        let smooth = CrossEntropy::new().output("logits").label_smoothing(0.1).ignore_index(-7);
+        for settings in [CrossEntropy::new().settings(), smooth.settings(), Mse::new().target("y").settings()]
+        {
+            assert_eq!(from_value(settings.clone()).unwrap().settings(), settings);
+        }
+        let written = json!({
+            "name": "cross_entropy", "output": "logits", "target": "target", "label_smoothing": 0.1, "ignore_index": -7,
+        });
+        assert_eq!(smooth.settings(), written);
+        let read: CrossEntropy = serde_json::from_value(serde_json::to_value(&smooth).unwrap()).unwrap();
+        assert_eq!(read, smooth);
+    }
+
+    #[test]
+    fn a_loss_that_lives_in_code_can_not_be_written() {
+        let own = AnyLoss(Box::new(loss::from_fn("L1", |outputs, _| Ok(outputs.get("output")?.f_abs()?))));
+        let error = serde_json::to_string(&own).unwrap_err().to_string();
+        assert_eq!(error, "loss `L1` lives in code only, so it can't be written");
+    }
+}

@@ -1,0 +1,117 @@
+//! Losses: a scalar to go down, and what it counts in a mean.
+mod any;
+mod cross_entropy;
+mod mse;
+
+use serde_json::Value;
+use tch::Tensor;
+
+pub use any::{AnyLoss, from_value, names};
+pub use cross_entropy::CrossEntropy;
+pub use mse::Mse;
+
+use crate::Result;
+use crate::batch::{Batch, Outputs};
+
+/// A batch's loss.
+#[derive(Debug)]
+pub struct Loss {
+    /// A scalar, the mean over what the loss counts.
+    pub value: Tensor,
+    /// What the loss counts in a mean over batches: samples, or tokens. A host number.
+    pub weight: f64,
+    /// What the backward pass multiplies the loss by; 1 leaves it alone. [`Loss::value`] stays what it is.
+    pub scale: f64,
+}
+
+impl Loss {
+    /// A loss of this value and weight.
+    pub fn new(value: Tensor, weight: f64) -> Self {
+        Self { value, weight, scale: 1.0 }
+    }
+}
+
+/// From outputs and batch to a loss.
+///
+/// A closure becomes one with [`from_fn`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a loss",
+    note = "a closure becomes a loss with `loss::from_fn(\"name\", |outputs, batch| …)`"
+)]
+pub trait LossFn {
+    /// The loss of a batch.
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss>;
+
+    /// What it is called where a run is described.
+    fn name(&self) -> &str;
+
+    /// What [`from_value`] reads; null for a loss that lives in code only.
+    fn settings(&self) -> Value {
+        Value::Null
+    }
+
+    /// Whether every setting is in its range.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<L: LossFn + ?Sized> LossFn for Box<L> {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+        (**self).loss(outputs, batch)
+    }
+
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn settings(&self) -> Value {
+        (**self).settings()
+    }
+
+    fn check(&self) -> Result<()> {
+        (**self).check()
+    }
+}
+
+/// Settings with their name, as [`from_value`] reads them.
+fn written(name: &str, settings: &impl serde::Serialize) -> Value {
+    let mut value = serde_json::to_value(settings).unwrap_or_default();
+    if let Value::Object(settings) = &mut value {
+        settings.insert("name".into(), name.into());
+    }
+    value
+}
+
+/// A loss from a closure that returns the mean over the batch, which counts by the batch's weight.
+///
+/// ```
+/// use catena_tensor::loss;
+///
+/// let l1 = loss::from_fn("L1", |outputs, batch| {
+///     Ok((outputs.get("output")? - batch.get("target")?).f_abs()?.f_mean(None)?)
+/// });
+/// # use loss::LossFn;
+/// assert_eq!(l1.name(), "L1");
+/// ```
+pub fn from_fn(
+    name: impl Into<String>,
+    value: impl FnMut(&Outputs, &Batch) -> Result<Tensor> + 'static,
+) -> impl LossFn + 'static {
+    FromFn { name: name.into(), value }
+}
+
+struct FromFn<F> {
+    name: String,
+    value: F,
+}
+
+impl<F: FnMut(&Outputs, &Batch) -> Result<Tensor>> LossFn for FromFn<F> {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+        Ok(Loss::new((self.value)(outputs, batch)?, batch.weight))
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}

@@ -1,0 +1,81 @@
+//! The mean squared error.
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tch::Reduction;
+
+use super::{Loss, LossFn, written};
+use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
+use crate::{Error, Result};
+
+/// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal.
+///
+/// ```
+/// use catena_tensor::batch::{Batch, Outputs};
+/// use catena_tensor::loss::{LossFn, Mse};
+/// use tch::Tensor;
+///
+/// let outputs = Outputs::from(Tensor::from_slice(&[1.0, 4.0]));
+/// let batch = Batch::new([("target", Tensor::from_slice(&[1.0, 2.0]))]);
+/// assert_eq!(Mse::new().loss(&outputs, &batch)?.value.double_value(&[]), 2.0);
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mse {
+    output: String,
+    target: String,
+}
+
+impl Default for Mse {
+    fn default() -> Self {
+        Self { output: OUTPUT.into(), target: TARGET.into() }
+    }
+}
+
+impl Mse {
+    /// Of `output` and `target`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the prediction from another output (default `output`).
+    #[must_use]
+    pub fn output(mut self, name: impl Into<String>) -> Self {
+        self.output = name.into();
+        self
+    }
+
+    /// Takes the truth from another tensor of the batch (default `target`).
+    #[must_use]
+    pub fn target(mut self, name: impl Into<String>) -> Self {
+        self.target = name.into();
+        self
+    }
+}
+
+impl LossFn for Mse {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+        let (output, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
+        if output.size() != target.size() {
+            // torch would broadcast, which is hardly ever meant
+            return Err(Error::Shape {
+                what: format!("`{}`", self.target),
+                got: target.size(),
+                expected: format!(
+                    "`{}` has shape {:?}, and the two must be equal",
+                    self.output,
+                    output.size()
+                ),
+            });
+        }
+        Ok(Loss::new(output.f_mse_loss(target, Reduction::Mean)?, batch.weight))
+    }
+
+    fn name(&self) -> &str {
+        "Mse"
+    }
+
+    fn settings(&self) -> Value {
+        written("mse", self)
+    }
+}
