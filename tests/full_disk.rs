@@ -1,0 +1,108 @@
+//! A full disk and a reader that has gone are warnings: the program `digits`, with all its logs, ends as if nothing had been.
+#![cfg(target_os = "linux")]
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// `digits` by a shell script, which has the program as `$1`, the run directory as `$2`, and a folder for what it leaves as `$3`.
+fn by_shell(script: &str, dir: &Path) -> Output {
+    let (run, left) = (dir.join("run"), dir.join("left"));
+    std::fs::create_dir_all(&run).unwrap();
+    let mut shell = Command::new("bash");
+    shell.args(["-c", script, "bash"]).arg(common::example("digits")).args([&run, &left]);
+    shell.env_remove("RUST_LOG").env("OMP_WAIT_POLICY", "passive").output().unwrap()
+}
+
+/// Flags of a run that saves nothing: that a snapshot can't be written is an error, and is to be one.
+const FLAGS: &str = "--epochs 150 --device cpu --threads 1 --checkpoint-every never";
+
+fn result(output: &Output) -> Value {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {err}", output.status);
+    serde_json::from_str(out.lines().last().unwrap()).unwrap()
+}
+
+fn undisturbed() -> Value {
+    common::digits(
+        &FLAGS.split(' ').filter(|flag| !["--checkpoint-every", "never"].contains(flag)).collect::<Vec<_>>(),
+    )
+}
+
+fn count(text: &str, what: &str) -> usize {
+    text.matches(what).count()
+}
+
+#[test]
+fn files_that_can_grow_no_further_are_a_warning_each_and_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    // run.json, which is there before, fits
+    let script = format!("ulimit -f 16; trap '' XFSZ; exec \"$1\" --dir \"$2\" {FLAGS}");
+    let output = by_shell(&script, dir.path());
+    assert_eq!(result(&output), undisturbed());
+    let told = String::from_utf8_lossy(&output.stderr);
+    for what in [
+        "journal.jsonl can't be written and ends here: ",
+        "JsonLines can't write and is silent from here on: ",
+    ] {
+        assert_eq!(count(&told, what), 1, "{what}\n{told}");
+    }
+    assert!(std::fs::metadata(dir.path().join("run/journal.jsonl")).unwrap().len() <= 16 << 10);
+    let status: Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("run/run.json")).unwrap()).unwrap();
+    assert_eq!(status["status"], "completed");
+}
+
+#[test]
+fn a_full_file_system_silences_every_file_and_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    // in a name space of its own, where whoever may can mount; a neighbour fills it once the run writes
+    let script = format!(
+        "exec unshare --mount --map-root-user bash -c 'mount -t tmpfs -o size=64k tmpfs \"$2\" || exit 77
+         (until test -s \"$2/metrics.jsonl\"; do sleep 0.01; done; while cat /dev/zero >> \"$2/fill\"; sleep 0.02; do :; done) 2> /dev/null &
+         \"$1\" --dir \"$2\" {FLAGS}; code=$?; kill $!; rm \"$2/fill\"; cp -r \"$2\" \"$3\"; exit $code' bash \"$1\" \"$2\" \"$3\""
+    );
+    let output = by_shell(&script, dir.path());
+    let told = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) || told.contains("unshare") {
+        // the test before this one needs no rights
+        println!("no file system can be mounted here: {told}");
+        return;
+    }
+    assert_eq!(result(&output), undisturbed());
+    for what in [
+        "JsonLines can't write and is silent from here on: ",
+        "CsvFiles can't write and is silent from here on: ",
+        "TensorBoard can't write and is silent from here on: ",
+        "journal.jsonl can't be written and ends here: No space left",
+        "timing.jsonl can't be written and ends here: No space left",
+        "run.log can't be written any more: No space left",
+        "run.json still says that the run is running, and not completed: ",
+    ] {
+        assert_eq!(count(&told, what), 1, "{what}\n{told}");
+    }
+    let metrics = std::fs::read_to_string(dir.path().join("left/metrics.jsonl")).unwrap();
+    assert!(metrics.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{metrics}");
+}
+
+#[test]
+fn whoever_reads_standard_error_may_go_and_the_log_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let mut digits = Command::new(common::example("digits"));
+    digits
+        .args(FLAGS.split(' '))
+        .arg("--dir")
+        .arg(&run)
+        .env_remove("RUST_LOG")
+        .env("OMP_WAIT_POLICY", "passive");
+    let mut digits = digits.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(digits.stderr.take());
+    assert_eq!(result(&digits.wait_with_output().unwrap()), undisturbed());
+    let log = std::fs::read_to_string(run.join("run.log")).unwrap();
+    assert_eq!(count(&log, "Console can't write and is silent from here on: Broken pipe"), 1, "{log}");
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics.lines().count(), 300);
+}
