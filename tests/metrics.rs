@@ -110,3 +110,45 @@ fn a_closure_and_a_metric_driven_by_hand_say_the_same() {
     assert_eq!(closure.compute().unwrap().number(), Some(4.0 / 3.0));
     assert_eq!(metric.compute().unwrap().number(), Some(4.0 / 3.0));
 }
+
+#[test]
+fn what_is_logged_outside_of_loaders_is_a_row_of_its_own() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    let log = |event: Event| {
+        on(event, move |cx| {
+            cx.log(event.name(), cx.epoch() as f64 / 2.0, Reduce::Last)?;
+            Ok(Flow::GO)
+        })
+        .named(event.name())
+    };
+    let outside = [
+        Event::RunStart,
+        Event::StageStart,
+        Event::EpochStart,
+        Event::EpochEnd,
+        Event::StageEnd,
+        Event::RunEnd,
+    ];
+    let builder = Runner::builder(tiny_model()).stage(stage(4)).run_dir(dir.path());
+    let builder = outside.into_iter().fold(builder, |builder, event| builder.callback(log(event)));
+    builder.build().unwrap().run().unwrap();
+    let table = std::fs::read_to_string(dir.path().join("metrics/run.values.csv")).unwrap();
+    let expected =
+        "stage,epoch,global_step,global_batch,run_start,stage_start,epoch_start,epoch_end,stage_end,run_end
+,0,0,0,0.0,,,,,
+train,0,0,0,,0.0,,,,
+train,1,0,0,,,0.5,,,
+train,1,5,5,,,,0.5,,
+train,2,5,5,,,1.0,,,
+train,2,10,10,,,,1.0,,
+train,2,10,10,,,,,1.0,
+,0,10,10,,,,,,0.0
+";
+    assert_eq!(table, expected);
+    let lines = std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
+    let lines: Vec<&str> = lines.lines().filter(|line| line.contains(r#""loader":"","#)).collect();
+    assert_eq!(lines.len(), 8);
+    let end = r#"{"stage":"train","epoch":1,"loader":"","global_step":5,"global_batch":5,"metrics":{"epoch_end":0.5}}"#;
+    assert_eq!(lines[3], end);
+}

@@ -88,13 +88,17 @@ impl Sink {
 impl Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut err = io::stderr().lock();
-        let written = err.write(bytes)?;
+        let shown = err.write_all(bytes);
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         // to log it here would come back here
-        if let Err(error) = sink.write(&bytes[..written]) {
+        if let Err(error) = sink.write(bytes) {
             writeln!(err, "run.log can't be written any more: {error}")?;
         }
-        Ok(written)
+        match (shown, &*sink) {
+            // whoever read standard error may have gone: the file goes on
+            (Ok(()), _) | (Err(_), Sink::Open(_)) => Ok(bytes.len()),
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -142,5 +146,14 @@ mod tests {
         assert!(said.starts_with(b"before\n") && said.len() == WAITING);
         sink = Sink::Closed;
         sink.write(b"nobody hears").unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_once() {
+        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let mut sink = Sink::Open(full);
+        assert_eq!(sink.write(b"one\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        sink.write(b"two\n").unwrap();
     }
 }

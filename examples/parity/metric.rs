@@ -9,8 +9,12 @@ use super::{Result, finite, lists, tensor};
 
 /// The metric's value over all batches.
 pub(crate) fn measured(spec: &Value) -> Result<Value> {
-    let mut metric = metrics::from_value(spec["metric"].clone())?;
     let batches = spec["batches"].as_array().ok_or("`batches` must be a list of objects")?;
+    let mut settings = spec["metric"].clone();
+    if settings["name"] == "dice" && settings.get("task").is_none() {
+        add_task(&mut settings, batches)?;
+    }
+    let mut metric = metrics::from_value(settings)?;
     let is_text = matches!(metric.name(), "bleu_score" | "word_error_rate");
     let needs_scores = ["auroc", "average_precision", "calibration_error", "log_loss", "perplexity"];
     let needs_scores = needs_scores.contains(&metric.name());
@@ -21,8 +25,11 @@ pub(crate) fn measured(spec: &Value) -> Result<Value> {
             value.map(|value| if is_text { ids(value, &mut words) } else { items(value) }).transpose()
         };
         let input = part("input", is_text)?.ok_or("each batch needs an `input`")?;
-        let input = if needs_scores { input.f_to_kind(Kind::Double)? } else { input };
-        let (target, weight) = (part("target", is_text)?, part("weight", false)?);
+        let target = part("target", is_text)?;
+        // scores of classes may be whole numbers: they have a dimension more than labels
+        let is_wider = !is_text && target.as_ref().is_some_and(|target| input.dim() > target.dim());
+        let input = if needs_scores || is_wider { input.f_to_kind(Kind::Double)? } else { input };
+        let weight = part("weight", false)?;
         let indexes = part("indexes", false)?;
         metric.update(&Seen {
             input: &input,
@@ -36,6 +43,28 @@ pub(crate) fn measured(spec: &Value) -> Result<Value> {
         Computed::Numbers(numbers) => numbers.into_iter().map(|(_, number)| finite(number)).collect(),
         Computed::Tensor(tensor) => lists(&tensor)?,
     })
+}
+
+/// torchmetrics' `dice` was never told its task: it is seen from the shapes and dtypes of the first batch.
+fn add_task(settings: &mut Value, batches: &[Value]) -> Result<()> {
+    let Some(first) = batches.first() else { return Ok(()) };
+    let (input, target) = (items(&first["input"])?, items(&first["target"])?);
+    let classes = input.size().get(1).copied();
+    let most = |name: &str| -> Result<i64> {
+        let most = batches.iter().map(|batch| Ok(items(&batch[name])?.f_max()?.f_int64_value(&[])?));
+        Ok(most.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(1))
+    };
+    let (task, number, of) = match (input.kind(), input.dim() > target.dim()) {
+        (_, true) => ("multiclass", "num_classes", classes),
+        (Kind::Double, false) if input.dim() == 1 => ("binary", "", None),
+        (Kind::Double, false) => ("multilabel", "num_labels", classes),
+        _ => ("multiclass", "num_classes", Some(most("input")?.max(most("target")?).max(1) + 1)),
+    };
+    settings["task"] = task.into();
+    if let (Some(of), None) = (of, settings.get("num_classes").and_then(Value::as_i64)) {
+        settings[number] = of.into();
+    }
+    Ok(())
 }
 
 /// Labels if all numbers are whole, else values.

@@ -84,6 +84,8 @@ impl Disk {
         let run = json!({ "status": status, "started": started, "ended": ended, "run": description });
         std::fs::write(&new, format!("{run:#}\n"))
             .and_then(|()| std::fs::rename(&new, &at))
+            // best effort: half a file must not stay
+            .inspect_err(|_| drop(std::fs::remove_file(&new)))
             .map_err(|e| self.wrong(e))
     }
 

@@ -213,7 +213,11 @@ impl Runner {
             (None, true) => "stopped",
             (None, false) => "completed",
         };
-        disk.describe(&description, status)
+        // all that counts is saved: a full disk is no reason to lose the report
+        if let Err(error) = disk.describe(&description, status) {
+            log::warn!("run.json still says that the run is running, and not {status}: {error}");
+        }
+        Ok(())
     }
 }
 

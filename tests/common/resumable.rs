@@ -79,7 +79,21 @@ pub(crate) fn builder_on(device: Device, dir: &Path, checkpoint: Checkpoint) -> 
         .callback(Ema::new(0.8).warm_up())
         .callback(Accuracy::new())
         .callback(Validate::every(Every::Batches(4)))
+        .callback(outside_of_loaders(Event::EpochStart))
+        .callback(outside_of_loaders(Event::EpochEnd))
+        .callback(outside_of_loaders(Event::StageEnd))
         .callback(checkpoint.keep_best(2, "valid/loss", PlateauMode::Min))
+}
+
+/// Logs where no loader is.
+fn outside_of_loaders(event: Event) -> impl Callback {
+    let log = move |cx: &mut Context| {
+        let value = cx.global_batch() as f64 / 7.0;
+        cx.log(event.name(), value, Reduce::Last)?;
+        Ok(Flow::GO)
+    };
+    // it only looks
+    on(event, log).in_phase(Phase::Measure).named(event.name())
 }
 
 /// Everything that must be equal: hashes of parameters, optimizer and callbacks' tensors, the report, and the bytes of the files.

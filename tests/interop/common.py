@@ -40,6 +40,16 @@ def program():
     return str(pathlib.Path(target) / "debug" / "examples" / "write_logs")
 
 
+# the PyTorch whose libtorch catena is built for
+PYTORCH = ["torch==2.13.0", "numpy", "safetensors"]
+
+
+def rust_test(package, name):
+    """Runs a test of the workspace, which hands what it writes to this Python. The exit status."""
+    command = ["cargo", "test", "--quiet", "-p", package, "--test", name, "--", "--nocapture"]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, "CATENA_PYTHON": sys.executable}).returncode
+
+
 def expect(what, got, wanted):
     """Ends the program with a message if two things differ."""
     if got != wanted:

@@ -1,16 +1,23 @@
 """Weights between catena and PyTorch: layers of each kind, as safetensors, with `load_state_dict(strict=True)`.
 
+  models.py             gives them to catena's tests, which read what PyTorch wrote and let it read what they write
   models.py make DIR    trains each case in PyTorch; DIR/<case>.safetensors is its state dict, DIR/data.safetensors has its inputs
                         and outputs (tests/torch_models.rs does the same with the weights)
   models.py check DIR   the other way: for weights that catena trained, in files of the same names
+
+Makes a virtual environment with PyPI's `torch`, `numpy` and `safetensors`, unless this Python has them.
 """
 
 import sys
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+import common
+
+common.need("torch", "safetensors", "numpy", packages=common.PYTORCH)
+
+import torch  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+from torch import nn  # noqa: E402
 
 
 class Linear(nn.Module):
@@ -132,5 +139,7 @@ def check_all(folder):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(common.rust_test("catena", "torch_models"))
     action = {"make": make_all, "check": check_all}[sys.argv[1]]
     sys.exit(action(Path(sys.argv[2])))

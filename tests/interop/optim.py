@@ -1,17 +1,24 @@
 """catena's optimizer files in PyTorch: `save` and `load` are all that a program needs; the rest tries them.
 
+  optim.py             gives them to catena's tests, which read what PyTorch wrote and let it read what they write
   optim.py make DIR    trains each case for 5 steps, saves its optimizer as DIR/<case>.safetensors, trains on for 5;
                        DIR/cases.json has what catena needs to do the same (core/tests/torch_state.rs does)
   optim.py check DIR   goes on from files that catena saved after 5 steps, and compares with DIR/cases.json
+
+Makes a virtual environment with PyPI's `torch`, `numpy` and `safetensors`, unless this Python has them.
 """
 
 import json
 import sys
 from pathlib import Path
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+import common
+
+common.need("torch", "safetensors", "numpy", packages=common.PYTORCH)
+
+import torch  # noqa: E402
+from safetensors import safe_open  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 
 
 def save(optimizer, named_parameters, path):
@@ -146,6 +153,8 @@ def check_all(folder):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(common.rust_test("catena-tensor", "torch_state"))
     torch.set_printoptions(precision=17)
     action = {"make": make_all, "check": check_all}[sys.argv[1]]
     sys.exit(action(Path(sys.argv[2])))

@@ -1,34 +1,15 @@
 //! Every check that a change must pass, as named steps with their times.
 
 use crate::demo;
+use crate::steps::{self, Step};
 use crate::workspace::{Workspace, show};
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// Arguments that keep an example brief; without an entry it is run without any.
 /// An example with `None` asks for something that CI does not have, and is only built.
 const EXAMPLE_ARGUMENTS: [(&str, Option<&[&str]>); 2] =
     [("digits", Some(&["--epochs", "1"])), ("parity", None)];
-
-/// A name, and what is done.
-struct Step<'a> {
-    name: String,
-    action: Box<dyn FnOnce() -> Result<()> + 'a>,
-}
-
-impl<'a> Step<'a> {
-    fn new(name: impl Into<String>, action: impl FnOnce() -> Result<()> + 'a) -> Self {
-        Self { name: name.into(), action: Box::new(action) }
-    }
-}
-
-/// How a step went.
-struct Outcome {
-    name: String,
-    time: Duration,
-    result: Result<()>,
-}
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let command = |name: &str, mut command: Command| {
@@ -56,14 +37,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     }
     steps.push(Step::new("demo", || demo::run(workspace, &[])));
     steps.push(Step::new("outside", || outside(workspace)));
-    let outcomes = run_steps(steps);
-    print!("\n{}", summary(&outcomes));
-    match outcomes.into_iter().last() {
-        Some(Outcome { name, result: Err(error), .. }) => {
-            Err(error.context(format!("the step \"{name}\" failed; the steps after it were not run")))
-        }
-        _ => Ok(()),
-    }
+    steps::run(steps)
 }
 
 /// Cargo's arguments for running an example, if it can be run.
@@ -92,53 +66,9 @@ fn outside(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Runs the steps in order, up to the first that fails.
-fn run_steps(steps: Vec<Step<'_>>) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for Step { name, action } in steps {
-        eprintln!("\n=== {name}");
-        let start = Instant::now();
-        let result = action();
-        let failed = result.is_err();
-        outcomes.push(Outcome { name, time: start.elapsed(), result });
-        if failed {
-            break;
-        }
-    }
-    outcomes
-}
-
-fn summary(outcomes: &[Outcome]) -> String {
-    let width = outcomes.iter().map(|outcome| outcome.name.len()).max().unwrap_or(0).max("total".len());
-    let row = |name: &str, time: Duration, end: &str| {
-        format!("{name:width$}  {:>7.1} s  {end}\n", time.as_secs_f64())
-    };
-    let mut text: String = outcomes
-        .iter()
-        .map(|outcome| row(&outcome.name, outcome.time, if outcome.result.is_ok() { "ok" } else { "FAILED" }))
-        .collect();
-    text.push_str(row("total", outcomes.iter().map(|outcome| outcome.time).sum(), "").trim_end());
-    text.push('\n');
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steps_stop_at_the_first_failure_and_the_summary_names_it() {
-        let steps = vec![
-            Step::new("one", || Ok(())),
-            Step::new("two", || bail!("no")),
-            Step::new("three", || panic!("must not run")),
-        ];
-        let mut outcomes = run_steps(steps);
-        for outcome in &mut outcomes {
-            outcome.time = Duration::from_millis(1500);
-        }
-        assert_eq!(summary(&outcomes), "one        1.5 s  ok\ntwo        1.5 s  FAILED\ntotal      3.0 s\n");
-    }
 
     #[test]
     fn examples_get_their_arguments() {

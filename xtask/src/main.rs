@@ -1,4 +1,5 @@
-//! `cargo xtask`: sets libtorch up, and runs the demo, the tests, the faults, the steps of CI and the benchmarks.
+//! `cargo xtask`: sets libtorch up, and runs the demo, the tests, the faults, the programs that read what catena writes, the steps of
+//! CI and the benchmarks.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to its terminal")]
@@ -7,7 +8,9 @@ mod bench;
 mod ci;
 mod demo;
 mod faults;
+mod interop;
 mod setup;
+mod steps;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -63,6 +66,16 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Try what catena writes in the programs that read it: TensorBoard, a real MLflow server (stopped and started in mid-run), the
+    /// report in headless Chromium, `catena watch` in a terminal, and PyTorch, which also writes for catena.
+    ///
+    /// Each is a program in tests/interop, and gets from PyPI what it lacks, into a Python environment in target/interop that is
+    /// kept; this needs python3 with venv. The report's installs Debian's Chromium if there is none and this is root; PyTorch's
+    /// environment is the largest, some GB. Stops at the first that fails.
+    Interop {
+        /// The programs to run; all of them if none is named.
+        names: Vec<String>,
+    },
     /// Run every check that a change must pass, and stop at the first that fails.
     Ci,
     /// Run the benchmarks.
@@ -93,7 +106,12 @@ fn run(task: Task) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     match task {
         Task::Setup { cuda, force } => return setup::run(&workspace, setup::Wanted { cuda, force }),
-        Task::Demo { .. } | Task::Test { .. } | Task::Faults { .. } | Task::Ci | Task::Bench { .. } => {
+        Task::Demo { .. }
+        | Task::Test { .. }
+        | Task::Faults { .. }
+        | Task::Interop { .. }
+        | Task::Ci
+        | Task::Bench { .. } => {
             setup::run(&workspace, setup::Wanted::default())?;
         }
     }
@@ -102,6 +120,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo { args } => demo::run(&workspace, &args),
         Task::Test { args } => workspace.run(workspace.test(&args)),
         Task::Faults { kills, seed } => faults::run(&workspace, kills, seed),
+        Task::Interop { names } => interop::run(&workspace, &names),
         Task::Ci => ci::run(&workspace),
         Task::Bench { peers, names, args } => bench::run(&workspace, peers, &names, &args),
     }

@@ -40,16 +40,23 @@ impl Workspace {
     /// `cargo ARGS` at the root, in the environment that the user's own shell would give it: otherwise
     /// torch-sys, which watches these variables, would be compiled once for xtask and once for plain cargo.
     pub(crate) fn cargo<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(args).current_dir(&self.root).env_remove("CARGO_MANIFEST_DIR");
+        let mut cargo = self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(args);
+        cargo
+    }
+
+    /// A program, at the root and in that environment.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).env_remove("CARGO_MANIFEST_DIR");
         match std::env::var_os("LIBTORCH") {
             // torch-sys asks for LIBTORCH_USE_PYTORCH first, the set-up for LIBTORCH: see to it that they agree.
             Some(value) if !source::same_folder(Path::new(&value), &self.libtorch()) => {
-                cargo.env_remove("LIBTORCH_USE_PYTORCH")
+                command.env_remove("LIBTORCH_USE_PYTORCH")
             }
-            _ => cargo.env_remove("LIBTORCH"),
+            _ => command.env_remove("LIBTORCH"),
         };
-        cargo
+        command
     }
 
     /// The README's test command.

@@ -126,7 +126,7 @@ impl Context {
     /// Logs a value of the running loader, under the loader's name: in `train`, `log("loss", …)` becomes `train/loss`.
     ///
     /// A tensor is detached and kept, and read later, many at once: nothing waits for the device. Outside of loaders the value
-    /// is set at once, under its own name.
+    /// is set at once, under its own name; loggers write it as a value of the run at this epoch and step.
     pub fn log(&mut self, name: &str, value: impl Into<Value>, reduce: Reduce) -> Result<()> {
         if self.loader.is_none() {
             return self.metrics.set(name, value.into(), self.now());

@@ -81,6 +81,7 @@ impl Driver {
     /// Tells everybody who hears the event, and gives the merged answer. An error or a panic stops it at once.
     pub fn fire(&mut self, event: Event) -> std::result::Result<Flow, Error> {
         let Self { cx, chain, .. } = self;
+        cx.metrics.enter_event();
         let mut at = 0;
         let heard = catch_unwind(AssertUnwindSafe(|| chain.dispatch(event, cx, &mut at)));
         match heard {

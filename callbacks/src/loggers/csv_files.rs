@@ -12,7 +12,8 @@ use super::number::Number;
 use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
 
 /// Writes metrics to `RUN/metrics/<loader>.csv`: the columns `stage`, `epoch`, `global_step`, `global_batch`, and one for each
-/// metric; rows of batches go to `RUN/metrics/<loader>.batches.csv`, with a column `batch` after `epoch`.
+/// metric; rows of batches go to `RUN/metrics/<loader>.batches.csv`, with a column `batch` after `epoch`, and what is logged outside of
+/// loaders to `RUN/metrics/run.values.csv`.
 ///
 /// A metric that appears later gets a column at the end, and the file is rewritten with it as a whole; cells without a value are
 /// empty. The folder is the logger's own: a run that begins removes the CSV files in it. Numbers read back to the same bits. In a file's name what is neither letter, digit, `-` nor `_` is percent-encoded. On
@@ -78,10 +79,12 @@ impl Logger for CsvFiles {
         let Payload::Scalars(scalars) = &entry.payload else { return Ok(()) };
         let batch = match entry.scope {
             Scope::Batch(batch) => Some(batch),
-            Scope::Loader => None,
-            Scope::Run => return Ok(()),
+            Scope::Loader | Scope::Run => None,
         };
-        let name = file_name(&entry.loader, batch.is_some());
+        let name = match entry.scope {
+            Scope::Run => OF_RUN.to_owned(),
+            Scope::Batch(_) | Scope::Loader => file_name(&entry.loader, batch.is_some()),
+        };
         let table = match self.tables.entry(name) {
             std::collections::btree_map::Entry::Occupied(table) => table.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => {
@@ -190,6 +193,9 @@ impl Table {
 }
 
 const BATCHES: &str = ".batches.csv";
+
+/// What belongs to no loader: no loader's file has a dot in its name.
+const OF_RUN: &str = "run.values.csv";
 
 fn file_name(loader: &str, of_batches: bool) -> String {
     let mut name = String::new();

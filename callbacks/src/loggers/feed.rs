@@ -12,7 +12,8 @@ use super::outbox::entry;
 use super::writer::Writer;
 use super::{Ending, Entry, Logger, Outbox, Params, Payload, RunInfo, Scalars, Scope};
 
-/// Feeds loggers: at each loader's end with its metrics, and with those of single Train batches where that is asked for.
+/// Feeds loggers: at each loader's end with its metrics, with those of single Train batches where that is asked for, and with what
+/// callbacks before it log outside of loaders (when the run, a stage or an epoch begins or ends), under their own names.
 ///
 /// Values of batches are kept as they were logged and read many at once, so nothing waits for the device. Loggers format and
 /// write on a thread of their own. A logger that can't write (a full disk, a broken pipe) is a warning in the log, once; the run
@@ -124,6 +125,15 @@ impl Loggers {
         if entries.is_empty() { Ok(()) } else { self.writer()?.log(entries) }
     }
 
+    /// What this event has logged outside of loaders. A resumed run hears again where it is, which is logged already.
+    fn log_of_event(&self, cx: &Context) -> Result<()> {
+        let values: Scalars = cx.metrics.of_event().collect();
+        if values.iter().next().is_none() || cx.resuming() || cx.interrupted().is_some() {
+            return Ok(());
+        }
+        self.writer()?.log(vec![entry(cx, Scope::Run, Payload::Scalars(values))])
+    }
+
     /// After an end event. One that an interruption has brought about comes again when the run goes on, and so does what was
     /// handed over at it.
     fn hand_on_if_whole(&mut self, cx: &mut Context) -> Result<Flow> {
@@ -154,8 +164,11 @@ impl Callback for Loggers {
     }
 
     fn hears(&self) -> Events {
-        use Event::{BatchEnd, EpochEnd, Exception, LoaderEnd, RunEnd, RunStart, StageEnd};
-        Events::of(&[RunStart, BatchEnd, LoaderEnd, EpochEnd, StageEnd, RunEnd, Exception])
+        use Event::{
+            BatchEnd, EpochEnd, EpochStart, Exception, LoaderEnd, RunEnd, RunStart, StageEnd, StageStart,
+        };
+        Events::of(&[RunStart, StageStart, EpochStart, BatchEnd, LoaderEnd])
+            .with(Events::of(&[EpochEnd, StageEnd, RunEnd, Exception]))
     }
 
     fn logs(&self) -> Option<Vec<String>> {
@@ -202,6 +215,17 @@ impl Callback for Loggers {
             let params = entry(cx, Scope::Run, Payload::Params(params.clone()));
             self.writer()?.log(vec![params])?;
         }
+        self.log_of_event(cx)?;
+        Ok(Flow::GO)
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.log_of_event(cx)?;
+        Ok(Flow::GO)
+    }
+
+    fn on_epoch_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.log_of_event(cx)?;
         Ok(Flow::GO)
     }
 
@@ -226,14 +250,17 @@ impl Callback for Loggers {
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.log_of_event(cx)?;
         self.hand_on_if_whole(cx)
     }
 
     fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.log_of_event(cx)?;
         self.hand_on_if_whole(cx)
     }
 
     fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.log_of_event(cx)?;
         self.hand_on_if_whole(cx)?;
         self.writer()?.end(if cx.interrupted().is_some() { Ending::Interrupted } else { Ending::Done })?;
         Ok(Flow::GO)

@@ -10,7 +10,8 @@ use super::file::{Growing, make_folder};
 use super::number::Number;
 use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
 
-/// Writes metrics to `RUN/metrics.jsonl`, a line for each loader and epoch, and for each batch where that is asked for.
+/// Writes metrics to `RUN/metrics.jsonl`, a line for each loader and epoch, for each batch where that is asked for, and (with an
+/// empty `loader`) for each event outside of loaders that logs.
 ///
 /// ```text
 /// {"stage":"train","epoch":1,"loader":"valid","global_step":45,"global_batch":45,"metrics":{"loss":0.3107,"accuracy@1":0.9109}}

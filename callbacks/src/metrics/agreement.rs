@@ -23,7 +23,7 @@ pub(super) fn matthews(matrix: &[f64], n: usize) -> f64 {
     }
 }
 
-/// Where a row or a column is empty, the limit that torchmetrics takes (Chicco and Jurman 2020), with its epsilon.
+/// Where a row or a column is empty, the limit that torchmetrics takes (Chicco and Jurman 2020), with the epsilon of f64.
 fn of_two([tn, fp, fn_, tp]: [f64; 4], above: f64, below: f64) -> f64 {
     if tp + tn != 0.0 && fp + fn_ == 0.0 {
         return 1.0;
@@ -34,7 +34,7 @@ fn of_two([tn, fp, fn_, tp]: [f64; 4], above: f64, below: f64) -> f64 {
     if below > 0.0 {
         return above / below.sqrt();
     }
-    let eps = f64::from(f32::EPSILON);
+    let eps = f64::EPSILON;
     let above = if fn_ == 0.0 && tn == 0.0 {
         tp - fp
     } else if fp == 0.0 && tn == 0.0 {

@@ -44,6 +44,11 @@ pub(super) fn mean(scores: &[f64], weights: &[f64]) -> f64 {
     scores.iter().zip(weights).map(|(score, weight)| score * weight / total).sum()
 }
 
+/// The mean of `scores` by `weights`; NaN if nothing counts.
+pub(super) fn mean_or_nan(scores: &[f64], weights: &[f64]) -> f64 {
+    if weights.iter().sum::<f64>() == 0.0 { f64::NAN } else { mean(scores, weights) }
+}
+
 /// The mean over the scores that are numbers, by `weights`.
 pub(super) fn mean_of_known(scores: &[f64], weights: &[f64]) -> f64 {
     let known: Vec<(f64, f64)> =

@@ -1,10 +1,12 @@
 //! Scores from true and false positives and negatives: accuracy, precision, recall, F-beta and their kin.
 use catena_tensor::Result;
+use catena_tensor::tch::Tensor;
 use serde_json::{Value, json};
 
 use super::counts;
 use super::four::{Four, Rule, Score};
 use super::labels::Labels;
+use super::memory::host;
 
 use super::{Average, Computed, Memory, Metric, Seen, Settings, Task, require};
 
@@ -30,6 +32,7 @@ use super::{Average, Computed, Memory, Metric, Seen, Settings, Task, require};
 pub struct ClassScore {
     rule: Rule,
     labels: Labels,
+    samplewise: bool,
     memory: Memory,
 }
 
@@ -41,7 +44,7 @@ impl ClassScore {
             _ => Average::Micro,
         };
         let rule = Rule { score, average, top_k: 1, zero_division: 0.0 };
-        Self { rule, labels: Labels::new(task), memory: Memory::default() }
+        Self { rule, labels: Labels::new(task), samplewise: false, memory: Memory::default() }
     }
 
     /// The share of right decisions (multiclass macro: the mean recall). Default average: micro.
@@ -134,6 +137,14 @@ impl ClassScore {
         self
     }
 
+    /// Gives each row of the batches a score of its own, over its further dimensions: a tensor `[rows]` (or `[rows, classes]`), in
+    /// the order in which they came. Four numbers a class and row are kept.
+    #[must_use]
+    pub fn samplewise(mut self) -> Self {
+        self.samplewise = true;
+        self
+    }
+
     /// What a division by 0 gives (default 0).
     #[must_use]
     pub fn zero_division(mut self, value: f64) -> Self {
@@ -163,10 +174,45 @@ impl ClassScore {
         };
         let mut metric = Self::new(score, Task::Binary);
         metric.labels = Labels::read(settings)?;
+        metric.samplewise = match settings.take::<String>("multidim_average")?.as_deref() {
+            None | Some("global") => false,
+            Some("samplewise") => true,
+            Some(other) => {
+                let why = format!("`multidim_average` must be global or samplewise, but is {other}");
+                return Err(settings.wrong(why));
+            }
+        };
         metric.rule.average = Average::read(settings, metric.rule.average)?;
         metric.rule.top_k = settings.take("top_k")?.unwrap_or(1);
         metric.rule.zero_division = settings.take("zero_division")?.unwrap_or(0.0);
         Ok(metric)
+    }
+
+    /// The score of tp, fp, tn, fn of each class.
+    fn of_counts(&self, counts: &[f64]) -> Computed {
+        let four = |c: &[f64]| match *c {
+            [tp, fp, tn, fn_] => Four { tp, fp, tn, fn_ },
+            _ => Four::default(),
+        };
+        let classes: Vec<Four> = counts.chunks(4).map(four).collect();
+        self.rule.of(&classes, &self.labels)
+    }
+
+    /// The scores of each row.
+    fn of_rows(&self) -> Result<Computed> {
+        let Some(rows) = self.memory.get("counts")? else { return Ok(Computed::Number(f64::NAN)) };
+        let reading = if rows.size().get(1) == Some(&1) { 0 } else { self.labels.reading(&self.memory)? };
+        let counts = host(&rows.f_select(1, reading as i64)?)?;
+        let classes = self.labels.task.classes() as usize;
+        let scores = counts.chunks(4 * classes).flat_map(|counts| match self.of_counts(counts) {
+            Computed::Numbers(numbers) => numbers.into_iter().map(|(_, number)| number).collect(),
+            Computed::Number(number) => vec![number],
+            Computed::Tensor(_) => Vec::new(),
+        });
+        let scores: Vec<f64> = scores.collect();
+        let tensor = Tensor::f_from_slice(&scores)?;
+        let width = if counts.is_empty() { 1 } else { scores.len() * 4 * classes / counts.len() };
+        Ok(Computed::Tensor(if width > 1 { tensor.f_reshape([-1, width as i64])? } else { tensor }))
     }
 }
 
@@ -184,12 +230,14 @@ impl Metric for ClassScore {
     }
 
     fn settings(&self) -> Value {
-        let Self { rule: Rule { score, average, top_k, zero_division }, labels, memory: _ } = self;
+        let Self { rule: Rule { score, average, top_k, zero_division }, labels, samplewise, memory: _ } =
+            self;
         let mut map = labels.write(self.name());
         let mut put = |name: &str, value: Value| drop(map.insert(name.into(), value));
         put("average", json!(average));
         put("top_k", json!(top_k));
         put("zero_division", json!(zero_division));
+        put("multidim_average", if *samplewise { "samplewise" } else { "global" }.into());
         match score {
             Score::BalancedAccuracy { adjusted } => put("adjusted", json!(adjusted)),
             Score::FBeta { beta } => put("beta", json!(beta)),
@@ -220,6 +268,7 @@ impl Metric for ClassScore {
 
     fn parts(&self) -> Option<Vec<String>> {
         Some(match self.rule.score {
+            _ if self.samplewise => Vec::new(),
             Score::BalancedAccuracy { .. } => vec![String::new()],
             _ => self.rule.average.parts(self.labels.task.classes()),
         })
@@ -227,20 +276,22 @@ impl Metric for ClassScore {
 
     fn update(&mut self, seen: &Seen) -> Result<()> {
         let items = self.labels.items(seen, &mut self.memory)?;
-        let four = counts::four(&self.labels, &items, self.rule.top_k, &mut self.memory)?;
+        let (labels, top_k, memory) = (&self.labels, self.rule.top_k, &mut self.memory);
+        if self.samplewise {
+            let rows = seen.need_target()?.size().first().copied().unwrap_or(1);
+            let four = counts::four_of_rows(labels, &items, top_k, rows, memory)?;
+            return self.memory.push("counts", &four.f_transpose(0, 1)?);
+        }
+        let four = counts::four(labels, &items, top_k, memory)?;
         self.memory.add("counts", four)
     }
 
     fn compute(&self) -> Result<Computed> {
         self.labels.check_seen(&self.memory)?;
-        let Some(counts) = self.labels.read_sums(&self.memory, "counts")? else {
-            return Ok(Computed::Number(f64::NAN));
-        };
-        let four = |c: &[f64]| match *c {
-            [tp, fp, tn, fn_] => Four { tp, fp, tn, fn_ },
-            _ => Four::default(),
-        };
-        let classes: Vec<Four> = counts.chunks(4).map(four).collect();
-        Ok(self.rule.of(&classes, &self.labels))
+        if self.samplewise {
+            return self.of_rows();
+        }
+        let counts = self.labels.read_sums(&self.memory, "counts")?;
+        Ok(counts.map_or(Computed::Number(f64::NAN), |counts| self.of_counts(&counts)))
     }
 }

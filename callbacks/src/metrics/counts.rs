@@ -26,6 +26,17 @@ pub(super) fn decided(labels: &Labels, items: &Items, top_k: i64, memory: &mut M
 
 /// tp, fp, tn and fn of a batch, `[readings, classes, 4]`.
 pub(super) fn four(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
+    Ok(four_of_rows(labels, items, top_k, 1, memory)?.f_squeeze_dim(1)?)
+}
+
+/// The same of each of so many rows that the items belong to, `[readings, rows, classes, 4]`.
+pub(super) fn four_of_rows(
+    labels: &Labels,
+    items: &Items,
+    top_k: i64,
+    rows: i64,
+    memory: &mut Memory,
+) -> Result<Tensor> {
     let decided = decided(labels, items, top_k, memory)?;
     let Items { target, weight, .. } = items;
     if let Task::Multiclass(classes) = labels.task {
@@ -33,18 +44,26 @@ pub(super) fn four(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memo
         // each is counted by itself: a difference of sums of weights need not be 0 where nothing is
         let is_right = decided.f_eq_tensor(target)?;
         let wrong = weight.f_mul(&is_right.f_logical_not()?)?;
-        let tp = count(target, &weight.f_mul(&is_right)?, classes)?;
-        let (fp, fn_) = (count(&decided, &wrong, classes)?, count(target, &wrong, classes)?);
-        let tn = weight.f_sum(Kind::Double)?.f_sub(&tp)?.f_sub(&fp)?.f_sub(&fn_)?;
+        let row = Tensor::f_arange(rows, (Kind::Int64, target.device()))?.f_mul_scalar(classes)?;
+        let by_row = |of: &Tensor| of.f_reshape([rows, of.numel() as i64 / rows.max(1)]);
+        let count = |class: &Tensor, weight: &Tensor| -> Result<Tensor> {
+            let index = by_row(class)?.f_add(&row.f_unsqueeze(1)?)?;
+            Ok(count(&index, weight, rows * classes)?.f_reshape([rows, classes])?)
+        };
+        let tp = count(target, &weight.f_mul(&is_right)?)?;
+        let (fp, fn_) = (count(&decided, &wrong)?, count(target, &wrong)?);
+        let all = by_row(weight)?.f_sum_dim_intlist(1i64, true, Kind::Double)?;
+        let tn = all.f_sub(&tp)?.f_sub(&fp)?.f_sub(&fn_)?;
         return Ok(Tensor::f_stack(&[tp, fp, tn, fn_], -1)?.f_unsqueeze(0)?);
     }
     let classes = labels.task.classes();
-    let shape = [decided.size()[0], -1, classes];
-    let decided = decided.f_reshape(shape)?.f_to_kind(Kind::Double)?;
-    let (target, weight) = (target.f_reshape([-1, classes])?, weight.f_reshape([-1, classes])?);
+    let by_row = |of: &Tensor| of.f_reshape([rows, of.numel() as i64 / (rows * classes).max(1), classes]);
+    let decided = decided.f_reshape([decided.size()[0], rows, by_row(target)?.size()[1], classes])?;
+    let decided = decided.f_to_kind(Kind::Double)?;
+    let (target, weight) = (by_row(target)?, by_row(weight)?);
     let (positive, negative) = (weight.f_mul(&target)?, weight.f_mul(&target.f_eq(0)?)?);
     let other = decided.f_eq(0)?;
-    let both = |a: &Tensor, b: &Tensor| a.f_mul(b)?.f_sum_dim_intlist(1, false, Kind::Double);
+    let both = |a: &Tensor, b: &Tensor| a.f_mul(b)?.f_sum_dim_intlist(2i64, false, Kind::Double);
     let (tp, fp) = (both(&decided, &positive)?, both(&decided, &negative)?);
     let (fn_, tn) = (both(&other, &positive)?, both(&other, &negative)?);
     Ok(Tensor::f_stack(&[tp, fp, tn, fn_], -1)?)

@@ -1,5 +1,5 @@
 //! From true and false positives and negatives to a score.
-use super::average::{each, mean};
+use super::average::{each, mean, mean_or_nan};
 use super::labels::Labels;
 
 use super::{Average, Computed, Task};
@@ -86,6 +86,8 @@ impl Rule {
     }
 
     fn averaged(&self, classes: &[Four], labels: &Labels) -> Computed {
+        // torchmetrics has no IoU where nothing counts, but a score of 0
+        let mean = if self.score == Score::Jaccard { mean_or_nan } else { mean };
         let scores = || classes.iter().map(|class| self.of_class(*class, labels.task)).collect::<Vec<f64>>();
         let support = || classes.iter().map(|c| c.tp + c.fn_).collect::<Vec<f64>>();
         let is_ignored = |class: usize| labels.ignore_index == Some(class as i64);
@@ -103,8 +105,11 @@ impl Rule {
             }
             Average::Weighted => Computed::Number(mean(&scores(), &support())),
             Average::Macro => {
+                // with several decisions an item, some of torchmetrics' scores count a class by its targets alone
+                let by_target = matches!(self.score, Score::Accuracy | Score::Precision | Score::Recall);
                 let weights = classes.iter().enumerate().map(|(class, c)| {
-                    let met = if self.top_k == 1 { c.tp + c.fp + c.fn_ } else { c.tp + c.fn_ };
+                    let decided = if self.top_k > 1 && by_target { 0.0 } else { c.fp };
+                    let met = c.tp + decided + c.fn_;
                     let is_absent = met == 0.0 && matches!(labels.task, Task::Multiclass(_));
                     f64::from(match self.score {
                         Score::Support => true,

@@ -74,11 +74,8 @@ impl Labels {
             },
         };
         let _task: Option<Value> = settings.take("task")?;
-        if let Some(way) = settings.take::<String>("multidim_average")?
-            && way != "global"
-        {
-            return Err(settings.wrong(format!("`multidim_average` must be global, but is {way}")));
-        }
+        // torchmetrics' switch for speed; here what is wrong is always found
+        let _validates: Option<bool> = settings.take("validate_args")?;
         Ok(Self {
             task,
             threshold: settings.take("threshold")?.unwrap_or(0.5),

@@ -79,7 +79,7 @@ pub use perplexity::Perplexity;
 pub use r2_score::{MultiOutput, R2Score};
 pub use ranking::Ranking;
 pub use registry::{AnyMetric, from_value, names};
-pub use retrieval::{EmptyTarget, Retrieval};
+pub use retrieval::{EmptyTarget, OverQueries, Retrieval};
 pub use statistic::Statistic;
 pub use word_error_rate::WordErrorRate;
 

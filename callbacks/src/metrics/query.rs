@@ -1,7 +1,7 @@
 //! How good the ranking of one query is.
 use super::curve::Curve;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Score {
     AveragePrecision,
     ReciprocalRank,
@@ -11,7 +11,7 @@ pub(super) enum Score {
     Recall,
     FallOut,
     RPrecision,
-    Auroc,
+    Auroc { max_fpr: Option<f64> },
 }
 
 impl Score {
@@ -25,7 +25,7 @@ impl Score {
             Score::Recall => "retrieval_recall",
             Score::FallOut => "retrieval_fall_out",
             Score::RPrecision => "retrieval_r_precision",
-            Score::Auroc => "retrieval_auroc",
+            Score::Auroc { .. } => "retrieval_auroc",
         }
     }
 
@@ -57,9 +57,9 @@ impl Score {
             Score::FallOut if all == n as f64 => 0.0,
             Score::FallOut => (first.len() as f64 - hits(first)) / (n as f64 - all),
             Score::RPrecision => hits(&relevant[..all as usize]) / all,
-            Score::Auroc => {
+            Score::Auroc { max_fpr } => {
                 let items = sorted.iter().zip(first).map(|((score, _), hit)| (*score, *hit, 1.0)).collect();
-                Curve::exact(items).roc_area(true, None)
+                Curve::exact(items).roc_area(true, max_fpr)
             }
         }
     }

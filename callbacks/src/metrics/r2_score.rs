@@ -125,6 +125,12 @@ impl Metric for R2Score {
             (residual, total) => 1.0 - residual / total,
         };
         let raw: Vec<f64> = (0..residual.len()).map(one).collect();
+        let varies = |i: usize| !is_constant(xx[i], mean_x[i], weight[i]);
+        let variances = match (0..raw.len()).any(varies) {
+            true => (0..raw.len()).map(|i| if varies(i) { xx[i] } else { 0.0 }).collect(),
+            // without any variance all count the same, as in scikit-learn
+            false => vec![1.0; raw.len()],
+        };
         let p = self.adjusted as f64;
         let adjust = |r2: f64| {
             if p == 0.0 || p >= n - 1.0 { r2 } else { 1.0 - (1.0 - r2) * (n - 1.0) / (n - p - 1.0) }
@@ -132,7 +138,7 @@ impl Metric for R2Score {
         Ok(match self.multioutput {
             MultiOutput::RawValues => each(raw.into_iter().map(adjust).collect()),
             MultiOutput::UniformAverage => Computed::Number(adjust(mean(&raw, &vec![1.0; raw.len()]))),
-            MultiOutput::VarianceWeighted => Computed::Number(adjust(mean(&raw, &xx))),
+            MultiOutput::VarianceWeighted => Computed::Number(adjust(mean(&raw, &variances))),
         })
     }
 }

@@ -14,7 +14,7 @@ use super::{Average, Computed, Memory, Metric, Seen, Settings, Task, Thresholds,
 ///
 /// Exact by default: every score is kept until the loader's end, and ties are right. With [`Ranking::thresholds`] the curve is
 /// taken at fixed probabilities, and what is kept is constant. Multiclass: each class against the rest. A class without
-/// positives or without negatives has an area of 0; a multiclass average precision leaves classes without positives out.
+/// positives or without negatives has an area of 0; a multiclass average precision leaves classes without positives out (unless all targets are class 0).
 /// Source: `torchmetrics.functional.classification` (`auroc`, `average_precision`). Ranks come from the scores as they are:
 /// a sigmoid that saturates makes no ties.
 ///
@@ -111,13 +111,14 @@ impl Ranking {
         Ok(metric)
     }
 
-    fn value(&self, curve: &Curve) -> f64 {
+    /// Of one curve; `only_first` if all targets are class 0, which torchmetrics takes for a lack of positives in all others.
+    fn value(&self, curve: &Curve, only_first: bool) -> f64 {
         let exact = self.bins.is_none();
         match self.area {
             Area::Roc { max_fpr } => curve.roc_area(exact, max_fpr),
             Area::PrecisionRecall => {
                 let value = curve.average_precision();
-                let is_left_out = exact && matches!(self.labels.task, Task::Multiclass(_));
+                let is_left_out = exact && !only_first && matches!(self.labels.task, Task::Multiclass(_));
                 if value.is_nan() && !is_left_out { 0.0 } else { value }
             }
         }
@@ -192,8 +193,8 @@ impl Metric for Ranking {
     fn check(&self) -> Result<()> {
         self.labels.check(self.name())?;
         let wrong = |name: &str, got: String, allowed: &str| require(false, self.name(), name, got, allowed);
-        if self.average == Average::Micro && !matches!(self.labels.task, Task::Multilabel(_)) {
-            return wrong("average", "micro".into(), "macro, weighted or none, unless labels are many");
+        if self.average == Average::Micro && matches!(self.labels.task, Task::Multiclass(_)) {
+            return wrong("average", "micro".into(), "macro, weighted or none with classes");
         }
         if let Area::Roc { max_fpr: Some(max) } = self.area
             && !(max > 0.0 && max <= 1.0 && self.labels.task == Task::Binary)
@@ -232,7 +233,8 @@ impl Metric for Ranking {
             return Ok(Computed::Number(f64::NAN));
         }
         let curves = self.curves()?;
-        let values: Vec<f64> = curves.iter().map(|curve| self.value(curve)).collect();
+        let only_first = curves.first().is_some_and(|curve| curve.total.0 > 0.0 && curve.total.1 == 0.0);
+        let values: Vec<f64> = curves.iter().map(|curve| self.value(curve, only_first)).collect();
         let ones = vec![1.0; values.len()];
         let support: Vec<f64> = curves.iter().map(|curve| curve.total.0).collect();
         Ok(match self.average {

@@ -24,6 +24,33 @@ pub enum EmptyTarget {
     Error,
 }
 
+/// What is made of the queries' scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverQueries {
+    /// Their mean.
+    Mean,
+    /// Their median; of an even number, the lower of the two in the middle (as in torch).
+    Median,
+    /// The lowest.
+    Min,
+    /// The highest.
+    Max,
+}
+
+impl OverQueries {
+    fn of(self, mut values: Vec<f64>) -> f64 {
+        values.sort_by(f64::total_cmp);
+        let value = match self {
+            Self::Mean => return values.iter().sum::<f64>() / values.len().max(1) as f64,
+            Self::Median => values.get(values.len().saturating_sub(1) / 2),
+            Self::Min => values.first(),
+            Self::Max => values.last(),
+        };
+        value.copied().unwrap_or(0.0)
+    }
+}
+
 /// Hit rate, MRR, MAP, NDCG and their kin, the mean over queries.
 ///
 /// Scores `[n]` with `indexes` that say which query each belongs to (in any order, across batches), scores `[queries,
@@ -48,6 +75,7 @@ pub struct Retrieval {
     score: Score,
     top_k: Option<usize>,
     empty: EmptyTarget,
+    aggregation: OverQueries,
     ignore_index: Option<i64>,
     memory: Memory,
 }
@@ -58,7 +86,14 @@ const NEXT: i64 = i64::MIN + 1;
 
 impl Retrieval {
     fn new(score: Score) -> Self {
-        Self { score, top_k: None, empty: EmptyTarget::Neg, ignore_index: None, memory: Memory::default() }
+        Self {
+            score,
+            top_k: None,
+            empty: EmptyTarget::Neg,
+            aggregation: OverQueries::Mean,
+            ignore_index: None,
+            memory: Memory::default(),
+        }
     }
 
     /// MAP: the mean precision at the places of relevant documents.
@@ -101,9 +136,9 @@ impl Retrieval {
         Self::new(Score::RPrecision)
     }
 
-    /// The area under the ROC curve of the first `k`.
-    pub fn auroc() -> Self {
-        Self::new(Score::Auroc)
+    /// The area under the ROC curve of the first `k`; up to this share of false positives, if one is given.
+    pub fn auroc(max_fpr: Option<f64>) -> Self {
+        Self::new(Score::Auroc { max_fpr })
     }
 
     /// Looks at the first `k` documents of each query only (default all).
@@ -117,6 +152,13 @@ impl Retrieval {
     #[must_use]
     pub fn empty_target_action(mut self, empty: EmptyTarget) -> Self {
         self.empty = empty;
+        self
+    }
+
+    /// What is made of the queries' scores (default their mean).
+    #[must_use]
+    pub fn aggregation(mut self, aggregation: OverQueries) -> Self {
+        self.aggregation = aggregation;
         self
     }
 
@@ -138,13 +180,14 @@ impl Retrieval {
             }
             "retrieval_recall" => Score::Recall,
             "retrieval_fall_out" => Score::FallOut,
-            "retrieval_auroc" => Score::Auroc,
+            "retrieval_auroc" => Score::Auroc { max_fpr: settings.take::<Option<f64>>("max_fpr")?.flatten() },
             _ => Score::RPrecision,
         });
         if metric.score != Score::RPrecision {
             metric.top_k = settings.take::<Option<usize>>("top_k")?.flatten();
         }
         metric.empty = settings.take("empty_target_action")?.unwrap_or(EmptyTarget::Neg);
+        metric.aggregation = settings.take("aggregation")?.unwrap_or(OverQueries::Mean);
         metric.ignore_index = settings.take::<Option<i64>>("ignore_index")?.flatten();
         Ok(metric)
     }
@@ -190,19 +233,25 @@ impl Metric for Retrieval {
     }
 
     fn settings(&self) -> Value {
-        let Self { score, top_k, empty, ignore_index, memory: _ } = self;
-        let mut settings =
-            json!({ "name": self.name(), "empty_target_action": empty, "ignore_index": ignore_index });
+        let Self { score, top_k, empty, aggregation, ignore_index, memory: _ } = self;
+        let mut settings = json!({
+            "name": self.name(), "empty_target_action": empty, "aggregation": aggregation, "ignore_index": ignore_index,
+        });
         if *score != Score::RPrecision {
             settings["top_k"] = json!(top_k);
         }
-        if let Score::Precision { adaptive_k } = score {
-            settings["adaptive_k"] = json!(adaptive_k);
+        match score {
+            Score::Precision { adaptive_k } => settings["adaptive_k"] = json!(adaptive_k),
+            Score::Auroc { max_fpr } => settings["max_fpr"] = json!(max_fpr),
+            _ => {}
         }
         settings
     }
 
     fn check(&self) -> Result<()> {
+        if let Score::Auroc { max_fpr: Some(max) } = self.score {
+            require(max > 0.0 && max <= 1.0, self.name(), "max_fpr", max, "in (0, 1]")?;
+        }
         require(self.top_k != Some(0), self.name(), "top_k", 0, "at least 1")
     }
 
@@ -260,6 +309,6 @@ impl Metric for Retrieval {
         if self.memory.is_empty() {
             return Ok(Computed::Number(f64::NAN));
         }
-        Ok(Computed::Number(values.iter().sum::<f64>() / values.len().max(1) as f64))
+        Ok(Computed::Number(self.aggregation.of(values)))
     }
 }

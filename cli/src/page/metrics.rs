@@ -53,7 +53,8 @@ pub(crate) fn read(run: &Path, record: &mut Record) -> Result<bool> {
 /// Notes what a row says of axes.
 pub(crate) fn saw(record: &mut Record, stage: &str, epoch: u64, loader: &str, step: u64, batch: u64) {
     record.steps.add(batch as f64, step as f64);
-    if epoch > 0 && record.about.may_train(loader) {
+    // what is logged when an epoch begins says nothing of its end
+    if epoch > 0 && !loader.is_empty() && record.about.may_train(loader) {
         record.saw_epoch(stage, epoch, batch);
     }
 }
@@ -65,6 +66,7 @@ pub(crate) fn name(loader: &str, metric: &str, is_fine: bool) -> Name {
         Some((chart, class)) if is_number(class) => (chart, Some(class)),
         _ => (metric, None),
     };
+    let loader = if loader.is_empty() { "run" } else { loader };
     let of = class.map_or_else(|| loader.to_owned(), |class| format!("{loader}, {class}"));
     let of = if is_fine { format!("{of}, each batch") } else { of };
     let parts: Vec<&str> = chart.split('/').collect();

@@ -256,8 +256,10 @@ impl Part for Metrics {
     fn line(&mut self, line: &[u8]) {
         let Some(row) = self.bad.read::<Measured<'_>>(line) else { return };
         let by_batch = row.scope.is_some();
+        // what is logged outside of loaders
+        let loader = if row.loader.is_empty() { "run" } else { &*row.loader };
         for (name, value) in row.metrics.0 {
-            if let Some(series) = series(&mut self.named, &mut self.count, &name, &row.loader, by_batch) {
+            if let Some(series) = series(&mut self.named, &mut self.count, &name, loader, by_batch) {
                 series.push(row.global_step, value);
             }
         }

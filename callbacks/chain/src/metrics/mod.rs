@@ -118,6 +118,7 @@ pub struct Metrics {
     ended: BTreeMap<String, f64>,
     ended_at: BTreeMap<String, u64>,
     best: BTreeMap<String, Best>,
+    of_event: Vec<(String, f64)>,
 }
 
 /// What must survive a resume.
@@ -210,11 +211,25 @@ impl Metrics {
     }
 
     /// Sets a value that belongs to no loader.
+    /// What this event has logged so far outside of loaders, in order; of a name that came twice, the last.
+    pub fn of_event(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.of_event.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// An event begins.
+    pub(crate) fn enter_event(&mut self) {
+        self.of_event.clear();
+    }
+
     pub(crate) fn set(&mut self, name: &str, value: Value, now: Now) -> Result<()> {
         let value = match value {
             Value::Number(number) => number,
             Value::Tensor(tensor) => tensor.f_double_value(&[])?,
         };
+        match self.of_event.iter_mut().find(|(known, _)| known == name) {
+            Some((_, last)) => *last = value,
+            None => self.of_event.push((name.to_owned(), value)),
+        }
         self.end(Cow::Borrowed(name), value, now);
         Ok(())
     }
@@ -229,8 +244,8 @@ impl Metrics {
 
     pub(crate) fn save(&mut self) -> Result<SavedMetrics> {
         self.current.drain()?;
-        let Self { current: LoaderMetrics { slots, queue: _, read: _, batch: _ }, ended, ended_at, best } =
-            &*self;
+        let Self { current, ended, ended_at, best, of_event: _ } = &*self;
+        let LoaderMetrics { slots, queue: _, read: _, batch: _ } = current;
         let (current, ended, ended_at, best) = (slots.clone(), ended.clone(), ended_at.clone(), best.clone());
         Ok(SavedMetrics { current, ended, ended_at, best })
     }

@@ -199,6 +199,19 @@ fn a_resumed_run_goes_on_with_what_the_server_had_not_got() {
 }
 
 #[test]
+fn a_server_that_never_comes_is_waited_for_no_longer_than_patience_allows() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut mlflow = Mlflow::new(format!("http://{nowhere}")).patience(Duration::from_millis(50));
+    mlflow.start(&RunInfo { dir: None, resuming: false }).unwrap();
+    (1..=3).for_each(|step| mlflow.log(&scalars(step, 0.5)).unwrap());
+    let begun = std::time::Instant::now();
+    mlflow.end(Ending::Done).unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(50) && begun.elapsed() < Duration::from_secs(20));
+    // the values and both statuses, for a run that goes on
+    assert_eq!(mlflow.queue.as_ref().unwrap().position().1.len(), 5);
+}
+
+#[test]
 fn an_address_that_is_none_is_an_error_that_says_so() {
     let start = |server: &str| Mlflow::new(server).start(&RunInfo { dir: None, resuming: false });
     assert!(
