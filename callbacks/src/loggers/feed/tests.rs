@@ -330,12 +330,21 @@ fn an_array_without_a_row_gets_one_and_one_that_is_too_large_leaves_its_row_whol
     put_matrix(run.driver.context_mut(), &vec![1.0; 200 * 200], 200);
     put_matrix(run.driver.context_mut(), &[3.0], 1);
     run.tell(Event::LoaderEnd);
+    // not of the row that is handed over with it
+    put_matrix(run.driver.context_mut(), &[4.0], 1);
+    run.driver.leave_loader().unwrap();
+    run.driver.enter_loader(LoaderScope::new("valid", Mode::Eval, None));
+    Outbox::put(run.driver.context_mut(), Payload::Scalars([("other", 5.0)].into_iter().collect()));
     run.tell(Event::RunEnd);
     let text = fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
     let metrics: Vec<&str> = text.lines().map(|line| line.split_once("\"metrics\":").unwrap().1).collect();
-    let [alone, row] =
-        [r#"{"confusion_matrix":[[1.0],[2.0]]}}"#, r#"{"loss":0.25,"confusion_matrix":[[3.0]]}}"#];
-    assert_eq!(metrics, [alone, row]);
+    let expected = [
+        r#"{"confusion_matrix":[[1.0],[2.0]]}}"#,
+        r#"{"loss":0.25,"confusion_matrix":[[3.0]]}}"#,
+        r#"{"other":5.0}}"#,
+        r#"{"confusion_matrix":[[4.0]]}}"#,
+    ];
+    assert_eq!(metrics, expected);
 }
 
 #[test]
