@@ -246,6 +246,58 @@ fn stopped_and_resumed_the_digits_end_in_the_same_hashes() {
     assert_eq!(resumed["batches_run"].as_u64().unwrap(), plain["batches"].as_u64().unwrap() - from);
 }
 
+fn lines(path: &std::path::Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_run_directory_has_the_confusion_matrices_and_the_flags_and_looking_changes_no_bit() {
+    let flags = ["--epochs", "2", "--accumulate", "3", "--threads", "1"];
+    let plain = common::digits(&flags);
+    let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let at = |dir: &tempfile::TempDir| dir.path().to_str().unwrap().to_owned();
+    let watched = common::digits(&[&flags[..], &["--dir", &at(&whole), "--profile"]].concat());
+    assert_eq!(watched, plain);
+
+    let rows = lines(&whole.path().join("metrics.jsonl"));
+    let of = |loader: &str| rows.iter().filter(|row| row["loader"] == loader).collect::<Vec<_>>();
+    assert!(of("train").iter().all(|row| row["metrics"].get("confusion_matrix").is_none()));
+    assert_eq!(of("valid").len(), 2);
+    for row in of("valid") {
+        let metrics = &row["metrics"];
+        let matrix: Vec<Vec<f64>> = serde_json::from_value(metrics["confusion_matrix"].clone()).unwrap();
+        assert!(matrix.len() == 10 && matrix.iter().all(|row| row.len() == 10));
+        let all: f64 = matrix.iter().flatten().sum();
+        let right: f64 = (0..10).map(|i| matrix[i][i]).sum();
+        assert_eq!(all, 359.0, "every fifth of 1797");
+        assert!((right / all - metrics["accuracy@1"].as_f64().unwrap()).abs() < 1e-12);
+    }
+
+    let run: Value = serde_json::from_slice(&std::fs::read(whole.path().join("run.json")).unwrap()).unwrap();
+    let settings = |key: &str| {
+        let chain = run["run"]["chain"].as_array().unwrap();
+        chain.iter().find(|member| member["key"] == key).unwrap()["settings"].clone()
+    };
+    let params = serde_json::json!({
+        "epochs": 2, "batch": 32, "accumulate": 3, "seed": 0, "optimizer": "adamw", "lr": 0.01, "schedule": "cosine", "threads": 1,
+    });
+    assert_eq!(settings("Loggers"), serde_json::json!({ "params": params }));
+    assert_eq!(settings("Checkpoint")["keep"]["keep_last"], 2);
+    let timing = lines(&whole.path().join("timing.jsonl"));
+    for what in ["throughput", "memory", "timings", "syncs", "snapshot"] {
+        assert!(timing.iter().any(|row| row.get(what).is_some()), "{what}");
+    }
+
+    let again = ["--checkpoint-every", "7 batches", "--resume", "--dir", &at(&killed)];
+    let again = [&flags[..], &again].concat();
+    let stopped = common::run("digits", &[&again[..], &["--stop-after-batches", "60"]].concat());
+    assert_eq!(stopped.status.code(), Some(9), "{}", String::from_utf8_lossy(&stopped.stderr));
+    assert_eq!(common::digits(&again)["resumed_from"], 56);
+    let read = |dir: &tempfile::TempDir| std::fs::read(dir.path().join("metrics.jsonl")).unwrap();
+    assert_eq!(read(&killed), read(&whole), "matrices too, to the byte");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_digits_in_order_and_they_go_on_as_if_nothing_had_been() {

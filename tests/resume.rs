@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use catena::chain::Every;
+use catena::metrics::ConfusionMatrix;
 use catena::prelude::*;
 use catena::tensor::rng::Exclusive;
 use resumable::{BATCHES, Ended, builder};
@@ -20,6 +21,11 @@ type Prepare<'a> = &'a dyn Fn(catena::RunnerBuilder) -> catena::RunnerBuilder;
 
 fn checkpoint() -> Checkpoint {
     Checkpoint::new().every(Every::Batches(2)).every(Every::Epochs(1)).keep_every(5)
+}
+
+/// The run, and a confusion matrix of each loader, which the loggers write too.
+fn measured(dir: &Path) -> catena::RunnerBuilder {
+    builder(dir, checkpoint()).callback(Measure::new(ConfusionMatrix::new(Task::Multiclass(3))))
 }
 
 /// Ends the run like a kill between two batches, when this process has done so many.
@@ -35,16 +41,18 @@ fn stop_after(batches: u64) -> impl Callback {
 }
 
 fn whole(dir: &Path, prepare: Prepare) -> Ended {
-    let mut runner = prepare(builder(dir, checkpoint())).build().unwrap();
+    let mut runner = prepare(measured(dir)).build().unwrap();
     let report = runner.run().unwrap();
     assert_eq!((report.batches, report.batches_run, report.resumed_from), (BATCHES, BATCHES, None));
+    let rows = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    assert!(rows.lines().all(|row| row.contains("\"confusion_matrix\":[[")), "{rows}");
     Ended::of(&runner, &report, dir)
 }
 
 /// Goes on, if need be for so many batches only, and checks that it really goes on from the newest snapshot.
 fn go_on(dir: &Path, stop: Option<u64>, prepare: Prepare) -> Option<Ended> {
     let newest = newest_that_verifies(dir);
-    let mut builder = prepare(builder(dir, checkpoint()));
+    let mut builder = prepare(measured(dir));
     if let Some(batches) = stop {
         builder = builder.callback(stop_after(batches));
     }
@@ -95,7 +103,7 @@ fn interrupted_at_any_event_it_leaves_a_snapshot_and_goes_on_as_if_nothing_had_b
     let _exclusive = Exclusive::wait();
     let run = |dir: &Path, at: u64| {
         let count = Arc::default();
-        let mut builder = builder(dir, checkpoint());
+        let mut builder = measured(dir);
         for event in Event::ALL {
             builder = builder.callback(interrupt_at(at, &count, event));
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catena_callbacks::{
-    CsvFiles, Histogram, Image, JsonLines, Loggers, Mlflow, Outbox, Payload, TensorBoard,
+    Array, CsvFiles, Histogram, Image, JsonLines, Loggers, Mlflow, Outbox, Payload, TensorBoard,
 };
 use catena_chain::tensor::model::Mode;
 use catena_chain::tensor::tch::{Device, Tensor};
@@ -141,6 +141,10 @@ fn hand_over(cx: &mut Context, step: u64, dir: &Path) -> Result<()> {
         cx,
         Payload::Histogram { name: "weights".into(), histogram: Histogram::of_numbers(&numbers) },
     );
+    let array = |numbers: &[f64], shape: &[i64]| Array::of(&Tensor::from_slice(numbers).f_view(shape)?);
+    let (x, shape) = (step as f64, &[2, 2]);
+    Outbox::put(cx, Payload::Array { name: "matrix".into(), array: array(&[x, 0.0, 0.0, x], shape)? });
+    Outbox::put(cx, Payload::Array { name: "recall".into(), array: array(&[0.5, x / 1000.0], &[2])? });
     let image = Image::heat_map(&[vec![step as f64, 0.0], vec![0.0, step as f64]])?;
     Outbox::put(cx, Payload::Image { name: "confusion".into(), image });
     Outbox::put(cx, Payload::Text { name: "remark".into(), text: format!("**step** {step}") });

@@ -2,7 +2,7 @@
 use catena_chain::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger};
 use catena_record::retention::{Best, Goal, Retention};
 use catena_tensor::schedule::PlateauMode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Asks for snapshots, and says which are kept. Only the runner takes them, at the cut after everybody has heard the end event.
 ///
@@ -114,6 +114,14 @@ impl Checkpoint {
         self
     }
 
+    /// How often, in words.
+    fn texts(&self) -> Vec<String> {
+        match self.triggers.is_empty() {
+            true => vec![Every::Epochs(1).to_string()],
+            false => self.triggers.iter().map(|trigger| trigger.every().to_string()).collect(),
+        }
+    }
+
     fn ask(&mut self, cx: &mut Context, by_epoch: bool) -> Result<Flow> {
         for trigger in &mut self.triggers {
             if matches!(trigger.every(), Every::Epochs(_)) == by_epoch && trigger.due(cx) {
@@ -169,12 +177,13 @@ impl Callback for Checkpoint {
         self.triggers.iter().try_for_each(|trigger| trigger.every().check())
     }
 
+    fn settings(&self) -> Value {
+        let SnapshotPolicy { retention, background, crash } = &self.policy;
+        json!({ "every": self.texts(), "at_end": self.at_end, "keep": retention, "background": background, "crash": crash })
+    }
+
     fn note(&self) -> String {
-        let mut every: Vec<String> =
-            self.triggers.iter().map(|trigger| trigger.every().to_string()).collect();
-        if every.is_empty() {
-            every.push(Every::Epochs(1).to_string());
-        }
+        let every = self.texts();
         let how = if self.policy.background { "" } else { ", synchronous" };
         format!("every {}; keeps {}{how}", every.join(" and "), self.policy.retention)
     }
@@ -200,5 +209,23 @@ impl Callback for Checkpoint {
             cx.request_snapshot("the end");
         }
         Ok(Flow::GO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_settings_are_data_however_it_is_wrapped() {
+        let checkpoint =
+            Checkpoint::new().every(Every::Batches(3)).keep_best(2, "valid/auc", PlateauMode::Max);
+        let wrapped = checkpoint.named("mine").in_phase(Phase::User).only("train").every(Every::Batches(1));
+        let boxed: Box<dyn Callback> = Box::new(wrapped);
+        let best = json!({ "k": 2, "metric": "valid/auc", "goal": "max" });
+        let keep = json!({ "keep_last": 2, "best": best, "every": null });
+        let expected = json!({ "every": ["3 batches"], "at_end": true, "keep": keep, "background": true, "crash": true });
+        assert_eq!(boxed.settings(), expected);
+        assert_eq!(Checkpoint::new().settings()["every"], json!(["1 epoch"]));
     }
 }

@@ -115,8 +115,8 @@ pub use grad_norms::GradNorms;
 pub use gradient_noise::GradientNoise;
 pub use journal::Journal;
 pub use loggers::{
-    CsvFiles, Ending, Entry, Histogram, Image, JsonLines, Logger, Loggers, Mlflow, Outbox, Params, Payload,
-    RunInfo, Scalars, Scope, TensorBoard,
+    Array, CsvFiles, Ending, Entry, Histogram, Image, JsonLines, Logger, Loggers, Mlflow, Outbox, Params,
+    Payload, RunInfo, Scalars, Scope, TensorBoard,
 };
 pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;

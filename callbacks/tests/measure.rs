@@ -73,6 +73,11 @@ fn numbers_are_logged_under_the_loaders_name_and_tensors_left_for_loggers() {
     assert_eq!(declared[1].as_deref().unwrap(), ["f1/0", "f1/1", "f1/2", "f1/3"]);
     assert_eq!(declared[2].as_deref().unwrap(), ["auroc"]);
     assert_eq!(declared[3].as_deref().unwrap(), [""; 0]);
+
+    start(&mut driver, "valid", Mode::Eval);
+    end(&mut driver);
+    let tensors = driver.context().ext.get::<MeasuredTensors>().unwrap();
+    assert!(tensors.0.is_empty(), "nothing was measured this time");
 }
 
 #[test]

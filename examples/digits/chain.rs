@@ -1,4 +1,5 @@
 //! The training with catena's runner.
+use catena::metrics::ConfusionMatrix;
 use catena::prelude::*;
 use catena::tch::nn;
 
@@ -49,12 +50,18 @@ pub(crate) fn train(
     if let Some(dir) = &settings.dir {
         let every = settings.checkpoint_every.unwrap_or(Every::Epochs(1));
         let loggers = Loggers::new().with(JsonLines::new()).with(CsvFiles::new()).with(TensorBoard::new());
+        let loggers = loggers.params(settings);
+        let confusion = ConfusionMatrix::new(Task::Multiclass(data.classes()));
         builder = builder
             .run_dir(dir)
+            .callback(Measure::new(confusion).only("valid"))
             .callback(Checkpoint::new().every(every))
             .callback(Signals::new())
             .callback(loggers)
             .callback(run_log);
+    }
+    if settings.profile {
+        builder = builder.callback(Timeline::new()).callback(MemoryUse::new()).callback(SyncAudit::new());
     }
     let mut runner = builder.build()?;
     log::info!("{}", runner.plan());

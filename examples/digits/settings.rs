@@ -6,6 +6,7 @@ use catena::tch::nn;
 use catena::tensor::optim::{Adam, AdamW, OptimizerConfig, RAdam, Sgd};
 use catena::tensor::schedule::{CosineAnnealing, OneCycle, Schedule};
 use clap::{Parser, ValueEnum};
+use serde::Serialize;
 
 /// Who runs the training.
 #[derive(Clone, Copy, ValueEnum)]
@@ -16,7 +17,8 @@ pub(crate) enum Loop {
     Explicit,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum OptimizerName {
     Sgd,
     Adam,
@@ -24,7 +26,8 @@ pub(crate) enum OptimizerName {
     Radam,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum ScheduleName {
     None,
     Cosine,
@@ -32,10 +35,12 @@ pub(crate) enum ScheduleName {
 }
 
 /// Trains 64-128-10 with ReLU and dropout 0.2 on handwritten digits.
-#[derive(Clone, Parser)]
+// as data these are the run's hyper-parameters: all but what the run is called and when it is saved
+#[derive(Clone, Parser, Serialize)]
 pub(crate) struct Settings {
     /// The runner, or the same training written out by hand
     #[arg(long, value_enum, default_value = "chain")]
+    #[serde(skip)]
     pub(crate) r#loop: Loop,
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) epochs: u64,
@@ -54,24 +59,35 @@ pub(crate) struct Settings {
     pub(crate) schedule: ScheduleName,
     /// Run directory: checkpoints, journal, metrics and log
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) dir: Option<PathBuf>,
     /// How often to save a checkpoint, such as "100 steps", "7 batches" or "30 seconds" ["1 epoch" by default]
     #[arg(long, value_name = "TEXT")]
+    #[serde(skip)]
     pub(crate) checkpoint_every: Option<Every>,
     /// Go on from the newest good checkpoint in the run directory, or start if there is none
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) resume: bool,
+    /// Measure where time and memory go, for `catena report`: the times of all callbacks, a Chrome trace, memory, host reads
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) profile: bool,
     /// Leave at once, as a killed process would, after so many train batches; exit status 9
     #[arg(long, value_name = "N")]
+    #[serde(skip)]
     pub(crate) stop_after_batches: Option<u64>,
     /// A folder of MNIST IDX files (plain or .gz) in place of the digits
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
     /// cpu, cuda or cuda:N; by default cuda if there is one, else cpu
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) device: Option<String>,
     /// torch's threads
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) threads: Option<i32>,
 }
 
@@ -82,6 +98,7 @@ impl Settings {
             ("--dir", self.dir.is_some()),
             ("--checkpoint-every", self.checkpoint_every.is_some()),
             ("--resume", self.resume),
+            ("--profile", self.profile),
         ];
         match snapshots.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) if matches!(self.r#loop, Loop::Explicit) => Err(format!(

@@ -45,6 +45,9 @@ struct CallbackDescription {
     key: String,
     phase: String,
     note: String,
+    /// What readers go by; it is not compared.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    settings: Value,
 }
 
 /// What exactness depends on besides the run itself.
@@ -75,6 +78,7 @@ impl Description {
             key: member.key(),
             phase: member.phase().to_string(),
             note: member.callback().note(),
+            settings: member.callback().settings(),
         });
         Ok(Self {
             seed: cx.seed(),

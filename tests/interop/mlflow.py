@@ -77,6 +77,8 @@ def check(client, run_id, folder, what, status="FINISHED"):
     for loader in ["train", "valid"]:
         losses = last_by_step(client, run_id, f"{loader}/loss")
         common.expect(f"{what}: {loader}/loss", losses, {step: 1 / step for step in EPOCH_ENDS})
+        recall = last_by_step(client, run_id, f"{loader}/recall/1")
+        common.expect(f"{what}: {loader}, a list", recall, {step: step / 1000 for step in EPOCH_ENDS})
     strange = last_by_step(client, run_id, "train/strange")
     # MLflow's SQL store keeps an infinity as the largest number
     strange = {step: "nan" if math.isnan(x) else "inf" if x > 1e308 else x for step, x in strange.items()}
@@ -86,7 +88,7 @@ def check(client, run_id, folder, what, status="FINISHED"):
     found = sorted(str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file())
     wanted = ["notes/of the run.txt"]
     for loader in ["train", "valid"]:
-        wanted += [f"images/{loader}/confusion/{step}.png" for step in EPOCH_ENDS]
+        wanted += [f"images/{loader}/{name}/{step}.png" for name in ["confusion", "matrix"] for step in EPOCH_ENDS]
         wanted += [f"texts/{loader}/remark/{step}.md" for step in EPOCH_ENDS]
     common.expect(f"{what}: artifacts", found, sorted(wanted))
     common.expect(f"{what}: a file", (artifacts / "notes/of the run.txt").read_text(), "some notes\n")

@@ -56,7 +56,7 @@ def make_runs(folder, data):
     """Two runs that differ in their optimizer."""
     digits = os.environ.get("CATENA_DIGITS") or built("catena", "--example", "digits") / "examples" / "digits"
     shared = ["--data", data, "--batch", "128", "--epochs", "12"] if data else ["--epochs", "20"]
-    shared += ["--threads", "1"]
+    shared += ["--threads", "1", "--profile"]
     runs = {"adamw": ["--optimizer", "adamw", "--lr", "1e-3"], "sgd": ["--optimizer", "sgd", "--lr", "0.05"]}
     for name, settings in runs.items():
         command = [digits, "--dir", folder / name, *shared, *settings]
@@ -116,6 +116,26 @@ class Page:
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         common.expect(f"{what}: nothing lies beside the screen", wide, 0)
 
+    def texts(self, selector):
+        return [found.strip() for found in self.page.locator(selector).all_text_contents()]
+
+    def check_sections(self):
+        """Every section shows what real runs wrote."""
+        matrices = [f"valid/confusion_matrix: {run}" for run in ["adamw", "sgd"]]
+        common.expect("a confusion matrix of each run", self.texts("#confusion figcaption"), matrices)
+        diagonal = self.page.evaluate("Array.from(document.querySelectorAll('#confusion .plot')).map(p => p.data[0].z)"
+                                      ".map(z => z.map((row, i) => row[i]).reduce((a, b) => a + b) / z.flat().reduce((a, b) => a + b))")
+        common.expect("most of it on the diagonal", [0.9 < right <= 1 for right in diagonal], [True, True])
+        speed = self.texts("#speed figcaption")
+        for title in ["Memory (MiB)", "Samples a second", "Time by callback: adamw", "Time by event: sgd"]:
+            common.expect(f"there is a chart `{title}`", title in speed, True)
+        tables = self.texts("#speed caption")
+        for title in ["Time by callback: sgd", "What was handed from the device to the host: adamw"]:
+            common.expect(f"there is a table `{title}`", title in tables, True)
+        differing = self.texts("#settings > .table tbody th")
+        for param in ["params/lr", "params/optimizer"]:
+            common.expect(f"`{param}` differs", param in differing, True)
+
     def close(self, what):
         common.expect(f"{what}: the console is silent", self.said, [])
         common.expect(f"{what}: nothing but the file is asked for", len(self.asked), 1)
@@ -155,6 +175,14 @@ def main():
                     common.expect(f"{picture} is small", picture.stat().st_size < MOST_BYTES, True)
                 page.close(what)
         common.expect("light is not dark", (grounds[0] == grounds[2], grounds[0] == grounds[1]), (True, False))
+
+        page = Page(chromium, both, "desktop", "light")
+        page.check_sections()
+        if arguments.pictures:
+            picture = arguments.pictures / "report-confusion.png"
+            page.page.locator("#confusion .cards").screenshot(path=picture)
+            common.expect(f"{picture} is small", picture.stat().st_size < MOST_BYTES, True)
+        page.close("sections")
 
         page = Page(chromium, both, "desktop", "light")
         steps, epochs = page.x(), None

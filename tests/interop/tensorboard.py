@@ -44,6 +44,9 @@ def check(read, what, texts=True):
         common.expect(f"{what}: {loader}/loss", scalars(read, f"{loader}/loss"), ends)
         accuracy = [(step, f32(step / 1000)) for step in EPOCH_ENDS]
         common.expect(f"{what}: {loader}/accuracy@1", scalars(read, f"{loader}/accuracy@1"), accuracy)
+        recall = [scalars(read, f"{loader}/recall/{i}") for i in range(2)]
+        wanted = [[(step, 0.5) for step in EPOCH_ENDS], [(step, f32(step / 1000)) for step in EPOCH_ENDS]]
+        common.expect(f"{what}: {loader}, a list", recall, wanted)
     strange = [(step, math.isnan(x), math.isinf(x)) for step, x in scalars(read, "valid/strange")]
     common.expect(f"{what}: what is not finite", strange, [(step, step % 2 == 0, step % 2 == 1) for step in EPOCH_ENDS])
 
@@ -57,10 +60,11 @@ def check(read, what, texts=True):
         )
         counts, _ = np.histogram(numbers, bins=64)
         common.expect(f"{what}: numpy's bins at {step}", list(value.bucket), [float(x) for x in counts])
-    for event, step in zip(read.Images("valid/confusion"), EPOCH_ENDS, strict=True):
+    pictures = [(tag, pair) for tag in ["confusion", "matrix"] for pair in zip(read.Images(f"valid/{tag}"), EPOCH_ENDS, strict=True)]
+    for tag, (event, step) in pictures:
         image = Image.open(io.BytesIO(event.encoded_image_string))
         common.expect(
-            f"{what}: image at {step}",
+            f"{what}: image of {tag} at {step}",
             (event.step, event.width, event.height, image.size, image.getpixel((0, 0)), image.getpixel((63, 0))),
             (step, 64, 64, (64, 64), (8, 48, 107), (255, 255, 255)),
         )
@@ -90,13 +94,14 @@ def check_what_is_shown(folder):
 
     shown = tags(provider.list_scalars(here, plugin_name="scalars", **ask))
     names = ["accuracy@1", "loss", "strange"]
-    wanted = sorted(f"{loader}/{name}" for loader in ["train", "train.batches", "valid"] for name in names)
+    wanted = [f"{loader}/{name}" for loader in ["train", "train.batches", "valid"] for name in names]
+    wanted = sorted(wanted + [f"{loader}/recall/{i}" for loader in ["train", "valid"] for i in range(2)])
     common.expect("shown: scalars", shown, wanted)
     for plugin, tag in [("histograms", "weights"), ("text", "remark")]:
         shown = tags(provider.list_tensors(here, plugin_name=plugin, **ask))
         common.expect(f"shown: {plugin}", shown, [f"train/{tag}", f"valid/{tag}"])
     shown = tags(provider.list_blob_sequences(here, plugin_name="images", **ask))
-    common.expect("shown: images", shown, ["train/confusion", "valid/confusion"])
+    common.expect("shown: images", shown, ["train/confusion", "train/matrix", "valid/confusion", "valid/matrix"])
     shown = tags(provider.list_tensors(here, plugin_name="hparams", **ask))
     common.expect("shown: hyper-parameters", shown, ["_hparams_/session_start_info"])
     filter = base_provider.RunTagFilter(tags=["train/weights"])

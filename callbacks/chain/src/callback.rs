@@ -75,6 +75,12 @@ pub trait Callback {
         String::new()
     }
 
+    /// Those of its settings that readers of the run directory go by, as data: they stand in `run.json`, where resuming compares
+    /// only [`Callback::note`]. Nothing by default.
+    fn settings(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
     /// Writes out what it holds back, such as lines of a log: asked before a snapshot is taken, whose
     /// [`Callback::state`] then names how far the log went.
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
@@ -228,6 +234,9 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     }
     fn note(&self) -> String {
         (**self).note()
+    }
+    fn settings(&self) -> serde_json::Value {
+        (**self).settings()
     }
     fn check(&self) -> Result<()> {
         (**self).check()

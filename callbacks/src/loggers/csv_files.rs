@@ -16,7 +16,7 @@ use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
 /// loaders to `RUN/metrics/run.values.csv`.
 ///
 /// A metric that appears later gets a column at the end, and the file is rewritten with it as a whole; cells without a value are
-/// empty. The folder is the logger's own: a run that begins removes the CSV files in it. Numbers read back to the same bits. In a file's name what is neither letter, digit, `-` nor `_` is percent-encoded. On
+/// empty. Arrays are left out: a metric that gives a number for each class has a column for each. The folder is the logger's own: a run that begins removes the CSV files in it. Numbers read back to the same bits. In a file's name what is neither letter, digit, `-` nor `_` is percent-encoded. On
 /// resume the files are brought back to the rows and columns that they had at the snapshot.
 ///
 /// ```

@@ -6,14 +6,15 @@ use catena_chain::{
     Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger, Value, read_values,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::outbox::entry;
 use super::writer::Writer;
 use super::{Ending, Entry, Logger, Outbox, Params, Payload, RunInfo, Scalars, Scope};
 
-/// Feeds loggers: at each loader's end with its metrics, with those of single Train batches where that is asked for, and with what
-/// callbacks before it log outside of loaders (when the run, a stage or an epoch begins or ends), under their own names.
+/// Feeds loggers: at each loader's end with its metrics, scalars and (of a [`Measure`](crate::metrics::Measure)) arrays; with those of
+/// single Train batches where that is asked for; and with what callbacks before it log outside of loaders (when the run, a stage or
+/// an epoch begins or ends), under their own names.
 ///
 /// Values of batches are kept as they were logged and read many at once, so nothing waits for the device. Loggers format and
 /// write on a thread of their own. A logger that can't write (a full disk, a broken pipe) is a warning in the log, once; the run
@@ -104,7 +105,8 @@ impl Loggers {
     }
 
     /// Logs the hyper-parameters when the run begins: anything with fields, whose names are joined by dots
-    /// (`optimizer.lr`). Lists are values, as JSON. Something without fields is an error at `build()`.
+    /// (`optimizer.lr`). Lists are values, as JSON. Something without fields is an error at `build()`. They stand in `run.json`
+    /// too, among the settings of this callback, where `catena report` finds them.
     #[must_use]
     pub fn params(mut self, params: &impl Serialize) -> Self {
         self.params = Some(Params::of(params));
@@ -188,6 +190,11 @@ impl Callback for Loggers {
         }
     }
 
+    fn settings(&self) -> Json {
+        let params = self.params.as_ref().and_then(|params| params.as_ref().ok());
+        params.map_or(Json::Null, |params| json!({ "params": params }))
+    }
+
     fn note(&self) -> String {
         let batches = match self.batches.every() {
             Every::Never => String::new(),
@@ -243,6 +250,10 @@ impl Callback for Loggers {
         if cx.interrupted().is_none() {
             let metrics: Scalars = cx.metrics.all_so_far()?.collect();
             let mut entries = self.waiting.read()?;
+            // at once with what metrics gave beside scalars: one row has both
+            if let Some(outbox) = cx.ext.get_mut::<Outbox>() {
+                entries.append(&mut outbox.entries);
+            }
             entries.push(entry(cx, Scope::Loader, Payload::Scalars(metrics)));
             self.writer()?.log(entries)?;
         }

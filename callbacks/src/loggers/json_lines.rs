@@ -3,12 +3,13 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use catena_chain::Result;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::file::{Growing, make_folder};
 use super::number::Number;
-use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
+use super::{Array, Entry, Logger, Payload, RunInfo, Scalars, Scope};
 
 /// Writes metrics to `RUN/metrics.jsonl`, a line for each loader and epoch, for each batch where that is asked for, and (with an
 /// empty `loader`) for each event outside of loaders that logs.
@@ -17,6 +18,9 @@ use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
 /// {"stage":"train","epoch":1,"loader":"valid","global_step":45,"global_batch":45,"metrics":{"loss":0.3107,"accuracy@1":0.9109}}
 /// {"stage":"train","epoch":2,"loader":"train","scope":"batch","batch":1,"global_step":46,"global_batch":46,"metrics":{"loss":0.25}}
 /// ```
+///
+/// Arrays stand among the metrics of their row, as lists in lists: `"confusion_matrix":[[3.0,1.0],[0.0,2.0]]`. A row has at most
+/// 32,768 numbers of arrays; those that would go beyond are left out, and the first time the log says so.
 ///
 /// Numbers read back to the same bits; `"inf"`, `"-inf"` and `"nan"` are strings. No line holds what a clock says. On resume the
 /// file is cut back to where it was at the snapshot.
@@ -32,7 +36,13 @@ pub struct JsonLines {
     path: PathBuf,
     file: Option<Growing>,
     position: u64,
+    /// Arrays whose row has not come yet.
+    arrays: Vec<Entry>,
+    told: bool,
 }
+
+/// How many numbers of arrays a row has at most: lines stay below a mebibyte.
+const MOST: usize = 1 << 15;
 
 impl JsonLines {
     /// Into the run directory.
@@ -46,6 +56,52 @@ impl JsonLines {
             // resumed from a snapshot that knows nothing of this file
             none => none.insert(Growing::after_whole_lines(&self.path)?),
         })
+    }
+
+    /// Writes a row with these numbers and the arrays that belong to it.
+    fn row(&mut self, entry: &Entry, scalars: &Scalars) -> Result<()> {
+        let (mut arrays, mut room) = (Vec::new(), MOST);
+        for (name, array) in self.arrays.extract_if(.., |other| other.is_with(entry)).filter_map(array_of) {
+            let n = array.values().len();
+            match room.checked_sub(n) {
+                Some(left) => {
+                    room = left;
+                    arrays.push((name, array));
+                }
+                None if !std::mem::replace(&mut self.told, true) => {
+                    let path = self.path.display();
+                    log::warn!(
+                        "{path}: {name} has {n} numbers and is left out: a row has at most {MOST} of arrays"
+                    );
+                }
+                None => {}
+            }
+        }
+        let (scope, batch) = match entry.scope {
+            Scope::Batch(batch) => (Some("batch"), Some(batch)),
+            Scope::Loader | Scope::Run => (None, None),
+        };
+        let line = Line {
+            stage: &entry.stage,
+            epoch: entry.epoch,
+            loader: &entry.loader,
+            scope,
+            batch,
+            global_step: entry.global_step,
+            global_batch: entry.global_batch,
+            metrics: Metrics(scalars, &arrays),
+        };
+        let buffer = self.file()?.buffer();
+        serde_json::to_writer(&mut *buffer, &line)?;
+        Ok(writeln!(buffer)?)
+    }
+
+    /// Arrays for which no row came get one of their own.
+    fn finish(&mut self) -> Result<()> {
+        while let Some(entry) = self.arrays.first().cloned() {
+            self.row(&entry, &Scalars::default())?;
+        }
+        Ok(())
     }
 }
 
@@ -61,31 +117,23 @@ impl Logger for JsonLines {
     }
 
     fn log(&mut self, entry: &Entry) -> Result<()> {
-        let Payload::Scalars(scalars) = &entry.payload else { return Ok(()) };
-        let (scope, batch) = match entry.scope {
-            Scope::Batch(batch) => (Some("batch"), Some(batch)),
-            Scope::Loader | Scope::Run => (None, None),
-        };
-        let line = Line {
-            stage: &entry.stage,
-            epoch: entry.epoch,
-            loader: &entry.loader,
-            scope,
-            batch,
-            global_step: entry.global_step,
-            global_batch: entry.global_batch,
-            metrics: Metrics(scalars),
-        };
-        let buffer = self.file()?.buffer();
-        serde_json::to_writer(&mut *buffer, &line)?;
-        Ok(writeln!(buffer)?)
+        match &entry.payload {
+            Payload::Scalars(scalars) => self.row(entry, scalars),
+            Payload::Array { .. } => {
+                self.arrays.push(entry.clone());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write(&mut self) -> Result<()> {
+        self.finish()?;
         self.file()?.write()
     }
 
     fn sync(&mut self) -> Result<()> {
+        self.finish()?;
         let file = self.file()?;
         let synced = file.sync();
         self.position = file.written();
@@ -117,10 +165,21 @@ struct Line<'a> {
     metrics: Metrics<'a>,
 }
 
-struct Metrics<'a>(&'a Scalars);
+fn array_of(entry: Entry) -> Option<(String, Array)> {
+    match entry.payload {
+        Payload::Array { name, array } => Some((name, array)),
+        _ => None,
+    }
+}
+
+struct Metrics<'a>(&'a Scalars, &'a [(String, Array)]);
 
 impl Serialize for Metrics<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, Number(value))))
+        let Self(scalars, arrays) = self;
+        let mut map = serializer.serialize_map(None)?;
+        scalars.iter().try_for_each(|(name, value)| map.serialize_entry(name, &Number(value)))?;
+        arrays.iter().try_for_each(|(name, array)| map.serialize_entry(name, array))?;
+        map.end()
     }
 }

@@ -137,6 +137,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether another one is about the same, at the same place.
+    pub(super) fn is_with(&self, other: &Self) -> bool {
+        let about = |entry: &Self| (entry.scope, entry.epoch, entry.global_step, entry.global_batch);
+        about(self) == about(other) && self.stage == other.stage && self.loader == other.loader
+    }
+
     /// What a thing of this name is called where there is one space of names: `<loader>/<name>`, for batches
     /// `<loader>.batches/<name>`, and outside of loaders the name alone.
     pub fn tag(&self, name: &str) -> String {

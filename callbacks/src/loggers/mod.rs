@@ -2,13 +2,14 @@
 //!
 //! | logger | writes | takes |
 //! |---|---|---|
-//! | [`JsonLines`] | `RUN/metrics.jsonl` | scalars |
+//! | [`JsonLines`] | `RUN/metrics.jsonl` | scalars, arrays as lists |
 //! | [`CsvFiles`] | `RUN/metrics/<loader>.csv` | scalars |
-//! | [`TensorBoard`] | `RUN/tensorboard/` | all but artifacts |
-//! | [`Mlflow`] | to a tracking server | all but histograms |
+//! | [`TensorBoard`] | `RUN/tensorboard/` | all but artifacts; arrays as pictures and scalars |
+//! | [`Mlflow`] | to a tracking server | all but histograms; arrays as pictures and metrics |
 //!
 //! No file but TensorBoard's holds what a clock says, so two equal runs write equal files, and so does a run that was killed
 //! and resumed.
+mod array;
 mod csv_files;
 mod feed;
 mod file;
@@ -23,6 +24,7 @@ mod payload;
 mod tensorboard;
 mod writer;
 
+pub use array::Array;
 pub use csv_files::CsvFiles;
 pub use feed::Loggers;
 pub use histogram::Histogram;

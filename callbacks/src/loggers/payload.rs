@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catena_chain::Result;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-use super::{Histogram, Image};
+use super::{Array, Histogram, Image};
 
 /// What is logged. A logger takes the kinds that it has a place for and ignores the others.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ use super::{Histogram, Image};
 pub enum Payload {
     /// Metrics, without the loader's name, in the order of their first logging.
     Scalars(Scalars),
+    /// Numbers in rows and columns, such as a confusion matrix. [`Loggers`](super::Loggers) hand on those that metrics give.
+    Array { name: String, array: Array },
     /// How numbers are distributed, such as a layer's weights.
     Histogram { name: String, histogram: Histogram },
     /// A picture, such as samples or a confusion matrix.
@@ -35,7 +37,7 @@ pub enum Payload {
 /// let scalars: Scalars = [("loss", 0.5), ("lr", 0.1)].into_iter().collect();
 /// assert_eq!(scalars.iter().last(), Some(("lr", 0.1)));
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scalars {
     names: Arc<[String]>,
     values: Vec<f64>,
@@ -91,6 +93,12 @@ impl Params {
     /// Each name with its value: a string, a number, a boolean, null or a list.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Json)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+impl Serialize for Params {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 

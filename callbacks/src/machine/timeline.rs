@@ -1,4 +1,5 @@
 //! Where a run's time goes, as a table and as a picture.
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -134,7 +135,11 @@ impl Timeline {
         let name = if self.of_stage { format!("trace-stage-{}", cx.stage_index()) } else { "trace".into() };
         let in_dir = |dir: &Path| match cx.resuming() {
             true => free(dir, &name),
-            false => dir.join(format!("{name}.json")),
+            false => {
+                // of a run that was here before
+                later(dir, &name).take_while(|path| fs::remove_file(path).is_ok()).for_each(drop);
+                dir.join(format!("{name}.json"))
+            }
         };
         self.file = self.path.clone().or_else(|| cx.run_dir().map(in_dir));
     }
@@ -173,8 +178,12 @@ impl Timeline {
 /// The first name that is free, for a run that goes on.
 fn free(dir: &Path, name: &str) -> PathBuf {
     let first = dir.join(format!("{name}.json"));
-    let names = (2..).map(|n| dir.join(format!("{name}-{n}.json")));
-    std::iter::once(first.clone()).chain(names).find(|path| !path.exists()).unwrap_or(first)
+    std::iter::once(first.clone()).chain(later(dir, name)).find(|path| !path.exists()).unwrap_or(first)
+}
+
+/// The names of what goes on.
+fn later(dir: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    (2..).map(move |n: u64| dir.join(format!("{name}-{n}.json")))
 }
 
 impl Callback for Timeline {
@@ -250,7 +259,8 @@ impl Callback for Timeline {
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::{on, testing};
+    use catena_chain::{Driver, Member, Settings, on, testing};
+    use catena_tensor::tch::Device;
     use serde_json::Value;
 
     use super::*;
@@ -311,6 +321,29 @@ mod tests {
         assert_eq!(timings.rows().iter().find(|row| row.callback == "Slow").unwrap().calls, 2);
         let (_, late) = drive(Timeline::new().start_batch(99), &RUN);
         assert_eq!(slices(&late).len(), 0);
+    }
+
+    #[test]
+    fn each_part_of_a_run_has_a_trace_and_a_run_that_begins_removes_those_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = |resuming| {
+            let settings = Settings { seed: 0, device: Device::Cpu, run_dir: Some(dir.path().to_owned()) };
+            let members = vec![Member::new(Box::new(Timeline::new()))];
+            let mut driver = Driver::new(Box::new(testing::tiny_model()), members, settings).unwrap();
+            driver.set_resuming(resuming);
+            driver.fire(Event::RunStart).unwrap();
+            driver.fire(Event::RunEnd).unwrap();
+            let names =
+                fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string());
+            let mut names: Vec<String> = names.map(|name| name.unwrap()).collect();
+            names.retain(|name| name != "timing.jsonl");
+            names.sort();
+            names
+        };
+        assert_eq!(run(false), ["trace.json"]);
+        assert_eq!(run(true), ["trace-2.json", "trace.json"]);
+        assert_eq!(run(true), ["trace-2.json", "trace-3.json", "trace.json"]);
+        assert_eq!(run(false), ["trace.json"]);
     }
 
     #[test]

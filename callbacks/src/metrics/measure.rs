@@ -6,12 +6,13 @@ use catena_tensor::batch::{OUTPUT, TARGET};
 use catena_tensor::tch::{self, Kind, Tensor};
 
 use super::{Computed, Metric, Seen};
+use crate::{Array, Outbox, Payload};
 
 /// Feeds a metric at `loss` of Train and Eval batches, and logs its value when the loader ends: `valid/f1_score`.
 ///
 /// The value is logged at `loader_end` in phase measure: callbacks after it find it among the loader's values, and from
 /// `epoch_end` on with `cx.metrics.get("valid/f1_score")`. Numbers of classes are logged as `f1_score/0`, …; a tensor (a
-/// confusion matrix) is left in `cx.ext` as one of [`MeasuredTensors`]. Nothing waits for the device before the loader's end. A loader
+/// confusion matrix) is left in `cx.ext` as one of [`MeasuredTensors`], and handed to the run's [`Loggers`](crate::Loggers). Nothing waits for the device before the loader's end. A loader
 /// without a batch logs nothing. In stages of several passes the first one is measured, unless [`Measure::pass`] says
 /// otherwise. On resume: what was seen of the loader so far is kept, exact.
 ///
@@ -241,6 +242,10 @@ impl Callback for Measure {
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        let key = format!("{}/{}", cx.loader(), self.name);
+        if let Some(tensors) = cx.ext.get_mut::<MeasuredTensors>() {
+            tensors.0.remove(&key);
+        }
         if !self.metric.memory().is_empty() {
             match self.metric.compute()? {
                 Computed::Number(number) => cx.log(&self.name, number, Reduce::Last)?,
@@ -250,7 +255,10 @@ impl Callback for Measure {
                     }
                 }
                 Computed::Tensor(tensor) => {
-                    let key = format!("{}/{}", cx.loader(), self.name);
+                    if Outbox::is_open(cx) {
+                        let array = Array::of(&tensor)?;
+                        Outbox::put(cx, Payload::Array { name: self.name.clone(), array });
+                    }
                     match cx.ext.get_mut::<MeasuredTensors>() {
                         Some(tensors) => drop(tensors.0.insert(key, tensor)),
                         None => drop(cx.ext.insert(MeasuredTensors(BTreeMap::from([(key, tensor)])))),

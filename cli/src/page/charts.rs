@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use plotly::common::{ColorScale, ColorScaleElement, DashType, Line, Mode, Orientation, Title, Visible};
-use plotly::layout::{Axis, HoverMode, Legend, Margin};
+use plotly::layout::{Axis, AxisType, HoverMode, Legend, Margin};
 use plotly::{Bar, HeatMap, Layout, Plot, Scatter};
 use serde_json::{Value, json};
 
@@ -25,6 +25,9 @@ const QUIET: &str = "#7c8694";
 pub(crate) fn color(i: usize) -> &'static str {
     COLORS[i % COLORS.len()]
 }
+
+/// Up to how many classes a matrix has its numbers in its cells.
+const FEW_CLASSES: usize = 16;
 
 /// How many points all curves together may have, and each of them.
 const ALL_POINTS: usize = 60_000;
@@ -117,7 +120,9 @@ impl<'a> Charts<'a> {
         plot.set_layout(
             layout(320 + 16 * all.len().saturating_sub(3).min(20)).hover_mode(HoverMode::XUnified),
         );
-        self.figure(title_of(chart), &plot, Some(json!({ "epoch": epochs, "time": times })))
+        let mut figure = json_of(&plot);
+        figure["axes"] = json!({ "epoch": epochs, "time": times });
+        self.figure(title_of(chart), &figure)
     }
 
     /// A matrix of counts or shares.
@@ -127,12 +132,22 @@ impl<'a> Charts<'a> {
             matrix.rows.iter().map(|row| row.iter().map(|x| rounded(*x, 6)).collect()).collect();
         let scale = [(0.0, "rgba(59,130,246,0.04)"), (1.0, "rgba(59,130,246,1)")];
         let scale = scale.map(|(at, color)| ColorScaleElement(at, color.into())).to_vec();
+        let has_few = classes.len() <= FEW_CLASSES;
+        let are_counts = matrix.rows.iter().flatten().all(|x| x.fract() == 0.0 || x.is_nan());
         let heat = HeatMap::new(classes.clone(), classes, z).color_scale(ColorScale::Vector(scale));
+        let heat = heat.hover_template("target %{y}, decided %{x}: %{z}<extra></extra>");
         let mut plot = Plot::new();
-        plot.add_trace(heat);
-        let down = Axis::new().title(Title::with_text("target")).auto_range(true);
-        plot.set_layout(layout(420).x_axis(Axis::new().title(Title::with_text("decided"))).y_axis(down));
-        self.figure(title, &plot, None)
+        plot.add_trace(heat.show_scale(!has_few));
+        // classes are names, not numbers, and the first is on top
+        let axis =
+            |title| Axis::new().title(Title::with_text(title)).type_(AxisType::Category).show_grid(false);
+        plot.set_layout(layout(420).x_axis(axis("decided")).y_axis(axis("target")));
+        let mut figure = json_of(&plot);
+        figure["layout"]["yaxis"]["autorange"] = "reversed".into();
+        if has_few {
+            figure["data"][0]["texttemplate"] = if are_counts { "%{z}" } else { "%{z:.2f}" }.into();
+        }
+        self.figure(title, &figure)
     }
 
     /// Bars for names, the longest first.
@@ -145,21 +160,24 @@ impl<'a> Charts<'a> {
         plot.add_trace(bars);
         let across = Axis::new().title(Title::with_text("seconds"));
         plot.set_layout(layout(360).x_axis(across).y_axis(Axis::new().auto_margin(true)));
-        self.figure(title, &plot, None)
+        self.figure(title, &json_of(&plot))
     }
 
-    fn figure(&mut self, title: &str, plot: &Plot, axes: Option<Value>) -> String {
-        // numbers and texts are always JSON
-        let mut figure = serde_json::to_value(plot).unwrap_or_default();
-        figure["axes"] = axes.unwrap_or_default();
+    fn figure(&mut self, title: &str, figure: &Value) -> String {
         self.count += 1;
-        let (title, n, json) = (escape(title), self.count, script_json(&figure));
+        let (title, n, json) = (escape(title), self.count, script_json(figure));
         format!(
             "<figure class=\"card\" aria-labelledby=\"title-{n}\"><figcaption id=\"title-{n}\">{title}</figcaption>\
              <div class=\"plot\" role=\"img\" aria-label=\"Chart: {title}\"></div>\
              <script type=\"application/json\">{json}</script></figure>\n"
         )
     }
+}
+
+/// What plotly is to draw.
+fn json_of(plot: &Plot) -> Value {
+    // numbers and texts are always JSON
+    serde_json::to_value(plot).unwrap_or_default()
 }
 
 /// The curves of a chart. The learning rate of each step tells more than that of each epoch, which is left out then.

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use catena_record::SnapshotName;
+use catena_record::{Listed, SnapshotName};
 use serde_json::{Map, Value};
 
 use super::curve::Point;
@@ -102,12 +102,16 @@ pub(crate) fn examine(path: &Path, record: &mut Record) -> Result<()> {
 
 /// Marks the best of those that are kept, by the metric that the run chooses by.
 fn mark_best(record: &mut Record) {
-    let Some((metric, is_lowest)) = record.about.best_by() else { return };
-    let measured = |checkpoint: &Checkpoint| checkpoint.measured.get(metric).copied().filter(|x| !x.is_nan());
-    let order = |a: &(f64, SnapshotName), b: &(f64, SnapshotName)| a.0.total_cmp(&b.0);
-    let all = record.checkpoints.iter().filter_map(|(name, checkpoint)| Some((measured(checkpoint)?, *name)));
-    let best = if is_lowest { all.min_by(order) } else { all.max_by(order) };
-    if let Some(checkpoint) = best.and_then(|(_, name)| record.checkpoints.get_mut(&name)) {
+    let Some(by) = &record.about.best_by else { return };
+    let listed = |(name, checkpoint): (&SnapshotName, &Checkpoint)| Listed {
+        name: *name,
+        sequence: 0,
+        stage: String::new(),
+        measured: checkpoint.measured.clone(),
+    };
+    let listed: Vec<Listed> = record.checkpoints.iter().map(listed).collect();
+    let best = by.ranked(&listed).first().map(|best| best.name);
+    if let Some(checkpoint) = best.and_then(|name| record.checkpoints.get_mut(&name)) {
         checkpoint.is_best = true;
     }
 }

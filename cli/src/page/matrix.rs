@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::record::number;
+use super::record::{Record, number};
 
 /// A square of numbers: targets down, decisions across.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +11,31 @@ pub(crate) struct Matrix {
     pub(crate) rows: Vec<Vec<f64>>,
 }
 
-/// The most classes that are shown.
-const CLASSES: usize = 128;
+/// The most classes that are shown, and the most matrices of one metric: that of several labels has one for each.
+pub(crate) const CLASSES: usize = 128;
+const LABELS: usize = 16;
+
+/// Takes over a matrix, or a list of some. What can't be shown is told of.
+pub(crate) fn add(key: &str, value: &Value, record: &mut Record) {
+    if let Some(matrix) = Matrix::of(value) {
+        record.matrices.insert(key.to_owned(), matrix);
+        return;
+    }
+    let list: Option<Vec<Matrix>> = value.as_array().and_then(|list| list.iter().map(Matrix::of).collect());
+    let note = match list {
+        Some(list) => {
+            let n = list.len();
+            for (label, matrix) in list.into_iter().enumerate().take(LABELS) {
+                record.matrices.insert(format!("{key}/{label}"), matrix);
+            }
+            (n > LABELS).then(|| format!("{key}: of {n} matrices the first {LABELS} are shown"))
+        }
+        None => Some(format!("{key} is no matrix of at most {CLASSES} × {CLASSES} and is not shown")),
+    };
+    if let Some(note) = note.filter(|note| !record.notes.contains(note)) {
+        record.notes.push(note);
+    }
+}
 
 impl Matrix {
     /// A list of lists of numbers, all of one length.

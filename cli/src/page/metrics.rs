@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::curve::Point;
-use super::matrix::{self, Matrix};
+use super::matrix;
 use super::record::{Name, Record, Topic, number};
 use super::rows::Rows;
 use crate::failure::{Failure, Result};
@@ -35,13 +35,22 @@ pub(crate) fn read(run: &Path, record: &mut Record) -> Result<bool> {
         let mut cells = Vec::new();
         for (metric, value) in &row.metrics {
             let (step, batch) = (row.global_step as f64, row.global_batch as f64);
-            if let Some(matrix) = Matrix::of(value) {
-                record.matrices.insert(format!("{}/{metric}", row.loader), matrix);
-            } else if let Some(value) = number(value) {
-                match matrix::cell(metric) {
-                    Some((name, at)) => cells.push((format!("{}/{name}", row.loader), at, value)),
-                    None => record.push(name(&row.loader, metric, is_fine), Point { step, batch, value }),
+            let key = format!("{}/{metric}", row.loader);
+            match (number(value), matrix::cell(metric), value) {
+                (Some(value), Some((name, at)), _) => {
+                    cells.push((format!("{}/{name}", row.loader), at, value))
                 }
+                (Some(value), None, _) => {
+                    record.push(name(&row.loader, metric, is_fine), Point { step, batch, value });
+                }
+                (None, _, Value::Array(list)) if list.iter().all(|value| number(value).is_some()) => {
+                    for (i, value) in list.iter().filter_map(number).enumerate().take(matrix::CLASSES) {
+                        let name = name(&row.loader, &format!("{metric}/{i}"), is_fine);
+                        record.push(name, Point { step, batch, value });
+                    }
+                }
+                (None, _, Value::Array(_)) => matrix::add(&key, value, record),
+                (None, _, _) => {}
             }
         }
         record.matrices.extend(matrix::from_cells(cells));

@@ -26,8 +26,8 @@ pub(crate) struct Record {
     pub(crate) matrices: BTreeMap<String, Matrix>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) spans: Spans,
-    /// How many values and tensors callbacks handed to the host, by event and callback.
-    pub(crate) syncs: BTreeMap<(String, String), [u64; 2]>,
+    /// How many numbers, tensors and sizes callbacks made the host wait for, by event and callback.
+    pub(crate) syncs: BTreeMap<(String, String), [u64; 3]>,
     /// What the reader of the page should know of the reading.
     pub(crate) notes: Vec<String>,
     /// Whether something is damaged.
@@ -81,7 +81,7 @@ impl Record {
         journal::read(path, &mut record)?;
         record.epochs = std::mem::take(&mut record.epochs_seen).ruler(&record.about);
         timing::read(path, &mut record)?;
-        record.spans.read_trace(path, &mut record.notes)?;
+        record.spans.read_traces(path, &mut record.notes)?;
         checkpoints::examine(path, &mut record)?;
         record.clock = std::mem::take(&mut record.clock).thinned(2000);
         record.count_what_is_not_finite();

@@ -24,13 +24,14 @@
       hoverlabel: { bgcolor: card, bordercolor: line, font: { color: text } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: text },
       axis,
+      cells: { color: text },
     };
   };
   const axis = () => document.querySelector("input[name=axis]:checked");
   const isLog = () => document.getElementById("log")?.checked;
 
   const draw = async (figure) => {
-    const { axis: axisTheme, ...rest } = theme();
+    const { axis: axisTheme, cells, ...rest } = theme();
     const layout = { ...figure.layout, ...rest };
     // a finger that is put on a chart scrolls the page
     layout.dragmode = touch ? false : "zoom";
@@ -44,6 +45,7 @@
       const other = figure.axes[across.value];
       if (other) data = data.map((trace, i) => ({ ...trace, x: other[i] }));
     }
+    data = data.map((trace) => (trace.texttemplate ? { ...trace, textfont: cells } : trace));
     layout.showlegend = data.length > 1;
     await Plotly.react(figure.place, data, layout, config);
   };

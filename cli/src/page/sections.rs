@@ -174,13 +174,13 @@ fn spans(runs: &[Record], charts: &mut Charts) -> String {
             }
             let all: f64 = spans.iter().map(|(_, span)| span.seconds).sum();
             let mut table =
-                Table::new(title, ["name", "seconds", "share", "calls", "mean", "longest"]).numbers_from(1);
+                Table::new(title, ["name", "time", "share", "calls", "mean", "longest"]).numbers_from(1);
             for (name, span) in spans.into_iter().take(ROWS) {
                 let mean =
                     span.calls.filter(|calls| *calls > 0).map(|calls| time(span.seconds / calls as f64));
                 table.row(vec![
                     name.to_owned(),
-                    short(span.seconds),
+                    time(span.seconds),
                     if all > 0.0 { format!("{:.1} %", 100.0 * span.seconds / all) } else { String::new() },
                     span.calls.map(|calls| calls.to_string()).unwrap_or_default(),
                     mean.unwrap_or_default(),
@@ -197,15 +197,15 @@ fn spans(runs: &[Record], charts: &mut Charts) -> String {
 /// What waited for the device.
 fn syncs(run: &Record, has_several: bool) -> String {
     let of = if has_several { format!(": {}", run.label) } else { String::new() };
-    let heads = ["event", "callback", "numbers", "tensors"];
+    let heads = ["event", "callback", "numbers", "copies", "sizes"];
     let mut table =
         Table::new(format!("What was handed from the device to the host{of}"), heads).numbers_from(2);
     let mut rows: Vec<_> = run.syncs.iter().collect();
     rows.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.iter().fold(0, |a: u64, b| a.saturating_add(*b))));
     for ((event, callback), sums) in rows {
-        table.row(
-            [event.clone(), callback.clone()].into_iter().chain(sums.map(|sum| sum.to_string())).collect(),
-        );
+        // of the runner's own work, and of what lies between events
+        let names = [event, callback].map(|name| if name.is_empty() { "—".to_owned() } else { name.clone() });
+        table.row(names.into_iter().chain(sums.map(|sum| sum.to_string())).collect());
     }
     if table.is_empty() { String::new() } else { table.html() }
 }

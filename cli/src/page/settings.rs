@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use catena_record::retention::Best;
 use serde_json::Value;
 
 use super::record::Record;
 use crate::failure::{Failure, Result};
+use crate::snapshots::best_kept;
 
 /// What is known of a run as a whole.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub(crate) struct About {
     pub(crate) ended: Option<String>,
     /// Settings by path, such as `stages/digits/epochs`.
     pub(crate) settings: BTreeMap<String, String>,
+    /// What the snapshots that are kept for being good are chosen by.
+    pub(crate) best_by: Option<Best>,
     run: Value,
 }
 
@@ -45,7 +49,13 @@ pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
     let run = all.get_mut("run").map(Value::take).unwrap_or_default();
     let mut settings = BTreeMap::new();
     flatten("", &run, &mut settings);
-    record.about = About { status, started, ended, settings, run };
+    let chain = || run.get("chain").and_then(Value::as_array).into_iter().flatten();
+    let of_chain = || chain().filter_map(|member| member.get("settings"));
+    for params in of_chain().filter_map(|settings| settings.get("params")) {
+        flatten("params", params, &mut settings);
+    }
+    let best_by = of_chain().find_map(best_kept);
+    record.about = About { status, started, ended, settings, best_by, run };
     Ok(())
 }
 
@@ -111,16 +121,6 @@ impl About {
         let counts: Option<Vec<u64>> =
             Self::loaders(stage).filter(train).map(|loader| loader.get("batches")?.as_u64()).collect();
         counts?.into_iter().reduce(u64::saturating_add).filter(|batches| *batches > 0)
-    }
-
-    /// What the snapshots that are kept for being good are chosen by: a metric, and whether the lowest are.
-    pub(crate) fn best_by(&self) -> Option<(&str, bool)> {
-        let note = self.settings.iter().find(|(path, _)| path.ends_with("/Checkpoint"))?.1;
-        let (at, is_lowest) = note
-            .split_once("with the lowest ")
-            .map(|(_, metric)| (metric, true))
-            .or_else(|| note.split_once("with the highest ").map(|(_, metric)| (metric, false)))?;
-        Some((at.split(", ").next()?, is_lowest))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Spans(pub(crate) BTreeMap<(String, String), Span>);
 /// The group with a name for each event, callback and loader: too many for bars.
 pub(crate) const DETAIL: &str = "event, callback and loader";
 
-/// How many names are kept, and the largest trace that is read.
+/// How many names are kept, and how much of traces is read.
 const NAMES: usize = 2000;
 const MOST_BYTES: u64 = 256 << 20;
 
@@ -51,6 +51,11 @@ struct TraceEvent {
     dur: Value,
 }
 
+/// `trace.json`, `trace-2.json` of a run that went on, `trace-stage-0.json` of a stage.
+fn is_trace(name: &str) -> bool {
+    name.strip_suffix(".json").is_some_and(|name| name == "trace" || name.starts_with("trace-"))
+}
+
 impl Spans {
     pub(crate) fn add(&mut self, group: &str, name: &str, span: &Span) {
         let key = (group.to_owned(), name.to_owned());
@@ -69,20 +74,30 @@ impl Spans {
         };
     }
 
-    /// Adds the slices of `trace.json`, if it is there and nothing tells the same already: it may hold only the first ones.
-    pub(crate) fn read_trace(&mut self, run: &Path, notes: &mut Vec<String>) -> Result<()> {
-        let path = run.join("trace.json");
-        if !self.0.is_empty() || !path.is_file() {
+    /// Adds the slices of the traces, if there are some and nothing tells the same already: they may hold only the first ones.
+    pub(crate) fn read_traces(&mut self, run: &Path, notes: &mut Vec<String>) -> Result<()> {
+        if !self.0.is_empty() {
             return Ok(());
         }
-        let io = || Failure::io("can't read", &path);
-        let file = File::open(&path).map_err(io())?;
-        if file.metadata().map_err(io())?.len() > MOST_BYTES {
-            notes.push("trace.json is larger than 256 MiB and left out".into());
+        let entries = std::fs::read_dir(run).map_err(Failure::io("can't read", run))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> =
+            names.filter(|name| is_trace(name) && run.join(name).is_file()).collect();
+        names.sort_unstable();
+        let mut room = MOST_BYTES;
+        names.iter().try_for_each(|name| self.read_trace(&run.join(name), name, &mut room, notes))
+    }
+
+    fn read_trace(&mut self, path: &Path, name: &str, room: &mut u64, notes: &mut Vec<String>) -> Result<()> {
+        let io = || Failure::io("can't read", path);
+        let file = File::open(path).map_err(io())?;
+        let Some(left) = room.checked_sub(file.metadata().map_err(io())?.len()) else {
+            notes.push(format!("{name} is left out: of traces, at most 256 MiB are read"));
             return Ok(());
-        }
+        };
+        *room = left;
         let Ok(trace) = serde_json::from_reader(BufReader::new(file)) else {
-            notes.push("trace.json is no whole Chrome trace (yet) and left out".into());
+            notes.push(format!("{name} is no whole Chrome trace (yet) and left out"));
             return Ok(());
         };
         let (Trace::Whole { events } | Trace::Events(events)) = trace;
@@ -91,7 +106,7 @@ impl Spans {
                 let seconds = micros / 1e6;
                 let name = if cat.is_empty() { name } else { format!("{cat} · {name}") };
                 self.add(
-                    "slice of trace.json",
+                    "slice of the trace",
                     &name,
                     &Span { seconds, calls: Some(1), longest: Some(seconds) },
                 );

@@ -144,7 +144,7 @@ fn syncs(rows: &Value, record: &mut Record) {
         let key = (text("event"), text("callback"));
         if record.syncs.len() < MOST_SYNCS || record.syncs.contains_key(&key) {
             let sums = record.syncs.entry(key).or_default();
-            for (sum, name) in sums.iter_mut().zip(["scalars", "copies"]) {
+            for (sum, name) in sums.iter_mut().zip(["scalars", "copies", "sizes"]) {
                 *sum = sum.saturating_add(row.get(name).and_then(Value::as_u64).unwrap_or_default());
             }
         }

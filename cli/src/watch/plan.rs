@@ -1,8 +1,10 @@
 //! What a run is to do, by its `run.json`.
-use catena_record::retention::{Best, Goal};
+use catena_record::retention::Best;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::rows::seconds;
+use crate::snapshots::best_kept;
 
 /// A run as `run.json` has it. What is not known here is left out, and all of it may be missing.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,8 +43,7 @@ struct Loader {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Member {
-    key: String,
-    note: String,
+    settings: Value,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,13 +85,7 @@ impl Plan {
 
     /// By which metric the run keeps its best checkpoints, if it does.
     pub(crate) fn best(&self) -> Option<Best> {
-        let is_checkpoint = |member: &&Member| member.key.rsplit('/').next() == Some("Checkpoint");
-        let note = &self.run.chain.iter().find(is_checkpoint)?.note;
-        let found = [(" with the lowest ", Goal::Min), (" with the highest ", Goal::Max)];
-        let (metric, goal) =
-            found.iter().find_map(|(words, goal)| Some((note.split_once(words)?.1, *goal)))?;
-        let metric = metric.split([',', ' ']).next().unwrap_or_default().to_owned();
-        Some(Best { k: 1, metric, goal })
+        self.run.chain.iter().find_map(|member| best_kept(&member.settings))
     }
 
     /// Where the run is, by the stage's name, its epoch from 1, and the run's train batches.
@@ -139,7 +134,8 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use catena_record::retention::Goal;
+    use serde_json::json;
 
     use super::*;
 
@@ -149,7 +145,9 @@ mod tests {
             { "name": "valid", "mode": "eval", "batches": 3 },
         ]);
         let stage = |name: &str, epochs: u64| json!({ "name": name, "epochs": epochs, "loaders": loaders });
-        let chain = json!([{ "key": "Checkpoint", "note": "every 1 epoch; keeps the last 2, the 1 with the highest valid/auc, every 5th" }]);
+        let best = json!({ "k": 1, "metric": "valid/auc", "goal": "max" });
+        let keep = json!({ "keep_last": 2, "best": best, "every": 5 });
+        let chain = json!([{ "key": "Forward" }, { "key": "mine", "note": "as it likes", "settings": { "keep": keep } }]);
         let run = json!({ "stages": [stage("warm", 2), stage("main", 4)], "chain": chain });
         serde_json::from_value(json!({ "status": "running", "run": run, "of": "a later version" })).unwrap()
     }

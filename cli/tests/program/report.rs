@@ -48,7 +48,7 @@ impl Place {
                 row("data", "", "train"),
                 row("evaluation", "", ""),
             ];
-            let syncs = json!([{ "event": "batch_end", "callback": "Console", "scalars": 3, "copies": calls, "sizes": [] }]);
+            let syncs = json!([{ "event": "batch_end", "callback": "Console", "scalars": 3, "copies": calls, "sizes": 1 }]);
             let end = json!({ "time": "2026-01-02T03:03:00.000Z", "global_batch": 30, "timings": timings, "syncs": syncs });
             timing += &format!("{end}\n");
         }
@@ -69,10 +69,15 @@ fn about(lr: f64) -> Value {
     let optimizer = json!({ "name": "sgd", "lr": lr });
     let loaders = json!([{ "name": "train", "mode": "train", "batches": BATCHES }, { "name": "valid", "mode": "eval", "batches": 2 }]);
     let stage = json!({ "name": "train", "epochs": EPOCHS, "loaders": loaders, "passes": [{ "name": "main", "params": "*", "optimizer": optimizer }] });
-    let checkpoint = json!({ "key": "Checkpoint", "phase": "decide", "note": "every 1 epoch; keeps the last 2, the 1 with the lowest valid/loss" });
+    let best = json!({ "k": 1, "metric": "valid/loss", "goal": "min" });
+    let keep = json!({ "keep": { "keep_last": 2, "best": best, "every": null } });
+    let checkpoint = json!({ "key": "Saves", "phase": "decide", "note": "every 1 epoch", "settings": keep });
+    let params =
+        json!({ "params": { "width": 128, "betas": [0.9, 0.99], "optimizer.lr": lr, "data": null } });
+    let loggers = json!({ "key": "Loggers", "phase": "report", "note": "JsonLines", "settings": params });
     json!({
         "status": "completed", "started": "2026-01-02T03:00:00.000Z", "ended": "2026-01-02T03:03:30.000Z",
-        "run": { "seed": 3, "stages": [stage], "chain": [checkpoint], "machine": { "device": "cpu" } },
+        "run": { "seed": 3, "stages": [stage], "chain": [checkpoint, loggers], "machine": { "device": "cpu" } },
     })
 }
 
@@ -192,7 +197,11 @@ fn runs_are_compared_and_their_differences_named() {
     let differences: Vec<&str> = text[start..].lines().take_while(|line| *line != "All settings").collect();
     assert_eq!(
         differences[1..],
-        ["setting | a | b/a", "stages/train/passes/main/optimizer/lr | 0.125 | 0.25"]
+        [
+            "setting | a | b/a",
+            "params/optimizer.lr | 0.125 | 0.25",
+            "stages/train/passes/main/optimizer/lr | 0.125 | 0.25",
+        ]
     );
     let lr = chart(&html, "Learning rate");
     let names: Vec<&str> =
@@ -285,20 +294,24 @@ fn no_text_of_a_run_becomes_markup_or_a_script() {
 }
 
 #[test]
-fn a_trace_is_added_up_where_no_table_of_times_is() {
+fn traces_are_added_up_where_no_table_of_times_is() {
     let place = Place::new();
     place.write("run", "metrics.jsonl", "");
     let event = |name: &str, ph: &str, dur: f64| json!({ "name": name, "cat": "forward", "ph": ph, "ts": 0, "dur": dur });
-    let trace = json!({ "traceEvents": [event("Net", "X", 1000.0), event("Net", "X", 3000.0), event("Net", "M", 9.0)] });
+    let trace = json!({ "traceEvents": [event("Net", "X", 1000.0), event("Net", "M", 9.0)] });
     place.write("run", "trace.json", &trace.to_string());
+    // of the part that went on
+    let trace = json!({ "traceEvents": [event("Net", "X", 3000.0)] });
+    place.write("run", "trace-2.json", &trace.to_string());
+    place.write("run", "traces.json", "no trace");
     assert_eq!(place.catena("report run").status, 0);
     let html = place.page("report.html");
     assert!(
-        outline(&html).contains("forward · Net | 0.004 | 100.0 % | 2 | 2.00 ms | 3.00 ms\n"),
+        outline(&html).contains("forward · Net | 4.00 ms | 100.0 % | 2 | 2.00 ms | 3.00 ms\n"),
         "{}",
         outline(&html)
     );
-    assert_eq!(chart(&html, "Time by slice of trace.json")["data"][0]["x"], json!([0.004]));
+    assert_eq!(chart(&html, "Time by slice of the trace")["data"][0]["x"], json!([0.004]));
 
     place.write("run", "trace.json", "[{\"name\": ");
     assert_eq!(place.catena("report run").status, 0);
@@ -404,12 +417,47 @@ fn a_confusion_matrix_is_a_heat_map_and_a_table() {
         (&heat["data"][0]["type"], &heat["data"][0]["z"]),
         (&json!("heatmap"), &json!([[3.0, 1.0], [0.0, 2.0]]))
     );
+    assert_eq!(heat["layout"]["yaxis"]["autorange"], "reversed", "the first class is on top");
+    assert_eq!(heat["data"][0]["texttemplate"], "%{z}");
+    assert_eq!(chart(&html, "test/confusion")["data"][0]["texttemplate"], "%{z:.2f}", "shares");
     let text = outline(&html);
     assert!(
         text.contains("valid/confusion_matrix\ntarget \\ decided | 0 | 1\n0 | 3 | 1\n1 | 0 | 2\n"),
         "{text}"
     );
     assert!(text.contains("0 | 0.75 | 0.25\n1 | 0 | 1\n"), "{text}");
+}
+
+#[test]
+fn arrays_are_matrices_and_curves_and_what_is_too_large_is_told_of() {
+    let place = Place::new();
+    let many: Vec<Value> = (0..20).map(|i| json!([[i, 1], [0, "nan"]])).collect();
+    let large = json!(vec![vec![1.0; 200]; 200]);
+    let row = |epoch: u64| {
+        let values = json!({ "labels": many, "confusion_matrix": large, "recall": [0.5, epoch, "inf"], "odd": [[1, 2]], "none": [] });
+        row("t", epoch, "valid", 10 * epoch, values)
+    };
+    place.write("run", "metrics.jsonl", &[row(1), row(2)].concat());
+    let output = place.catena("report run");
+    assert_eq!((output.status, output.err.as_str()), (0, ""));
+    let html = place.page("report.html");
+    assert_eq!(chart(&html, "valid/labels/15")["data"][0]["z"], json!([[15.0, 1.0], [0.0, null]]));
+    let recall = chart(&html, "recall");
+    assert_eq!(
+        (&recall["data"][1]["name"], &recall["data"][1]["y"]),
+        (&json!("valid, 1"), &json!([1.0, 2.0]))
+    );
+    assert_eq!(recall["data"][2]["y"], json!([null, null]));
+    let titles: Vec<String> = charts(&html).into_iter().map(|(title, _)| title).collect();
+    assert_eq!(titles.len(), 17, "{titles:?}");
+    let text = outline(&html);
+    for note in [
+        "valid/labels: of 20 matrices the first 16 are shown",
+        "valid/confusion_matrix is no matrix of at most 128 × 128 and is not shown",
+        "valid/odd is no matrix of at most 128 × 128 and is not shown",
+    ] {
+        assert_eq!(text.matches(note).count(), 1, "{text}");
+    }
 }
 
 #[test]

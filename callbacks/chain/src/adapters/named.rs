@@ -61,6 +61,9 @@ impl<C: Callback> Callback for Named<C> {
     fn note(&self) -> String {
         self.inner.note()
     }
+    fn settings(&self) -> serde_json::Value {
+        self.inner.settings()
+    }
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         self.inner.on_event(event, cx)
     }
@@ -118,6 +121,9 @@ impl<C: Callback> Callback for Phased<C> {
     }
     fn note(&self) -> String {
         self.inner.note()
+    }
+    fn settings(&self) -> serde_json::Value {
+        self.inner.settings()
     }
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         self.inner.on_event(event, cx)

@@ -105,6 +105,9 @@ impl<C: Callback> Callback for OnlyIn<C> {
     fn note(&self) -> String {
         join(&self.only.to_string(), &self.inner.note())
     }
+    fn settings(&self) -> serde_json::Value {
+        self.inner.settings()
+    }
 
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         let of_run = matches!(event, Event::RunStart | Event::RunEnd | Event::Exception);

@@ -113,6 +113,9 @@ impl<C: Callback> Callback for Throttled<C> {
     fn note(&self) -> String {
         join(&format!("every {}", self.trigger.every()), &self.inner.note())
     }
+    fn settings(&self) -> serde_json::Value {
+        self.inner.settings()
+    }
 
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         if self.lets_through(event, cx) && self.inner.hears().contains(event) {

@@ -9,7 +9,7 @@ use catena_tensor::params::parameters;
 use catena_tensor::tch::{Device, Tensor};
 
 use super::*;
-use crate::{CsvFiles, JsonLines};
+use crate::{Array, CsvFiles, JsonLines};
 
 /// Loggers, and a run that tells them (or, while they are none, does the same unheard).
 struct Run {
@@ -86,6 +86,9 @@ impl Run {
         let cx = self.driver.context_mut();
         let value = 0.1 * cx.global_epoch() as f64;
         cx.log("loss", value, Reduce::Last).unwrap();
+        if cx.global_epoch() > 1 {
+            put_matrix(cx, &[value, 0.0, f64::NAN, 2.0], 2);
+        }
         self.tell(Event::LoaderEnd);
         self.driver.leave_loader().unwrap();
         self.tell(Event::EpochEnd);
@@ -104,6 +107,12 @@ impl Run {
         loggers.flush(self.driver.context_mut()).unwrap();
         loggers.state()
     }
+}
+
+/// Hands over a matrix with rows of this length, as a metric does.
+fn put_matrix(cx: &mut Context, numbers: &[f64], width: i64) {
+    let array = Array::of(&Tensor::from_slice(numbers).view([-1, width])).unwrap();
+    Outbox::put(cx, Payload::Array { name: "confusion_matrix".into(), array });
 }
 
 fn both() -> Loggers {
@@ -309,6 +318,57 @@ fn what_a_callback_hands_over_comes_with_its_place() {
         text.contains(r#""loader":"train","global_step":0,"global_batch":0,"metrics":{"free":1.5}}"#),
         "{text}"
     );
+}
+
+#[test]
+fn an_array_without_a_row_gets_one_and_one_that_is_too_large_leaves_its_row_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = Run::start(dir.path(), Loggers::new().with(JsonLines::new()));
+    run.enter_train();
+    put_matrix(run.driver.context_mut(), &[1.0, 2.0], 1);
+    run.train_batch(1.0);
+    put_matrix(run.driver.context_mut(), &vec![1.0; 200 * 200], 200);
+    put_matrix(run.driver.context_mut(), &[3.0], 1);
+    run.tell(Event::LoaderEnd);
+    // not of the row that is handed over with it
+    put_matrix(run.driver.context_mut(), &[4.0], 1);
+    run.driver.leave_loader().unwrap();
+    run.driver.enter_loader(LoaderScope::new("valid", Mode::Eval, None));
+    Outbox::put(run.driver.context_mut(), Payload::Scalars([("other", 5.0)].into_iter().collect()));
+    run.tell(Event::RunEnd);
+    let text = fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
+    let metrics: Vec<&str> = text.lines().map(|line| line.split_once("\"metrics\":").unwrap().1).collect();
+    let expected = [
+        r#"{"confusion_matrix":[[1.0],[2.0]]}}"#,
+        r#"{"loss":0.25,"confusion_matrix":[[3.0]]}}"#,
+        r#"{"other":5.0}}"#,
+        r#"{"confusion_matrix":[[4.0]]}}"#,
+    ];
+    assert_eq!(metrics, expected);
+}
+
+#[test]
+fn an_array_of_what_is_interrupted_comes_when_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = Run::start(dir.path(), both());
+    run.enter_train();
+    run.train_batch(1.0);
+    run.driver.context_mut().interrupt("a signal");
+    run.driver.take_interruption();
+    put_matrix(run.driver.context_mut(), &[1.0], 1);
+    run.tell(Event::LoaderEnd);
+    run.tell(Event::RunEnd);
+    assert!(!fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap().contains("confusion_matrix"));
+}
+
+#[test]
+fn hyper_parameters_are_among_the_settings_of_run_json() {
+    let params = serde_json::json!({ "optimizer": { "lr": 0.5 }, "layers": [64, 10] });
+    let loggers = both().params(&params).named("mine").in_phase(Phase::User);
+    let boxed: Box<dyn Callback> = Box::new(loggers);
+    let expected = serde_json::json!({ "params": { "optimizer.lr": 0.5, "layers": [64, 10] } });
+    assert_eq!(boxed.settings(), expected);
+    assert_eq!(both().settings(), Json::Null);
 }
 
 #[test]

@@ -16,11 +16,13 @@ use serde_json::Value as Json;
 use self::client::Client;
 use self::item::{Item, key, number, param};
 use self::queue::{Queue, work};
+use super::array::Shown;
 use super::file::at;
 use super::{Ending, Entry, Logger, Payload, RunInfo};
 
 /// Sends a run to an MLflow tracking server: hyper-parameters, metrics on the axis of global steps, images and texts as
-/// artifacts (`images/<tag>/<step>.png`, `texts/<tag>/<step>.md`), and artifacts.
+/// artifacts (`images/<tag>/<step>.png`, `texts/<tag>/<step>.md`), and artifacts. Of arrays, a matrix is an image and a list the
+/// metrics `<tag>/0`, `<tag>/1`, …, as in [`TensorBoard`](super::TensorBoard).
 ///
 /// The training never waits for the server. While it is away, up to 50,000 values are kept (then the oldest are dropped, with a
 /// warning) and sending is tried again, at first after half a second, at last every half minute. At the run's end it is waited
@@ -178,6 +180,21 @@ impl Logger for Mlflow {
                         value: number(value),
                         timestamp,
                         step,
+                    });
+                }
+            }
+            Payload::Array { name, array } => {
+                for (name, shown) in array.shown(name)? {
+                    self.put(match shown {
+                        Shown::Number(value) => Item::Metric {
+                            key: key(&entry.tag(&name)),
+                            value: number(value),
+                            timestamp,
+                            step,
+                        },
+                        Shown::Picture(image) => {
+                            Item::Bytes { name: file("images", &name, "png"), bytes: image.png()? }
+                        }
                     });
                 }
             }

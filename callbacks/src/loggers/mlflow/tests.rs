@@ -3,10 +3,11 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::SystemTime;
 
+use catena_tensor::tch::Tensor;
 use serde_json::json;
 
 use super::*;
-use crate::{Params, Scope};
+use crate::{Array, Params, Scope};
 
 /// A request, as a server sees it.
 #[derive(Debug)]
@@ -104,6 +105,10 @@ fn a_run_is_made_and_filled_in_order() {
     mlflow.log(&entry(0, Payload::Params(Params::of(&json!({ "lr": 0.5 })).unwrap()))).unwrap();
     mlflow.log(&scalars(3, f64::NAN)).unwrap();
     mlflow.log(&entry(3, Payload::Text { name: "re: mark".into(), text: "hi".into() })).unwrap();
+    let array = |values: &[f64], shape: &[i64]| Array::of(&Tensor::from_slice(values).view(shape)).unwrap();
+    let (list, matrix) = (array(&[0.5], &[1]), array(&[3.0], &[1, 1]));
+    mlflow.log(&entry(4, Payload::Array { name: "recall".into(), array: list })).unwrap();
+    mlflow.log(&entry(4, Payload::Array { name: "matrix".into(), array: matrix })).unwrap();
     mlflow.end(Ending::Done).unwrap();
     drop(mlflow);
     let all: Vec<Request> = requests.try_iter().collect();
@@ -119,6 +124,8 @@ fn a_run_is_made_and_filled_in_order() {
             format!("POST {api}/runs/log-batch"),
             format!("POST {api}/runs/log-batch"),
             "PUT /api/2.0/mlflow-artifacts/artifacts/7/r1/artifacts/texts/train/re_%20mark/3.md".into(),
+            format!("POST {api}/runs/log-batch"),
+            "PUT /api/2.0/mlflow-artifacts/artifacts/7/r1/artifacts/images/train/matrix/4.png".into(),
             format!("POST {api}/runs/update"),
         ]
     );
@@ -132,7 +139,10 @@ fn a_run_is_made_and_filled_in_order() {
         (&json!("train/accuracy_1"), &json!("NaN"), &json!(3))
     );
     assert_eq!(all[6].body, b"hi");
-    assert_eq!(all[7].json()["status"], "FINISHED");
+    let metric = &all[7].json()["metrics"][0];
+    assert_eq!((&metric["key"], &metric["value"]), (&json!("train/recall/0"), &json!(0.5)));
+    assert!(all[8].body.starts_with(b"\x89PNG"));
+    assert_eq!(all[9].json()["status"], "FINISHED");
     assert!(fs::read_to_string(dir.path().join("mlflow.json")).unwrap().contains("\"run_id\":\"r1\""));
 }
 

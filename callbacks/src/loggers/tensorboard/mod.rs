@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use self::proto::{Event, SessionLog, Summary, Value, What};
+use super::array::Shown;
 use super::file::{Growing, at, make_folder};
 use super::{Entry, Logger, Payload, RunInfo};
 
@@ -19,7 +20,8 @@ use super::{Entry, Logger, Payload, RunInfo};
 /// them with `tensorboard --logdir RUN`, or one level up to compare runs.
 ///
 /// The axis is the global step. Tags are `<loader>/<metric>`, and `<loader>.batches/<metric>` for batches; the numbers of scalars
-/// are `f32`, as the format has them. On resume the files are cut back to the snapshot, and a new one begins with a session
+/// are `f32`, as the format has them. Of arrays, a matrix (up to 2048 × 2048) is an image, a list the scalars `<tag>/0`, `<tag>/1`,
+/// …, and each part of what has more dimensions is one or the other; the first 128 of them are written. On resume the files are cut back to the snapshot, and a new one begins with a session
 /// start, at which TensorBoard forgets what it may have read beyond it.
 ///
 /// ```
@@ -104,6 +106,13 @@ impl Logger for TensorBoard {
             Payload::Scalars(scalars) => {
                 scalars.iter().map(|(name, x)| Value::scalar(tag(name), x as f32)).collect()
             }
+            Payload::Array { name, array } => {
+                let value = |(name, shown): (String, Shown)| match shown {
+                    Shown::Number(x) => Ok(Value::scalar(tag(&name), x as f32)),
+                    Shown::Picture(image) => Value::image(tag(&name), &image),
+                };
+                array.shown(name)?.into_iter().map(value).collect::<Result<_>>()?
+            }
             Payload::Histogram { name, histogram } => vec![Value::histogram(tag(name), histogram)],
             Payload::Image { name, image } => vec![Value::image(tag(name), image)?],
             Payload::Text { name, text } => vec![Value::text(tag(name), text)],
@@ -171,7 +180,9 @@ fn masked(data: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Scope;
+    use catena_tensor::tch::Tensor;
+
+    use super::super::{Array, Image, Scope};
     use super::*;
 
     /// The events of a file, each record's checksums checked.
@@ -215,6 +226,30 @@ mod tests {
         assert_eq!(crc32c::crc32c(b"123456789"), 0xE306_9283);
         assert_eq!(masked(&24u64.to_le_bytes()), 0x224B_7FA3);
         assert_eq!(masked(b"123456789"), 0xC78A_B0E5);
+    }
+
+    #[test]
+    fn a_matrix_is_an_image_and_a_list_is_scalars() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = TensorBoard::new();
+        log.start(&RunInfo { dir: Some(dir.path().to_owned()), resuming: false }).unwrap();
+        for (name, shape) in [("matrix", &[2, 2][..]), ("recall", &[4])] {
+            let numbers = Tensor::from_slice(&[0.5, 0.25, 0.0, 1.0]).view(shape);
+            let payload = Payload::Array { name: name.into(), array: Array::of(&numbers).unwrap() };
+            log.log(&Entry { payload, ..entry(7, 0.0) }).unwrap();
+        }
+        log.sync().unwrap();
+        let written =
+            events(&dir.path().join("tensorboard")).into_iter().filter_map(|event| match event.what {
+                Some(What::Summary(summary)) => Some((event.step, summary.value)),
+                _ => None,
+            });
+        let written: Vec<(i64, Vec<Value>)> = written.collect();
+        let rows = [vec![0.5, 0.25], vec![0.0, 1.0]];
+        let image = Value::image("train/matrix".into(), &Image::heat_map(&rows).unwrap()).unwrap();
+        let scalars = [0.5, 0.25, 0.0, 1.0].into_iter().enumerate();
+        let scalars = scalars.map(|(i, x)| Value::scalar(format!("train/recall/{i}"), x)).collect();
+        assert_eq!(written, [(7, vec![image]), (7, scalars)]);
     }
 
     #[test]
