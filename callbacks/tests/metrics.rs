@@ -36,6 +36,11 @@ fn flat(value: &Value, into: &mut Vec<f64>) {
     }
 }
 
+/// The first GPU if there is one, so that metrics are tried where they have to be fast.
+fn device() -> Device {
+    Device::cuda_if_available()
+}
+
 fn tensor(value: &Value) -> Tensor {
     let (mut shape, mut level) = (Vec::new(), value);
     while let Value::Array(items) = level {
@@ -45,7 +50,7 @@ fn tensor(value: &Value) -> Tensor {
     let mut numbers = Vec::new();
     flat(value, &mut numbers);
     let kind = if level.is_i64() { Kind::Int64 } else { Kind::Double };
-    Tensor::from_slice(&numbers).view(&shape[..]).to_kind(kind)
+    Tensor::from_slice(&numbers).view(&shape[..]).to_kind(kind).to_device(device())
 }
 
 fn parts(data: &BTreeMap<String, Value>) -> Parts {

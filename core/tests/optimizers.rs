@@ -131,8 +131,10 @@ fn difference(got: &[f64], expected: &[f64]) -> f64 {
 }
 
 /// What a parameter, or an entry of its state, may differ by.
-fn bound(case: &Case, entry: &str, same_kernels: bool) -> f64 {
+fn bound(device: Device, case: &Case, entry: &str, same_kernels: bool) -> f64 {
     match (case.name.as_str(), entry) {
+        // libtorch's fused kernels for GPUs take `1 - beta2` in f32, where 0.001 is 1.3e-5 too large
+        (_, entry) if device.is_cuda() && case.dtype == "f32" && entry.ends_with("exp_avg_sq") => 2e-5,
         // torch rounds differently from one instruction set to the next, and these entries are small differences of large
         // numbers. torch itself under ATEN_CPU_CAPABILITY=default differs from this fixture (AVX512) by as much: measured
         // 1.2e-10 (f64) and 1.0e-2 (f32, where torch's error against f64 is 2e-2 to 3e-2), and 1.35e-5 for NAdam's mean.
@@ -161,7 +163,7 @@ fn every_case_agrees_with_pytorch() {
             for (step, params) in &case.after {
                 for (name, expected) in params {
                     let worst = difference(&after[step][name], expected);
-                    let bound = bound(case, name, same_kernels);
+                    let bound = bound(device, case, name, same_kernels);
                     if worst > bound {
                         wrong.push(format!(
                             "{device:?} {}: {name} at {step}: {worst:e} > {bound:e}",
@@ -205,7 +207,7 @@ fn state_has_torchs_names_and_values_and_only_where_torch_has_it() {
             );
             for (name, expected) in expected {
                 let worst = difference(&numbers(&state[&name]), &expected);
-                let bound = bound(case, &name, false);
+                let bound = bound(device, case, &name, false);
                 if worst > bound {
                     wrong.push(format!("{device:?} {}: {name} differs by {worst:e} > {bound:e}", case.name));
                 }

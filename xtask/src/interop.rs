@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn programs_are_found_and_an_unknown_one_is_named() -> Result<()> {
         let known = programs(&Workspace::find()?)?;
-        assert_eq!(known, ["mlflow", "models", "optim", "report", "tensorboard", "watch"]);
+        assert_eq!(known, ["mlflow", "models", "optim", "report", "tensorboard", "trace", "watch"]);
         assert_eq!(chosen(&known, &[])?, known);
         assert_eq!(chosen(&known, &known[1..2])?, ["models"]);
         assert!(chosen(&known, &["common".to_owned()]).is_err_and(|e| e.to_string().contains("\"common\"")));

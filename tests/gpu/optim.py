@@ -1,7 +1,7 @@
 """Holds catena's optimizers on a GPU against PyTorch's on the same GPU: 40 steps, several shapes, missing gradients.
 
 Where PyTorch has a fused kernel, catena calls the same one, so in f32 every bit must be equal (`fused=True`); elsewhere f32 may
-differ by 1e-5 of the tensor's largest value, and f64 by 1e-12. Needs a GPU and a PyTorch that can use it.
+differ by 1e-5 of the tensor's largest value, and f64 by 1e-12. Needs a GPU and a PyTorch that can use it. Arguments choose optimizers: `optim.py adam asgd`.
 """
 
 import json
@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 
-from common import ROOT, need
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
+
+from common import ROOT, need  # noqa: E402
 
 need("torch")
 
@@ -103,7 +105,10 @@ def main():
         sys.exit("no GPU that PyTorch can use is here: nothing was compared")
     print(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name()}")
     failed = False
+    chosen = [name.lower() for name in sys.argv[1:]]
     for name, settings in CASES:
+        if chosen and name.lower() not in chosen:
+            continue
         for dtype in DTYPES:
             params = tensors(0, DTYPES[dtype])
             # fused SGD fails in PyTorch if a parameter's first gradient comes late

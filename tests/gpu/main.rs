@@ -1,8 +1,9 @@
 //! What the other tests show on the CPU, on a GPU. `cargo test` leaves them out: `cargo test --test gpu`, on a machine that has one.
-#[path = "../examples/digits/main.rs"]
+//! `optim.py` beside it holds the optimizers against PyTorch's on that GPU.
+#[path = "../../examples/digits/main.rs"]
 #[allow(dead_code, reason = "the program's main is not called here")]
 mod digits;
-#[path = "common/resumable.rs"]
+#[path = "../common/resumable.rs"]
 mod resumable;
 
 use std::path::Path;
