@@ -278,3 +278,53 @@ fn a_stage_starts_from_the_best_of_the_stage_before() {
     let error = builder(dir.path(), stage(1)).stage(next).build().unwrap().run().unwrap_err().to_string();
     assert!(error.contains("there is none for which `nothing` was measured"), "{error}");
 }
+
+#[test]
+fn settings_that_change_the_numbers_are_compared_one_by_one() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    let of = |smoothing: f64, t_max: u64, norm_type: f64| {
+        Stage::new("only")
+            .epochs(2)
+            .train(tiny_loader(10, 4))
+            .loss(CrossEntropy::new().label_smoothing(smoothing))
+            .optimizer(Sgd::new(0.5))
+            .schedule(CosineAnnealing::new(t_max))
+            .callback(ClipGradNorm::new(1.0).norm_type(norm_type))
+    };
+    resume(builder(dir.path(), of(0.1, 6, 2.0)), Resume::LatestIfAny).unwrap();
+    assert!(resume(builder(dir.path(), of(0.1, 6, 2.0)), Resume::Latest).is_ok());
+    let error = resume(builder(dir.path(), of(0.2, 8, 1.0)), Resume::Latest).unwrap_err();
+    let said = [
+        "`losses.main.label_smoothing` of 0/Criterion: 0.1 before, 0.2 now",
+        "`norm_type` of 0/ClipGradNorm: 2.0 before, 1.0 now",
+        "`schedule.t_max` of 0/LrSchedule: 6 before, 8 now",
+    ];
+    assert!(said.iter().all(|text| error.contains(text)), "{error}");
+    let allowed =
+        builder(dir.path(), of(0.2, 8, 1.0)).allow("Criterion").allow("ClipGradNorm").allow("LrSchedule");
+    assert!(resume(allowed, Resume::Latest).is_ok());
+}
+
+#[test]
+fn a_checkpoint_of_a_stage_saves_in_that_stage_and_keeps_what_it_says() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    let named = |name: &str| {
+        let (train, optimizer) = (tiny_loader(10, 4), Sgd::new(0.5));
+        Stage::new(name).epochs(4).train(train).loss(CrossEntropy::new()).optimizer(optimizer)
+    };
+    let mut runner = Runner::builder(tiny_model())
+        .run_dir(dir.path())
+        .stage(named("first"))
+        .stage(named("second").callback(Checkpoint::new().keep_last(3)))
+        .build()
+        .unwrap();
+    assert_eq!(runner.run().unwrap().batches, 24);
+    // after 3 batches an epoch: the last two epochs' ends, and the end of the stage
+    let kept = snapshots(&dir.path().join("checkpoints"));
+    assert_eq!(
+        kept.iter().map(|name| &name[..12]).collect::<Vec<_>>(),
+        ["000000000021", "000000000024", "000000000024"]
+    );
+}

@@ -127,6 +127,10 @@ impl Callback for Accumulate {
         }
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         let Self { n, tail, sum, from_epoch } = self;
         let how = if *sum { "sum" } else { "mean" };

@@ -115,6 +115,10 @@ impl Callback for AdaptiveClip {
         self.on_nonfinite.is_some()
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("clip_factor {}", self.clip_factor)
     }

@@ -66,6 +66,10 @@ impl Callback for Autocast {
         Some(Vec::new())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         match self.dtype {
             Half::Bf16 => "bf16".into(),

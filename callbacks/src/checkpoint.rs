@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 /// Asks for snapshots, and says which are kept. Only the runner takes them, at the cut after everybody has heard the end event.
 ///
 /// Defaults: at each epoch's end and at the run's end; the last 2 are kept. Snapshots are written in the background: the run
-/// waits for one copy of the tensors, and at a cut that wants a snapshot while one is being written. On resume: when each
-/// trigger was due last.
+/// waits for one copy of the tensors, and at a cut that wants a snapshot while one is being written. As a stage's callback it saves in
+/// that stage and at its end. On resume: when each trigger was due last.
 ///
 /// ```
 /// use catena_callbacks::Checkpoint;
@@ -33,6 +33,7 @@ pub struct Checkpoint {
     triggers: Vec<Trigger>,
     at_end: bool,
     policy: SnapshotPolicy,
+    of_run: bool,
 }
 
 /// How snapshots are taken and kept: what [`Checkpoint`] leaves in the context's extensions for the runner.
@@ -54,7 +55,7 @@ impl Default for SnapshotPolicy {
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Self { triggers: Vec::new(), at_end: true, policy: SnapshotPolicy::default() }
+        Self { triggers: Vec::new(), at_end: true, policy: SnapshotPolicy::default(), of_run: false }
     }
 }
 
@@ -71,7 +72,7 @@ impl Checkpoint {
         self
     }
 
-    /// Whether the run's end is saved (default true).
+    /// Whether the end of the run (or of its stage) is saved (default true).
     #[must_use]
     pub fn at_end(mut self, at_end: bool) -> Self {
         self.at_end = at_end;
@@ -122,6 +123,15 @@ impl Checkpoint {
         }
     }
 
+    /// At the start of what it is a callback of: the run, or one stage.
+    fn begin(&mut self, cx: &mut Context) -> Result<Flow> {
+        if self.triggers.is_empty() {
+            self.triggers.push(Trigger::new(Every::Epochs(1)));
+        }
+        cx.ext.insert(self.policy.clone());
+        Ok(Flow::GO)
+    }
+
     fn ask(&mut self, cx: &mut Context, by_epoch: bool) -> Result<Flow> {
         for trigger in &mut self.triggers {
             if matches!(trigger.every(), Every::Epochs(_)) == by_epoch && trigger.due(cx) {
@@ -142,7 +152,7 @@ pub fn goal(mode: PlateauMode) -> Goal {
 
 impl Callback for Checkpoint {
     fn state(&self) -> State {
-        let Self { triggers, at_end: _, policy: _ } = self;
+        let Self { triggers, at_end: _, policy: _, of_run: _ } = self;
         let seen = triggers.iter().map(|trigger| (trigger.every().to_string(), trigger.state().json));
         State { json: seen.collect::<serde_json::Map<String, Value>>().into(), tensors: Vec::new() }
     }
@@ -162,7 +172,8 @@ impl Callback for Checkpoint {
     }
 
     fn hears(&self) -> Events {
-        Events::of(&[Event::RunStart, Event::BatchEnd, Event::EpochEnd, Event::RunEnd])
+        use Event::{BatchEnd, EpochEnd, RunEnd, RunStart, StageEnd, StageStart};
+        Events::of(&[RunStart, StageStart, BatchEnd, EpochEnd, StageEnd, RunEnd])
     }
 
     fn logs(&self) -> Option<Vec<String>> {
@@ -189,11 +200,12 @@ impl Callback for Checkpoint {
     }
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        if self.triggers.is_empty() {
-            self.triggers.push(Trigger::new(Every::Epochs(1)));
-        }
-        cx.ext.insert(self.policy.clone());
-        Ok(Flow::GO)
+        self.of_run = true;
+        self.begin(cx)
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        if self.of_run { Ok(Flow::GO) } else { self.begin(cx) }
     }
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
@@ -202,6 +214,13 @@ impl Callback for Checkpoint {
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
         self.ask(cx, true)
+    }
+
+    fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        if !self.of_run && self.at_end && cx.interrupted().is_none() {
+            cx.request_snapshot("the stage's end");
+        }
+        Ok(Flow::GO)
     }
 
     fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {

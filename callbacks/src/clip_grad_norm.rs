@@ -94,6 +94,10 @@ impl Callback for ClipGradNorm {
         self.on_nonfinite.is_some()
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("max_norm {}", self.max_norm)
     }

@@ -79,6 +79,10 @@ impl Callback for ClipGradValue {
         self.on_nonfinite.is_some()
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("clip_value {}", self.clip_value)
     }

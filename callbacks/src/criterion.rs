@@ -188,6 +188,10 @@ impl Callback for Criterion {
         })
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         let names: Vec<String> = self.losses.0.iter().map(PassLoss::name).collect();
         names.join(", ")

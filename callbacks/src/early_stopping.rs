@@ -179,6 +179,10 @@ impl Callback for EarlyStopping {
         Err(format!("`min_delta` is {}, but must be a number of at least 0", self.min_delta).into())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         let Self { metric, patience, min_delta, mode, .. } = self;
         let delta = if *min_delta == 0.0 { String::new() } else { format!(", min_delta {min_delta}") };

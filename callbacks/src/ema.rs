@@ -118,6 +118,10 @@ impl Callback for Ema {
         Err(format!("`decay` is {}, but must be in [0, 1)", self.decay).into())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("decay {}{}", self.decay, if self.by_epoch { " by epoch" } else { "" })
     }

@@ -79,6 +79,10 @@ impl Callback for GaussianNoise {
         Err(format!("`sigma` is {}, but must be a number of at least 0", self.sigma).into())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("sigma {}", self.sigma)
     }

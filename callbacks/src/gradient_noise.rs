@@ -73,6 +73,10 @@ impl Callback for GradientNoise {
         Ok(())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("eta {}, gamma {}", self.eta, self.gamma)
     }

@@ -88,6 +88,10 @@ impl Callback for Lookahead {
         Err(format!("`alpha` is {}, but must be in (0, 1]", self.alpha).into())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("k {}, alpha {}", self.k, self.alpha)
     }

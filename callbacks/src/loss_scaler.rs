@@ -145,6 +145,10 @@ impl Callback for LossScaler {
         Ok(())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
         let scale = self.scale();
         if let Some(loss) = cx.loss.as_mut().filter(|_| scale != 1.0) {

@@ -234,6 +234,10 @@ impl Callback for LrSchedule {
         Ok(self.schedule.check()?)
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("{} by {}", self.schedule.name(), if self.by_epoch { "epoch" } else { "step" })
     }

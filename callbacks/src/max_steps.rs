@@ -58,6 +58,10 @@ impl Callback for MaxSteps {
         if self.0 > 0 { Ok(()) } else { Err("`steps` is 0, but must be at least 1".into()) }
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         self.0.to_string()
     }

@@ -70,6 +70,10 @@ impl Callback for NanGuard {
         true
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
         let Some(loss) = cx.loss.as_ref().filter(|_| cx.is_train()) else { return Ok(Flow::GO) };
         let value = loss.value.f_double_value(&[]).map_err(catena_tensor::Error::from)?;

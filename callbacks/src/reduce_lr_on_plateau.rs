@@ -69,6 +69,10 @@ impl Callback for ReduceLrOnPlateau {
         Ok(self.plateau.check()?)
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("watches {}", self.metric)
     }

@@ -170,6 +170,10 @@ impl Callback for Sam {
         Err(format!("`rho` is {}, but must be a number of at least 0", self.rho).into())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("rho {}{}", self.rho, if self.adaptive { ", adaptive" } else { "" })
     }

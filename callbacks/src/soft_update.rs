@@ -54,6 +54,10 @@ impl Callback for SoftUpdate {
         Err(format!("`tau` is {}, but must be in (0, 1]", self.tau).into())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         format!("{} to {}, tau {}", self.source, self.target, self.tau)
     }

@@ -173,6 +173,10 @@ impl Callback for Swa {
         Ok(())
     }
 
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         let often = self.every_steps.map_or(String::new(), |steps| format!(", every {steps} steps"));
         let bn = self.update_bn.as_ref().map_or(String::new(), |name| format!(", statistics of {name}"));

@@ -45,7 +45,7 @@ struct CallbackDescription {
     key: String,
     phase: String,
     note: String,
-    /// What readers go by; it is not compared.
+    /// Null for one that doesn't tell.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     settings: Value,
 }
@@ -228,6 +228,18 @@ impl Differences {
         }
     }
 
+    /// Of a callback that is there before and now; one that didn't tell its settings has none that differ.
+    fn settings(&mut self, name: &str, key: &str, before: &Value, now: &Value) {
+        if before.is_null() || now.is_null() {
+            return;
+        }
+        let mut found = Vec::new();
+        unequal("", before, now, &mut found);
+        for (place, before, now) in found {
+            self.compare(name, &format!("`{place}` of {key}"), before, now);
+        }
+    }
+
     fn chains(&mut self, before: &[CallbackDescription], now: &[CallbackDescription]) {
         let find = |all: &[CallbackDescription], key: &str| all.iter().find(|c| c.key == key).cloned();
         let keys = before.iter().chain(now.iter().filter(|c| find(before, &c.key).is_none()));
@@ -237,15 +249,40 @@ impl Differences {
                 Some(callback) => format!("there ({})", callback.note),
                 None => "not there".to_owned(),
             };
-            let (before, now) = (text(find(before, key)), text(find(now, key)));
+            let (before, now) = (find(before, key), find(now, key));
             let name = key.rsplit('/').next().unwrap_or(key);
-            self.add(name, key, before, now, changes_numbers(name, phase));
+            let counts = changes_numbers(name, phase);
+            if let (Some(before), Some(now)) = (&before, &now)
+                && (counts && before.note == now.note)
+            {
+                self.settings(name, key, &before.settings, &now.settings);
+            }
+            self.add(name, key, text(before), text(now), counts);
         }
         let order = |all: &[CallbackDescription], other: &[CallbackDescription]| -> Vec<String> {
             all.iter().filter(|c| find(other, &c.key).is_some()).map(|c| c.key.clone()).collect()
         };
         let (was, is) = (order(before, now), order(now, before));
         self.compare("order", "the order of the callbacks", was.join(", "), is.join(", "));
+    }
+}
+
+/// What differs between settings, and where: `loss.label_smoothing`.
+fn unequal(place: &str, before: &Value, now: &Value, found: &mut Vec<(String, Value, Value)>) {
+    match (before, now) {
+        (Value::Object(was), Value::Object(is)) => {
+            for key in was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))) {
+                let of = |all: &serde_json::Map<String, Value>| all.get(key).cloned().unwrap_or_default();
+                unequal(
+                    &format!("{place}{}{key}", if place.is_empty() { "" } else { "." }),
+                    &of(was),
+                    &of(is),
+                    found,
+                );
+            }
+        }
+        (before, now) if before != now => found.push((place.to_owned(), before.clone(), now.clone())),
+        _ => (),
     }
 }
 

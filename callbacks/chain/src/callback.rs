@@ -75,8 +75,8 @@ pub trait Callback {
         String::new()
     }
 
-    /// Those of its settings that readers of the run directory go by, as data: they stand in `run.json`, where resuming compares
-    /// only [`Callback::note`]. Nothing by default.
+    /// Its settings as data, such as its `serde_json::to_value`: they stand in `run.json`, for those who read a run directory, and in
+    /// snapshots. If it acts on the training, resuming with others is refused. Nothing by default, and then nothing is compared.
     fn settings(&self) -> serde_json::Value {
         serde_json::Value::Null
     }
