@@ -20,7 +20,8 @@ pub use catena_tensor::optim::{
 };
 pub use catena_tensor::schedule::{
     AnnealStrategy, Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Cyclic, Exponential, Linear,
-    MultiStep, Noam, OneCycle, Plateau, Polynomial, Schedule, Sequential, SwaLr, Warmup, WarmupStableDecay,
+    MultiStep, Noam, OneCycle, Plateau, PlateauMode, Polynomial, Schedule, Sequential, SwaLr, Warmup,
+    WarmupStableDecay,
 };
 
 pub use crate::{Pass, Report, Resume, Runner, Stage, StartFrom, Status};

@@ -307,24 +307,11 @@ fn settings_that_change_the_numbers_are_compared_one_by_one() {
 }
 
 #[test]
-fn a_checkpoint_of_a_stage_saves_in_that_stage_and_keeps_what_it_says() {
+fn a_checkpoint_that_is_given_to_a_stage_is_refused_before_a_batch() {
     let _exclusive = Exclusive::wait();
     let dir = tempfile::tempdir().unwrap();
-    let named = |name: &str| {
-        let (train, optimizer) = (tiny_loader(10, 4), Sgd::new(0.5));
-        Stage::new(name).epochs(4).train(train).loss(CrossEntropy::new()).optimizer(optimizer)
-    };
-    let mut runner = Runner::builder(tiny_model())
-        .run_dir(dir.path())
-        .stage(named("first"))
-        .stage(named("second").callback(Checkpoint::new().keep_last(3)))
-        .build()
-        .unwrap();
-    assert_eq!(runner.run().unwrap().batches, 24);
-    // after 3 batches an epoch: the last two epochs' ends, and the end of the stage
-    let kept = snapshots(&dir.path().join("checkpoints"));
-    assert_eq!(
-        kept.iter().map(|name| &name[..12]).collect::<Vec<_>>(),
-        ["000000000021", "000000000024", "000000000024"]
-    );
+    let runner = Runner::builder(tiny_model()).run_dir(dir.path()).stage(stage(1).callback(checkpoint()));
+    let error = runner.build().unwrap().run().unwrap_err().to_string();
+    assert!(error.contains("belongs to the run: give it to `Runner::builder(…).callback(…)`"), "{error}");
+    assert!(error.contains("Checkpoint") && error.contains("stage_start"), "{error}");
 }

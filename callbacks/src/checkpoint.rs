@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 /// Asks for snapshots, and says which are kept. Only the runner takes them, at the cut after everybody has heard the end event.
 ///
 /// Defaults: at each epoch's end and at the run's end; the last 2 are kept. Snapshots are written in the background: the run
-/// waits for one copy of the tensors, and at a cut that wants a snapshot while one is being written. As a stage's callback it saves in
-/// that stage and at its end. On resume: when each trigger was due last.
+/// waits for one copy of the tensors, and at a cut that wants a snapshot while one is being written. It belongs to the run: given to a
+/// stage it is an error when that begins. On resume: when each trigger was due last.
 ///
 /// ```
 /// use catena_callbacks::Checkpoint;
@@ -72,7 +72,7 @@ impl Checkpoint {
         self
     }
 
-    /// Whether the end of the run (or of its stage) is saved (default true).
+    /// Whether the run's end is saved (default true).
     #[must_use]
     pub fn at_end(mut self, at_end: bool) -> Self {
         self.at_end = at_end;
@@ -123,15 +123,6 @@ impl Checkpoint {
         }
     }
 
-    /// At the start of what it is a callback of: the run, or one stage.
-    fn begin(&mut self, cx: &mut Context) -> Result<Flow> {
-        if self.triggers.is_empty() {
-            self.triggers.push(Trigger::new(Every::Epochs(1)));
-        }
-        cx.ext.insert(self.policy.clone());
-        Ok(Flow::GO)
-    }
-
     fn ask(&mut self, cx: &mut Context, by_epoch: bool) -> Result<Flow> {
         for trigger in &mut self.triggers {
             if matches!(trigger.every(), Every::Epochs(_)) == by_epoch && trigger.due(cx) {
@@ -172,8 +163,7 @@ impl Callback for Checkpoint {
     }
 
     fn hears(&self) -> Events {
-        use Event::{BatchEnd, EpochEnd, RunEnd, RunStart, StageEnd, StageStart};
-        Events::of(&[RunStart, StageStart, BatchEnd, EpochEnd, StageEnd, RunEnd])
+        Events::of(&[Event::RunStart, Event::StageStart, Event::BatchEnd, Event::EpochEnd, Event::RunEnd])
     }
 
     fn logs(&self) -> Option<Vec<String>> {
@@ -201,11 +191,20 @@ impl Callback for Checkpoint {
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
         self.of_run = true;
-        self.begin(cx)
+        if self.triggers.is_empty() {
+            self.triggers.push(Trigger::new(Every::Epochs(1)));
+        }
+        cx.ext.insert(self.policy.clone());
+        Ok(Flow::GO)
     }
 
-    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        if self.of_run { Ok(Flow::GO) } else { self.begin(cx) }
+    fn on_stage_start(&mut self, _: &mut Context) -> Result<Flow> {
+        if self.of_run {
+            return Ok(Flow::GO);
+        }
+        Err("it says which snapshots of all stages are kept, so it belongs to the run: give it to \
+             `Runner::builder(…).callback(…)`, not to a stage"
+            .into())
     }
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
@@ -214,13 +213,6 @@ impl Callback for Checkpoint {
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
         self.ask(cx, true)
-    }
-
-    fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        if !self.of_run && self.at_end && cx.interrupted().is_none() {
-            cx.request_snapshot("the stage's end");
-        }
-        Ok(Flow::GO)
     }
 
     fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {

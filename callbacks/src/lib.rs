@@ -29,18 +29,18 @@
 //! | [`metrics::LossSum`] | loss | `loss` | `loss` and its parts |
 //! | [`DeadActivations`] | measure | `forward`, `loader_start`, `loader_end` | `dead/<output>` |
 //! | [`NanGuard`] | decide | `loss` | |
-//! | [`Checkpoint`] | decide | `run_start`, `batch_end`, `epoch_end`, `run_end` | |
+//! | [`Checkpoint`] | decide | `run_start`, `stage_start`, `batch_end`, `epoch_end`, `run_end` | |
 //! | [`EarlyStopping`] | decide | `epoch_end` | |
 //! | [`Validate`] | decide | `batch_end` or `epoch_end` | |
 //! | [`Signals`] | decide | starts and ends of the run, `batch_end` | |
 //! | [`ReduceLrOnPlateau`] | decide | `stage_start`, `epoch_end` | |
 //! | [`LrFinder`] | decide | `stage_start`, `step`, `stage_end` | |
 //! | [`MaxSteps`] | decide | `batch_end`, `loader_end` | |
-//! | [`Loggers`] | report | `run_start`, `batch_end`, ends of loaders, epochs, stages and the run | |
+//! | [`Loggers`] | report | `batch_end`, `loader_end`, starts and ends of epochs, stages and the run, `exception` | |
 //! | [`Progress`] | report | starts and ends of batches and loaders | |
 //! | [`Journal`] | report | `loss`, `step`, `batch_end`, starts and ends of the run | |
 //! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
-//! | [`ModelSummary`] | report | `forward`, `batch_start`, starts and ends of stages | |
+//! | [`ModelSummary`] | report | `forward`, `batch_start`, starts and ends of stages, `exception` | |
 //! | [`Throughput`] | report | `batch_end`, starts and ends of loaders; data | |
 //! | [`MemoryUse`] | report | `batch_end`, `loader_end` | |
 //! | [`Timeline`] | report | starts and ends; all work | |

@@ -157,11 +157,9 @@ impl LrSchedule {
         let mut moved = false;
         for group in cx.optimizer_mut()?.groups_mut().iter_mut().filter(|group| self.moves(group)) {
             let name = name_in(group, &self.setting);
-            let value = match group.initial(name) {
-                Some(initial) => self.schedule.lr(initial, counter),
-                // refused below, by name
-                None => 0.0,
-            };
+            // one that the group doesn't have is refused by `set`, by name
+            let initial = group.initial(name).unwrap_or_default();
+            let value = self.schedule.lr(initial, counter);
             if !value.is_finite() {
                 let (schedule, setting) = (self.schedule.name(), &self.setting);
                 return Err(format!(

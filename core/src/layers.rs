@@ -31,6 +31,7 @@ use tch::{Kind, Tensor};
 #[derive(Debug, Default)]
 pub struct Layers {
     layers: Vec<Box<dyn ModuleT>>,
+    closures: Vec<String>,
 }
 
 /// A module with a name. In a forward pass of your own it stands where the module would:
@@ -78,20 +79,32 @@ impl Layers {
         self.push(Named::new(path, module))
     }
 
-    /// Adds a closure, which has no parameters.
+    /// Adds a closure, which has no parameters. A second one of a name is `name_2`.
     #[must_use]
-    pub fn add_fn(self, name: impl Into<String>, f: impl Fn(&Tensor) -> Tensor + Send + 'static) -> Self {
-        self.push(Named { name: name.into(), kind: String::new(), module: nn::func(f) })
+    pub fn add_fn(mut self, name: impl Into<String>, f: impl Fn(&Tensor) -> Tensor + Send + 'static) -> Self {
+        let name = self.unused(name.into());
+        self.push(Named { name, kind: String::new(), module: nn::func(f) })
     }
 
     /// As [`Layers::add_fn`], for a closure that is told whether the model is in training, such as dropout.
     #[must_use]
     pub fn add_fn_t(
-        self,
+        mut self,
         name: impl Into<String>,
         f: impl Fn(&Tensor, bool) -> Tensor + Send + 'static,
     ) -> Self {
-        self.push(Named { name: name.into(), kind: String::new(), module: nn::func_t(f) })
+        let name = self.unused(name.into());
+        self.push(Named { name, kind: String::new(), module: nn::func_t(f) })
+    }
+
+    fn unused(&mut self, name: String) -> String {
+        let is_used = |name: &String| self.closures.contains(name);
+        let unused = match is_used(&name) {
+            true => (2..).map(|n| format!("{name}_{n}")).find(|name| !is_used(name)).unwrap_or(name),
+            false => name,
+        };
+        self.closures.push(unused.clone());
+        unused
     }
 
     fn push(mut self, layer: impl ModuleT + 'static) -> Self {
@@ -159,21 +172,43 @@ thread_local! {
     static RECORDED: RefCell<Option<Vec<LayerOutput>>> = const { RefCell::new(None) };
 }
 
-/// Lets the layers of this thread tell what they give, from here until [`end_recording`].
-pub fn start_recording() {
-    RECORDED.set(Some(Vec::new()));
+/// While it lives, the layers of this thread tell what they give. One within another has its layers to itself.
+#[derive(Debug)]
+#[must_use = "it ends when dropped"]
+pub struct Recording {
+    before: Option<Vec<LayerOutput>>,
+    // it is of the thread that began it
+    _not_send: std::marker::PhantomData<*const ()>,
 }
 
-/// What the layers gave, in the order in which they ended; none if nobody had asked.
-pub fn end_recording() -> Vec<LayerOutput> {
-    RECORDED.take().unwrap_or_default()
+impl Recording {
+    /// From here on.
+    pub fn start() -> Self {
+        Self { before: RECORDED.replace(Some(Vec::new())), _not_send: std::marker::PhantomData }
+    }
+
+    /// What the layers gave, in the order in which they ended.
+    pub fn outputs(self) -> Vec<LayerOutput> {
+        RECORDED.replace(None).unwrap_or_default()
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        RECORDED.set(self.before.take());
+    }
+}
+
+/// Whether there is a [`Recording`] on this thread.
+pub fn is_recording() -> bool {
+    RECORDED.with_borrow(Option::is_some)
 }
 
 /// What the named layers gave while `forward` ran, in the order in which they ended.
 pub fn record<T>(forward: impl FnOnce() -> T) -> (T, Vec<LayerOutput>) {
-    start_recording();
+    let recording = Recording::start();
     let result = forward();
-    (result, end_recording())
+    (result, recording.outputs())
 }
 
 #[cfg(test)]
@@ -189,7 +224,6 @@ mod tests {
     #[test]
     fn named_layers_compute_what_a_sequence_of_tch_computes() {
         let vs = nn::VarStore::new(Device::Cpu);
-        let bn = nn::batch_norm1d(vs.root() / "bn", 4, Default::default());
         let layers = Layers::new()
             .add(vs.root() / "fc", |p| nn::linear(p, 3, 4, Default::default()))
             .add_fn("relu", Tensor::relu)
@@ -200,7 +234,6 @@ mod tests {
         for (train, expected) in [(true, &relu * 0.5), (false, relu)] {
             let x = layers.forward_t(&ones(&[2, 3]), train);
             assert_eq!(x, expected);
-            assert_eq!(bn.forward_t(&x, train).size(), [2, 4]);
         }
         assert_eq!(Layers::new().forward_t(&ones(&[2]), true), ones(&[2]));
     }
@@ -209,11 +242,37 @@ mod tests {
     fn nothing_is_kept_where_nobody_asks() {
         let layers = Layers::new().add_fn("same", Tensor::shallow_clone);
         let _ = layers.forward_t(&ones(&[1]), true);
-        assert_eq!(end_recording(), []);
+        assert!(!is_recording());
         let (_, outputs) = record(|| layers.forward_t(&ones(&[1]), true));
         assert_eq!(outputs.len(), 1);
         let _ = layers.forward_t(&ones(&[1]), true);
-        assert_eq!(end_recording(), [], "the recording has ended");
+        assert!(!is_recording(), "the recording has ended");
+    }
+
+    #[test]
+    fn a_recording_ends_with_a_panic_too_and_one_within_another_has_its_own() {
+        let layers = Layers::new().add_fn("same", Tensor::shallow_clone);
+        let forward = || layers.forward_t(&ones(&[1]), true);
+        let panics = || record(|| forward().view([7]));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert!(!is_recording(), "the recording has ended");
+        let (inner, outer) = record(|| {
+            let _first = forward();
+            let (_, inner) = record(forward);
+            let _last = forward();
+            inner
+        });
+        assert_eq!((inner.len(), outer.len()), (1, 2));
+    }
+
+    #[test]
+    fn closures_of_one_name_are_numbered() {
+        let relu = |layers: Layers| layers.add_fn("relu", Tensor::relu);
+        let (_, outputs) = record(|| relu(relu(relu(Layers::new()))).forward_t(&ones(&[1]), true));
+        assert_eq!(
+            outputs.iter().map(|o| o.layer.as_str()).collect::<Vec<_>>(),
+            ["relu", "relu_2", "relu_3"]
+        );
     }
 
     #[test]

@@ -112,7 +112,9 @@ impl Description {
         for (now, before) in self.stages.iter().zip(&before.stages) {
             now.compare(before, &mut found);
         }
-        found.chains(&before.chain, &self.chain);
+        // a setting that one version has and another hasn't is none that differs
+        let same_catena = self.machine.catena == before.machine.catena;
+        found.chains(&before.chain, &self.chain, same_catena);
         self.machine.compare(&before.machine, &mut found);
         found.0
     }
@@ -229,18 +231,18 @@ impl Differences {
     }
 
     /// Of a callback that is there before and now; one that didn't tell its settings has none that differ.
-    fn settings(&mut self, name: &str, key: &str, before: &Value, now: &Value) {
+    fn settings(&mut self, name: &str, key: &str, (before, now): (&Value, &Value), all: bool) {
         if before.is_null() || now.is_null() {
             return;
         }
         let mut found = Vec::new();
-        unequal("", before, now, &mut found);
+        unequal("", before, now, all, &mut found);
         for (place, before, now) in found {
             self.compare(name, &format!("`{place}` of {key}"), before, now);
         }
     }
 
-    fn chains(&mut self, before: &[CallbackDescription], now: &[CallbackDescription]) {
+    fn chains(&mut self, before: &[CallbackDescription], now: &[CallbackDescription], same_catena: bool) {
         let find = |all: &[CallbackDescription], key: &str| all.iter().find(|c| c.key == key).cloned();
         let keys = before.iter().chain(now.iter().filter(|c| find(before, &c.key).is_none()));
         for CallbackDescription { key, phase, .. } in keys {
@@ -255,7 +257,7 @@ impl Differences {
             if let (Some(before), Some(now)) = (&before, &now)
                 && (counts && before.note == now.note)
             {
-                self.settings(name, key, &before.settings, &now.settings);
+                self.settings(name, key, (&before.settings, &now.settings), same_catena);
             }
             self.add(name, key, text(before), text(now), counts);
         }
@@ -267,18 +269,17 @@ impl Differences {
     }
 }
 
-/// What differs between settings, and where: `loss.label_smoothing`.
-fn unequal(place: &str, before: &Value, now: &Value, found: &mut Vec<(String, Value, Value)>) {
+/// What differs between settings, and where: `loss.label_smoothing`. `all`: with what only one of them has.
+fn unequal(place: &str, before: &Value, now: &Value, all: bool, found: &mut Vec<(String, Value, Value)>) {
     match (before, now) {
         (Value::Object(was), Value::Object(is)) => {
-            for key in was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))) {
-                let of = |all: &serde_json::Map<String, Value>| all.get(key).cloned().unwrap_or_default();
-                unequal(
-                    &format!("{place}{}{key}", if place.is_empty() { "" } else { "." }),
-                    &of(was),
-                    &of(is),
-                    found,
-                );
+            let keys = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
+            for key in keys.filter(|key| all || (was.contains_key(*key) && is.contains_key(*key))) {
+                let of = |settings: &serde_json::Map<String, Value>| {
+                    settings.get(key).cloned().unwrap_or_default()
+                };
+                let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+                unequal(&place, &of(was), &of(is), all, found);
             }
         }
         (before, now) if before != now => found.push((place.to_owned(), before.clone(), now.clone())),

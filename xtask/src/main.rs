@@ -67,7 +67,7 @@ enum Task {
         seed: Option<u64>,
     },
     /// Try what catena writes in the programs that read it: TensorBoard, a real MLflow server (stopped and started in mid-run), the
-    /// report in headless Chromium, `catena watch` in a terminal, and PyTorch, which also writes for catena.
+    /// report in headless Chromium, `catena watch` in a terminal, traces in Perfetto, and PyTorch, which also writes for catena.
     ///
     /// Each is a program in tests/interop, and gets from PyPI what it lacks, into a Python environment in target/interop that is
     /// kept; this needs python3 with venv. The report's installs Debian's Chromium if there is none and this is root; PyTorch's

@@ -74,10 +74,12 @@ impl Every {
             Self::Overhead(share) => share > 0.0 && share <= 1.0,
             Self::Never => true,
         };
-        if is_good {
-            Ok(())
-        } else {
-            Err(format!("`every` is {self}, but its number must be above 0").into())
+        match self {
+            _ if is_good => Ok(()),
+            Self::Overhead(_) => {
+                Err(format!("`every` is {self}, but must be above 0% and at most 100%").into())
+            }
+            _ => Err(format!("`every` is {self}, but its number must be above 0").into()),
         }
     }
 }

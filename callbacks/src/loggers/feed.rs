@@ -184,6 +184,10 @@ impl Callback for Loggers {
         if let Some(Err(error)) = &self.params {
             return Err(format!("its hyper-parameters can't be logged: {error}").into());
         }
+        match self.batches.every() {
+            Every::Overhead(_) => return Err("`batches` can't be an overhead: that is for snapshots".into()),
+            every => every.check()?,
+        }
         match self.names.iter().enumerate().find(|(i, name)| self.names[..*i].contains(name)) {
             Some((_, name)) => Err(format!("two loggers are named `{name}`; one is enough").into()),
             None => Ok(()),

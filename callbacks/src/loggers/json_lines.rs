@@ -77,6 +77,9 @@ impl JsonLines {
                 None => {}
             }
         }
+        if arrays.is_empty() && matches!(entry.payload, Payload::Array { .. }) {
+            return Ok(()); // it was left out
+        }
         let (scope, batch) = match entry.scope {
             Scope::Batch(batch) => (Some("batch"), Some(batch)),
             Scope::Loader | Scope::Run => (None, None),

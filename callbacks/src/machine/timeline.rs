@@ -136,8 +136,10 @@ impl Timeline {
         let in_dir = |dir: &Path| match cx.resuming() {
             true => free(dir, &name),
             false => {
-                // of a run that was here before
-                later(dir, &name).take_while(|path| fs::remove_file(path).is_ok()).for_each(drop);
+                // of a run that was here before; the run's own Timeline knows that no other one has begun
+                let old = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+                let prefix = if self.of_stage { &*name } else { "trace" };
+                old.filter(|path| is_trace(path, prefix)).for_each(|path| drop(fs::remove_file(path)));
                 dir.join(format!("{name}.json"))
             }
         };
@@ -179,6 +181,17 @@ impl Timeline {
 fn free(dir: &Path, name: &str) -> PathBuf {
     let first = dir.join(format!("{name}.json"));
     std::iter::once(first.clone()).chain(later(dir, name)).find(|path| !path.exists()).unwrap_or(first)
+}
+
+/// Whether a file has such a name as this: `trace.json`, `trace-2.json`, `trace-stage-0.json`, …
+fn is_trace(path: &Path, prefix: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let rest = name.and_then(|name| name.strip_prefix(prefix)?.strip_suffix(".json"));
+    rest.is_some_and(|rest| {
+        let numbers = rest.strip_prefix("-stage").unwrap_or(rest);
+        numbers.is_empty()
+            || (numbers.starts_with('-') && numbers[1..].bytes().all(|b| b == b'-' || b.is_ascii_digit()))
+    })
 }
 
 /// The names of what goes on.
@@ -297,6 +310,18 @@ mod tests {
 
     fn slices(trace: &Value) -> Vec<&Value> {
         trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X").collect()
+    }
+
+    #[test]
+    fn traces_of_a_run_are_known_by_their_names() {
+        let is = |name: &str, prefix: &str| is_trace(Path::new(name), prefix);
+        for name in ["trace.json", "trace-2.json", "trace-stage-0.json", "trace-stage-11-3.json"] {
+            assert!(is(name, "trace"), "{name}");
+        }
+        for name in ["my-trace.json", "trace.json.gz", "trace-of-mine.json", "traces.json", "tracer-2.json"] {
+            assert!(!is(name, "trace"), "{name}");
+        }
+        assert!(is("trace-stage-1-2.json", "trace-stage-1") && !is("trace-stage-11.json", "trace-stage-1"));
     }
 
     #[test]

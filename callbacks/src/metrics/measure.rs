@@ -12,8 +12,9 @@ use crate::{Array, Outbox, Payload};
 ///
 /// The value is logged at `loader_end` in phase measure: callbacks after it find it among the loader's values, and from
 /// `epoch_end` on with `cx.metrics.get("valid/f1_score")`. Numbers of classes are logged as `f1_score/0`, …; a tensor (a
-/// confusion matrix) is left in `cx.ext` as one of [`MeasuredTensors`], and handed to the run's [`Loggers`](crate::Loggers). Nothing waits for the device before the loader's end. A loader
-/// without a batch logs nothing. In stages of several passes the first one is measured, unless [`Measure::pass`] says
+/// confusion matrix) is left in `cx.ext` as one of [`MeasuredTensors`], and handed to the run's [`Loggers`](crate::Loggers) unless it is a
+/// list of more than 1024 (scores of single rows). Nothing waits for the device before the loader's end. A loader without a batch logs
+/// nothing. In stages of several passes the first one is measured, unless [`Measure::pass`] says
 /// otherwise. On resume: what was seen of the loader so far is kept, exact.
 ///
 /// ```
@@ -43,6 +44,9 @@ pub struct Measure {
     aside: Vec<State>,
     is_open: bool,
 }
+
+/// Of how many numbers a list is at most handed on to the loggers.
+const LONG: usize = 1024;
 
 #[derive(Debug)]
 enum Source {
@@ -255,7 +259,8 @@ impl Callback for Measure {
                     }
                 }
                 Computed::Tensor(tensor) => {
-                    if Outbox::is_open(cx) {
+                    let is_long = tensor.dim() == 1 && tensor.numel() > LONG;
+                    if Outbox::is_open(cx) && !is_long {
                         let array = Array::of(&tensor)?;
                         Outbox::put(cx, Payload::Array { name: self.name.clone(), array });
                     }

@@ -2,7 +2,7 @@
 mod summary;
 
 use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
-use catena_tensor::layers;
+use catena_tensor::layers::Recording;
 use serde::{Deserialize, Serialize};
 
 pub use summary::{Layer, Summary};
@@ -48,13 +48,15 @@ pub use summary::{Layer, Summary};
 /// ```
 ///
 /// On resume: nothing to keep.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSummary {
     #[serde(skip)]
     logged: Option<Summary>,
     #[serde(skip)]
     awaits_forward: bool,
+    #[serde(skip)]
+    recording: Option<Recording>,
 }
 
 impl ModelSummary {
@@ -65,9 +67,8 @@ impl ModelSummary {
 
     /// Lets no layer go on telling where no forward pass came.
     fn forget(&mut self) {
-        if std::mem::take(&mut self.awaits_forward) {
-            layers::end_recording();
-        }
+        self.awaits_forward = false;
+        self.recording = None;
     }
 }
 
@@ -101,16 +102,17 @@ impl Callback for ModelSummary {
 
     fn on_batch_start(&mut self, _: &mut Context) -> Result<Flow> {
         if self.awaits_forward {
-            layers::start_recording();
+            // the one of a batch that was skipped ends first
+            self.recording = None;
+            self.recording = Some(Recording::start());
         }
         Ok(Flow::GO)
     }
 
     fn on_forward(&mut self, cx: &mut Context) -> Result<Flow> {
-        if !std::mem::take(&mut self.awaits_forward) {
-            return Ok(Flow::GO);
-        }
-        let seen = layers::end_recording();
+        let Some(recording) = self.recording.take() else { return Ok(Flow::GO) };
+        self.awaits_forward = false;
+        let seen = recording.outputs();
         if !seen.is_empty() {
             let summary = Summary::of(cx.model.var_store()).with_outputs(&seen);
             log::info!("the model in stage `{}`, as its first batch went through:\n{summary}", cx.stage());
@@ -133,7 +135,7 @@ impl Callback for ModelSummary {
 #[cfg(test)]
 mod tests {
     use catena_chain::testing;
-    use catena_tensor::layers::Layers;
+    use catena_tensor::layers::{Layers, is_recording};
     use catena_tensor::model::{Mode, Net};
     use catena_tensor::tch::{Device, nn};
 
@@ -160,13 +162,13 @@ mod tests {
             driver.fire(event).unwrap();
         }
         assert!(driver.context().ext.get::<Summary>().is_none(), "once a stage");
-        assert_eq!(layers::end_recording(), [], "no layer goes on telling");
+        assert!(!is_recording(), "no layer goes on telling");
         for event in [Event::StageStart, Event::BatchStart, Event::StageEnd] {
             driver.fire(event).unwrap();
         }
         let cx = driver.context_mut();
         cx.model.forward(&cx.batch, Mode::Eval).unwrap();
-        assert_eq!(layers::end_recording(), [], "nor where no forward pass came");
+        assert!(!is_recording(), "nor where no forward pass came");
     }
 
     #[test]

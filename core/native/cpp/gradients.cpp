@@ -118,7 +118,11 @@ API int catena_lerp(TensorList* tensors, TensorList* to, double weight) {
     TORCH_CHECK(tensors->tensors.size() == to->tensors.size(), "lists of ", tensors->tensors.size(), " and ",
                 to->tensors.size(), " tensors");
     std::vector<size_t> all(tensors->tensors.size());
-    for (size_t i = 0; i < all.size(); i++) all[i] = i;
+    for (size_t i = 0; i < all.size(); i++) {
+      all[i] = i;
+      TORCH_CHECK(tensors->tensors[i].sizes() == to->tensors[i].sizes(), "a tensor of shape ", tensors->tensors[i].sizes(),
+                  " can't move to one of shape ", to->tensors[i].sizes());
+    }
     by_device_and_dtype(tensors->tensors, all, [&](const std::vector<size_t>& at_) {
       at::_foreach_lerp_(pick(tensors->tensors, at_), pick(to->tensors, at_), at::Scalar(weight));
     });

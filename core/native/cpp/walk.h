@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <exception>
 #include <functional>
 #include <string>
 #include <tuple>
@@ -154,8 +155,16 @@ public:
     if (!all_.empty()) run_passes();
     all_.clear();
     ends_.clear();
+    std::exception_ptr first;
     std::vector<Group> groups = std::exchange(groups_, {});
-    for (Group& group : groups) group.apply(group.lists);
+    for (Group& group : groups) {
+      try {
+        group.apply(group.lists);
+      } catch (...) {
+        if (!first) first = std::current_exception();
+      }
+    }
+    if (first) std::rethrow_exception(first);
   }
 
 private:
@@ -228,13 +237,18 @@ void each_with_gradient(TensorList* params, TensorList* const* state, uint8_t* s
   try {
     for (size_t i : with_gradient(params->tensors)) {
       const Tensor &p = params->tensors[i], g = dense_gradient(p);
-      f(passes, p, g, State{state, i}, stepped[i] == 0);
+      bool first = stepped[i] == 0;
       stepped[i] = 1;
+      f(passes, p, g, State{state, i}, first);
       if (p.is_cpu() && !g.is_same(p.grad())) passes.run(); // a copy, which goes now
     }
   } catch (...) {
-    passes.run(); // those parameters count as stepped
-    throw;
+    auto error = std::current_exception();
+    try {
+      passes.run(); // those parameters count as stepped
+    } catch (...) { // the first error is told
+    }
+    std::rethrow_exception(error);
   }
   passes.run();
 }

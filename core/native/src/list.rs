@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn lerp_moves_every_tensor_and_refuses_another_number_of_them() {
+    fn lerp_moves_every_tensor_and_refuses_other_numbers_and_shapes() {
         let tensors = |values: &[f64]| {
             let all: Vec<Tensor> =
                 values.iter().map(|v| Tensor::full([2], *v, (Kind::Double, Device::Cpu))).collect();
@@ -148,6 +148,9 @@ mod tests {
         assert_eq!(list.tensors().iter().map(|t| t.double_value(&[1])).collect::<Vec<_>>(), [1.25, -2.0]);
         let error = list.lerp_(&tensors(&[2.0]), 0.25).unwrap_err();
         assert_eq!(error.to_string(), "lists of 2 and 1 tensors");
+        let other = TensorList::new(&[Tensor::zeros([1], (Kind::Double, Device::Cpu))]).unwrap();
+        let error = other.lerp_(&tensors(&[2.0]), 0.25).unwrap_err();
+        assert_eq!(error.to_string(), "a tensor of shape [1] can't move to one of shape [2]");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::{Error, Result};
 
 /// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, i64), the mean over labels.
 ///
-/// Source: `torch.nn.CrossEntropyLoss`. A label out of range is an error that names it.
+/// Source: `torch.nn.CrossEntropyLoss`, but no label is left out unless [`CrossEntropy::ignore_index`] says so; torch's default is -100.
+/// A label out of range is an error that names it.
 ///
 /// ```
 /// use catena_tensor::batch::{Batch, Outputs};
@@ -117,8 +118,8 @@ impl LossFn for CrossEntropy {
             None => batch.weight,
             Some(label) => labels.f_ne(label)?.f_sum(tch::Kind::Int64)?.f_int64_value(&[])? as f64,
         };
-        // -100 is torch's default and no label
-        let ignore_index = self.ignore_index.unwrap_or(-100);
+        // no label, so that each is counted or refused
+        let ignore_index = self.ignore_index.unwrap_or(i64::MIN);
         let value = logits
             .f_cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, ignore_index, self.label_smoothing)
             .map_err(|error| self.explain(logits, labels, error))?;
@@ -140,5 +141,27 @@ impl LossFn for CrossEntropy {
         }
         let (of, name, allowed) = ("cross_entropy".into(), "label_smoothing".into(), "in [0, 1]".into());
         Err(Error::Setting { of, name, got: got.to_string(), allowed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn minus_100_is_a_label_like_any_other_until_it_is_ignored_by_name() {
+        let outputs = Outputs::from(Tensor::zeros([2, 10], (Kind::Float, Device::Cpu)));
+        let batch = Batch::new([("target", Tensor::from_slice(&[3i64, -100]))]);
+        let error = CrossEntropy::new().loss(&outputs, &batch).unwrap_err().to_string();
+        assert_eq!(error, "label -100 is out of range: the output has 10 classes, so labels go from 0 to 9");
+        for smoothing in [0.0, 0.1] {
+            let mut loss = CrossEntropy::new().label_smoothing(smoothing).ignore_index(-100);
+            let loss = loss.loss(&outputs, &batch).unwrap();
+            assert_eq!(loss.weight, 1.0);
+            assert!((loss.value.double_value(&[]) - 10f64.ln()).abs() < 1e-6);
+            assert!(CrossEntropy::new().label_smoothing(smoothing).loss(&outputs, &batch).is_err());
+        }
     }
 }

@@ -98,7 +98,20 @@ impl<C: Callback> Callback for Throttled<C> {
         self.inner.syncs()
     }
     fn check(&self) -> Result<()> {
-        self.trigger.every().check()?;
+        let every = self.trigger.every();
+        every.check()?;
+        let only_looks = [Phase::Measure, Phase::User, Phase::Report].contains(&self.phase());
+        match every {
+            Every::Overhead(_) => return Err("`every` can't be an overhead: that is for snapshots".into()),
+            Every::Seconds(_) if !only_looks => {
+                return Err(format!(
+                    "`every` is {every}, but in phase {} it acts on the training, and a clock must not choose what is computed",
+                    self.phase()
+                )
+                .into());
+            }
+            _ => (),
+        }
         self.inner.check()
     }
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
@@ -123,5 +136,27 @@ impl<C: Callback> Callback for Throttled<C> {
         } else {
             Ok(Flow::GO)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, on};
+
+    #[test]
+    fn a_clock_throttles_only_what_looks_and_an_overhead_nothing() {
+        let check = |phase: Phase, every: Every| {
+            let callback = on(Event::BatchEnd, |_| Ok(Flow::GO)).in_phase(phase).every(every);
+            callback.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check(Phase::Report, Every::Seconds(30.0)), Ok(()));
+        assert_eq!(check(Phase::Average, Every::Batches(3)), Ok(()));
+        let text = "`every` is 30 seconds, but in phase average it acts on the training, and a clock must not choose what is computed";
+        assert_eq!(check(Phase::Average, Every::Seconds(30.0)), Err(text.into()));
+        let text = "`every` can't be an overhead: that is for snapshots";
+        assert_eq!(check(Phase::Report, Every::Overhead(0.01)), Err(text.into()));
+        let text = "`every` is 150% overhead, but must be above 0% and at most 100%";
+        assert_eq!(check(Phase::Report, Every::Overhead(1.5)), Err(text.into()));
     }
 }

@@ -210,7 +210,6 @@ impl Metrics {
         })
     }
 
-    /// Sets a value that belongs to no loader.
     /// What this event has logged so far outside of loaders, in order; of a name that came twice, the last.
     pub fn of_event(&self) -> impl Iterator<Item = (&str, f64)> {
         self.of_event.iter().map(|(name, value)| (name.as_str(), *value))
@@ -221,6 +220,7 @@ impl Metrics {
         self.of_event.clear();
     }
 
+    /// Sets a value that belongs to no loader.
     pub(crate) fn set(&mut self, name: &str, value: Value, now: Now) -> Result<()> {
         let value = match value {
             Value::Number(number) => number,

@@ -431,6 +431,16 @@ fn a_broken_logger_is_one_warning_and_the_others_go_on() {
 }
 
 #[test]
+fn a_frequency_that_never_comes_is_refused() {
+    let check =
+        |every| Loggers::new().with(JsonLines::new()).batches(every).check().map_err(|e| e.to_string());
+    assert_eq!(check(Every::Steps(0)), Err("`every` is 0 steps, but its number must be above 0".into()));
+    let text = "`batches` can't be an overhead: that is for snapshots";
+    assert_eq!(check(Every::Overhead(0.01)), Err(text.into()));
+    assert_eq!((check(Every::Never), check(Every::Seconds(2.0))), (Ok(()), Ok(())));
+}
+
+#[test]
 fn loggers_of_a_stage_are_an_error_that_says_where_they_belong() {
     let mut driver = testing::driver(vec![Box::new(Loggers::new().with(JsonLines::new()))]).unwrap();
     let text = driver.fire(Event::LoaderEnd).unwrap_err().to_string();
