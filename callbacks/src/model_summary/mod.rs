@@ -25,7 +25,7 @@ pub use summary::{Layer, Summary};
 /// Layers are the names in the `VarStore` up to their last dot, in order of creation; buffers (a batch norm's running mean, …) stand
 /// in parentheses and are no parameters.
 ///
-/// A module of tch tells nobody what passes through it. A model made of [`Layers`](layers::Layers), or of [`Named`](layers::Named)
+/// A module of tch tells nobody what passes through it. A model made of [`Layers`](catena_tensor::layers::Layers), or of [`Named`](catena_tensor::layers::Named)
 /// modules in a forward pass of its own, does: then the table is logged once more when the stage's first batch has gone through,
 /// with types and the shapes of the outputs, in the order of the forward pass. [`Summary::of_batch`] gives the same without a run:
 ///
