@@ -315,3 +315,31 @@ fn a_checkpoint_that_is_given_to_a_stage_is_refused_before_a_batch() {
     assert!(error.contains("belongs to the run: give it to `Runner::builder(…).callback(…)`"), "{error}");
     assert!(error.contains("Checkpoint") && error.contains("stage_start"), "{error}");
 }
+
+#[test]
+fn settings_do_not_change_while_a_run_goes() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    let busy = || {
+        let plateau = Plateau::new().patience(0);
+        stage(3)
+            .schedule(OneCycle::new(0.5, 9).cycle_momentum(false))
+            .callback(ReduceLrOnPlateau::new("valid/loss", plateau))
+            .callback(LossScaler::new().init_scale(4.0).growth_interval(1))
+            .callback(EarlyStopping::new("valid/loss").patience(100))
+            .callback(Ema::new(0.9))
+            .callback(Lookahead::new().k(2))
+            .callback(GradientNoise::new(0.1))
+            .callback(AdaptiveClip::new(0.1))
+            .callback(ClipGradValue::new(1.0))
+            .callback(Accumulate::new(2))
+            .callback(NanGuard::new())
+            .callback(MaxSteps(7))
+    };
+    let (report, _) = resume(builder(dir.path(), busy()), Resume::LatestIfAny).unwrap();
+    assert!(report.steps > 3);
+    for at in snapshots(&dir.path().join("checkpoints")) {
+        let from = Resume::Path(dir.path().join("checkpoints").join(&at));
+        assert!(builder(dir.path(), busy()).build().unwrap().resume(from).is_ok(), "{at}");
+    }
+}

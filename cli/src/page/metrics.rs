@@ -75,7 +75,7 @@ pub(crate) fn name(loader: &str, metric: &str, is_fine: bool) -> Name {
         Some((chart, class)) if is_number(class) => (chart, Some(class)),
         _ => (metric, None),
     };
-    let loader = if loader.is_empty() { "run" } else { loader };
+    let loader = if loader.is_empty() { "(run)" } else { loader };
     let of = class.map_or_else(|| loader.to_owned(), |class| format!("{loader}, {class}"));
     let of = if is_fine { format!("{of}, each batch") } else { of };
     let parts: Vec<&str> = chart.split('/').collect();
@@ -84,4 +84,22 @@ pub(crate) fn name(loader: &str, metric: &str, is_fine: bool) -> Name {
         .any(|known| parts.first() == Some(known) || parts.last() == Some(known));
     let topic = if is_of_optimizer { Topic::Optimization } else { Topic::Metric };
     Name { topic, chart: chart.to_owned(), of, is_fine }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_outside_of_loaders_has_a_label_that_is_no_loaders_name() {
+        for (loader, metric, expected) in [
+            ("", "gap", ("gap", "(run)")),
+            ("run", "gap", ("gap", "run")),
+            ("valid", "f1_score/2", ("f1_score", "valid, 2")),
+            ("valid", "a/b", ("a/b", "valid")),
+        ] {
+            let Name { chart, of, .. } = name(loader, metric, false);
+            assert_eq!((&*chart, &*of), expected);
+        }
+    }
 }

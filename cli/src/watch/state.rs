@@ -257,7 +257,7 @@ impl Part for Metrics {
         let Some(row) = self.bad.read::<Measured<'_>>(line) else { return };
         let by_batch = row.scope.is_some();
         // what is logged outside of loaders
-        let loader = if row.loader.is_empty() { "run" } else { &*row.loader };
+        let loader = if row.loader.is_empty() { "(run)" } else { &*row.loader };
         for (name, value) in row.metrics.0 {
             if let Some(series) = series(&mut self.named, &mut self.count, &name, loader, by_batch) {
                 series.push(row.global_step, value);
