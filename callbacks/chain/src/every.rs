@@ -153,14 +153,15 @@ impl<'de> Deserialize<'de> for Every {
 #[derive(Debug)]
 pub struct Trigger {
     every: Every,
-    seen: u64,
+    /// How many multiples had passed; none if it was not asked yet.
+    seen: Option<u64>,
     since: Option<Instant>,
 }
 
 impl Trigger {
     /// Not asked yet.
     pub fn new(every: Every) -> Self {
-        Self { every, seen: 0, since: None }
+        Self { every, seen: None, since: None }
     }
 
     /// How often.
@@ -168,22 +169,24 @@ impl Trigger {
         self.every
     }
 
-    /// Whether it is due: the counter has passed a multiple since the last call.
+    /// Whether it is due: the counter has passed a multiple since the last call. At the first call it must be at one, so that what
+    /// begins late (in the second stage, say) does not begin with what was passed before.
     pub fn due(&mut self, cx: &Context) -> bool {
-        let passed = match self.every {
-            Every::Batches(n) => cx.global_batch().checked_div(n),
-            Every::Steps(n) => cx.global_step().checked_div(n),
-            Every::Epochs(n) => cx.global_epoch().checked_div(n),
+        let (counter, n) = match self.every {
+            Every::Batches(n) => (cx.global_batch(), n),
+            Every::Steps(n) => (cx.global_step(), n),
+            Every::Epochs(n) => (cx.global_epoch(), n),
             Every::Seconds(s) => {
                 let since = *self.since.get_or_insert_with(Instant::now);
-                Some((since.elapsed().as_secs_f64() / s) as u64)
+                let passed = (since.elapsed().as_secs_f64() / s) as u64;
+                return passed > self.seen.replace(passed).unwrap_or(0);
             }
             Every::Overhead(share) => return self.affordable(cx, share),
-            Every::Never => None,
+            Every::Never => return false,
         };
-        let due = passed.is_some_and(|passed| passed > self.seen);
-        self.seen = passed.unwrap_or(self.seen);
-        due
+        let Some(passed) = counter.checked_div(n) else { return false };
+        let before = self.seen.replace(passed).unwrap_or_else(|| counter.saturating_sub(1) / n);
+        passed > before
     }
 
     /// The first one is due at once, since only it tells the cost; then one when enough time has passed to pay for it.
@@ -202,8 +205,8 @@ impl Trigger {
     /// What must survive a resume. A clock begins anew.
     pub fn state(&self) -> State {
         let Self { every, seen, since: _ } = self;
-        let seen = if matches!(every, Every::Seconds(_) | Every::Overhead(_)) { 0 } else { *seen };
-        State { json: seen.into(), tensors: Vec::new() }
+        let seen = if matches!(every, Every::Seconds(_) | Every::Overhead(_)) { &None } else { seen };
+        State { json: serde_json::json!(seen), tensors: Vec::new() }
     }
 
     /// Takes it back.
@@ -245,11 +248,23 @@ mod tests {
         fn it_is_due_once_for_each_multiple_that_is_passed(n in 1u64..9, jumps in prop::collection::vec(0u64..20, 1..30)) {
             let mut driver = testing::driver(vec![]).unwrap();
             let (mut trigger, mut counter) = (Trigger::new(Every::Batches(n)), 0);
+            driver.context_mut().global_batch = 0;
+            prop_assert!(!trigger.due(driver.context()), "it begins with the run");
             for jump in jumps {
                 let before = counter;
                 counter += jump;
                 driver.context_mut().global_batch = counter;
                 prop_assert_eq!(trigger.due(driver.context()), counter / n > before / n);
+            }
+        }
+
+        #[test]
+        fn what_begins_late_is_due_at_the_next_multiple(n in 1u64..9, start in 0u64..100) {
+            let mut driver = testing::driver(vec![]).unwrap();
+            let mut trigger = Trigger::new(Every::Batches(n));
+            for counter in start..start + 20 {
+                driver.context_mut().global_batch = counter;
+                prop_assert_eq!(trigger.due(driver.context()), counter > 0 && counter % n == 0, "at {}", counter);
             }
         }
     }
