@@ -6,8 +6,8 @@ use catena_chain::{BoxError, Place};
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong when a runner is built or runs.
-#[derive(Debug, thiserror::Error)]
+/// What can go wrong when a runner is built or runs. As `Debug` it is the same sentence, for that is what a `main` that returns it prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The runner's description makes no sense; found before anything runs.
@@ -106,5 +106,11 @@ pub enum Error {
 impl From<catena_tensor::tch::TchError> for Error {
     fn from(error: catena_tensor::tch::TchError) -> Self {
         catena_tensor::Error::from(error).into()
+    }
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
     }
 }

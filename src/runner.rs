@@ -77,6 +77,11 @@ impl Runner {
         self.driver.context().model.as_ref()
     }
 
+    /// The model, to let batches go through it: `runner.model_mut().forward(&batch, Mode::Eval)`.
+    pub fn model_mut(&mut self) -> &mut dyn Model {
+        self.driver.context_mut().model.as_mut()
+    }
+
     /// The driver: context and chain, as the run left them.
     pub fn driver(&self) -> &Driver {
         &self.driver

@@ -114,7 +114,7 @@ fn a_run_that_is_not_the_one_that_was_saved_is_refused_by_name_and_touches_nothi
         ),
         (
             other(train(10).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1))),
-            "the optimizer of pass `main` of stage `only`: {",
+            "`lr` of the optimizer of pass `main` of stage `only`: 0.5 before, 0.1 now (`optimizer`)",
         ),
         (
             other(stage(2)).stage(Stage::new("more").infer(tiny_loader(6, 4))),

@@ -191,6 +191,11 @@ impl Callback for Checkpoint {
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
         self.of_run = true;
+        if cx.run_dir().is_none() {
+            return Err(
+                "there is no place for snapshots; give the run a directory with `.run_dir(path)`".into()
+            );
+        }
         if self.triggers.is_empty() {
             self.triggers.push(Trigger::new(Every::Epochs(1)));
         }

@@ -23,7 +23,7 @@ pub enum Error {
         known: Vec<String>,
     },
     /// A label outside the classes that the model's output has.
-    #[error("label {label} is out of range: the output has {classes} classes, so labels go from 0 to {}", classes - 1)]
+    #[error("label {label} is out of range: the output has {classes} classes, so labels go from 0 to {}{}", classes - 1, hint(*label))]
     Label {
         /// The label found.
         label: i64,
@@ -162,6 +162,11 @@ fn list(names: &[String]) -> String {
         names if names.len() > 12 => format!("{}, … ({} in all)", names[..12].join(", "), names.len()),
         names => names.join(", "),
     }
+}
+
+/// torch's default leaves the label -100 out.
+fn hint(label: i64) -> &'static str {
+    if label < 0 { "; to leave a label out, name it with `ignore_index`" } else { "" }
 }
 
 #[cfg(test)]

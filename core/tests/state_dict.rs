@@ -152,18 +152,63 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_momentum_that_was_not_there_when_it_was_made_is_refused() {
+fn a_momentum_that_was_not_there_when_it_was_made_comes_with_the_state() {
     let params = params();
     let with = optimizer(json!({"name": "rmsprop", "momentum": 0.9}), &params);
     let mut without = optimizer(json!({"name": "rmsprop"}), &params);
-    let error = without.load_state_dict(&with.state_dict().unwrap()).unwrap_err().to_string();
-    assert_eq!(error, "optimizer state: it was saved with momentum 0.9, which keeps other state");
+    without.load_state_dict(&with.state_dict().unwrap()).unwrap();
+    assert_eq!(without.groups()[0].get("momentum"), Some(0.9));
+    assert_eq!(without.state_dict().unwrap().groups[0].initial, with.state_dict().unwrap().groups[0].initial);
 
-    // but one that a schedule has moved to 0 is not
+    // and one that a schedule has moved to 0 keeps its own
     let mut stopped = optimizer(json!({"name": "rmsprop", "momentum": 0.9}), &params);
     stopped.groups_mut()[0].set("momentum", 0.0).unwrap();
     let mut other = optimizer(json!({"name": "rmsprop", "momentum": 0.9}), &params);
     other.load_state_dict(&stopped.state_dict().unwrap()).unwrap();
     assert_eq!(other.groups()[0].get("momentum"), Some(0.0));
     assert_eq!(other.groups()[0].initial("momentum"), Some(0.9));
+}
+
+/// OneCycle and others move a momentum that was 0, as they may in torch: the buffers come with it, and a state dict has them.
+#[test]
+fn a_momentum_that_a_schedule_turns_on_gets_its_buffers_and_survives_a_state_dict() {
+    for name in ["sgd", "rmsprop"] {
+        let make = || {
+            let w = Tensor::from_slice(&[1.0, -2.0]);
+            let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+            let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
+            (w, Optimizer::new(config, &params).unwrap())
+        };
+        let step = |w: &Tensor, optimizer: &mut Optimizer, at: usize| {
+            if at >= 2 {
+                optimizer.groups_mut()[0].set("momentum", 0.9).unwrap();
+            }
+            set_grad(w, Some(&Tensor::from_slice(&[3.0 + at as f64, -1.0]))).unwrap();
+            optimizer.step().unwrap();
+        };
+        let (whole, mut optimizer) = make();
+        (0..6).for_each(|at| step(&whole, &mut optimizer, at));
+        for cut in 1..6 {
+            let (mut w, mut optimizer) = make();
+            (0..cut).for_each(|at| step(&w, &mut optimizer, at));
+            let (dict, kept) = (optimizer.state_dict().unwrap(), w.copy());
+            (w, optimizer) = make();
+            w.copy_(&kept);
+            optimizer.load_state_dict(&dict).unwrap();
+            (cut..6).for_each(|at| step(&w, &mut optimizer, at));
+            assert_eq!(w, whole, "{name}, cut after {cut}");
+        }
+    }
+    // torch.optim.SGD: the first buffer is the gradient itself, 3 - that is lr * (3 + (0.9 * 3 + 4))
+    let w = Tensor::from_slice(&[0.0]);
+    let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+    let mut optimizer =
+        Optimizer::new(OptimizerConfig::from_value(json!({"name": "sgd", "lr": 1.0})).unwrap(), &params)
+            .unwrap();
+    optimizer.groups_mut()[0].set("momentum", 0.9).unwrap();
+    for grad in [3.0, 4.0] {
+        set_grad(&w, Some(&Tensor::from_slice(&[grad]))).unwrap();
+        optimizer.step().unwrap();
+    }
+    assert!((w.double_value(&[0]) + 3.0 + 6.7).abs() < 1e-12);
 }

@@ -69,6 +69,31 @@ pub(crate) fn header(entries: &[Entry]) -> Result<Vec<u8>, String> {
     Ok(head)
 }
 
+/// A file of these tensors, whose bytes are in `buffer`, in this order.
+///
+/// ```
+/// use catena_record::tensors::{Entry, file, parse};
+///
+/// let entry = Entry { name: "x".into(), dtype: "U8".into(), shape: vec![2], bytes: 1..3 };
+/// let file = file(&[entry], &[7, 8, 9])?;
+/// let read = parse(&file)?;
+/// assert_eq!((read[0].name.as_str(), &file[read[0].bytes.clone()]), ("x", &[8, 9][..]));
+/// # Ok::<(), String>(())
+/// ```
+pub fn file(entries: &[Entry], buffer: &[u8]) -> Result<Vec<u8>, String> {
+    let (mut moved, mut data) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let bytes = buffer.get(entry.bytes.clone());
+        let bytes = bytes.ok_or_else(|| format!("the bytes of tensor `{}` are not there", entry.name))?;
+        let at = data.len();
+        data.extend_from_slice(bytes);
+        moved.push(Entry { bytes: at..data.len(), ..entry.clone() });
+    }
+    let mut file = header(&moved)?;
+    file.append(&mut data);
+    Ok(file)
+}
+
 fn expected(entry: &HeaderEntry) -> Option<u64> {
     let numbers = entry.shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
     numbers?.checked_mul(size_of(&entry.dtype)?)

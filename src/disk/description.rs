@@ -192,12 +192,12 @@ impl StageDescription {
         for (now, before) in self.passes.iter().zip(&before.passes) {
             let what = format!("pass `{}` {of}", now.name);
             found.compare("params", &format!("the parameters of {what}"), &before.params, &now.params);
-            found.compare(
-                "optimizer",
-                &format!("the optimizer of {what}"),
-                &before.optimizer,
-                &now.optimizer,
-            );
+            let mut unlike = Vec::new();
+            unequal("", &before.optimizer, &now.optimizer, true, &mut unlike);
+            for (place, before, now) in unlike {
+                let setting = if place.is_empty() { String::new() } else { format!("`{place}` of ") };
+                found.compare("optimizer", &format!("{setting}the optimizer of {what}"), before, now);
+            }
         }
     }
 }

@@ -86,3 +86,33 @@ fn a_write_that_fails_midway_leaves_what_was_there() {
     assert_eq!(fs::read_to_string(place.path("old")).unwrap(), "old");
     assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 2, "the run and the old file");
 }
+
+#[test]
+fn an_average_is_written_under_the_models_names() {
+    let place = Place::new();
+    let bytes = |x: f32| x.to_le_bytes().to_vec();
+    let tensors = vec![
+        ("model.safetensors", "fc.weight", "F32", vec![1], bytes(1.0)),
+        ("callbacks.safetensors", "0/Swa/fc.weight", "F32", vec![1], bytes(3.0)),
+        ("callbacks.safetensors", "Ema/fc.bias", "F32", vec![1], bytes(4.0)),
+        ("callbacks.safetensors", "Ema/fc.weight", "F32", vec![1], bytes(2.0)),
+    ];
+    save(&mut place.store("run"), "000000000010-e", &[], tensors);
+    for (args, expected) in [
+        ("ckpt export run --average Ema -o ema", vec![("fc.bias", 4.0f32), ("fc.weight", 2.0)]),
+        ("ckpt export run --average Swa -o swa", vec![("fc.weight", 3.0)]),
+        ("ckpt export run -o model", vec![("fc.weight", 1.0)]),
+    ] {
+        let output = place.catena(args);
+        assert_eq!((output.status, output.err.as_str()), (0, ""), "{args}");
+        let file = fs::read(place.path(args.rsplit(' ').next().unwrap())).unwrap();
+        let read = catena_record::tensors::parse(&file).unwrap();
+        let number = |at: std::ops::Range<usize>| f32::from_le_bytes(file[at].try_into().unwrap());
+        let read: Vec<(&str, f32)> =
+            read.iter().map(|e| (e.name.as_str(), number(e.bytes.clone()))).collect();
+        assert_eq!(read, expected);
+    }
+    let output = place.catena("ckpt export run --average Emma -o x");
+    assert_eq!(output.status, 2);
+    assert!(output.err.ends_with("has no average of `Emma`\n"), "{}", output.err);
+}

@@ -155,7 +155,9 @@ mod tests {
         let outputs = Outputs::from(Tensor::zeros([2, 10], (Kind::Float, Device::Cpu)));
         let batch = Batch::new([("target", Tensor::from_slice(&[3i64, -100]))]);
         let error = CrossEntropy::new().loss(&outputs, &batch).unwrap_err().to_string();
-        assert_eq!(error, "label -100 is out of range: the output has 10 classes, so labels go from 0 to 9");
+        let expected = "label -100 is out of range: the output has 10 classes, so labels go from 0 to 9; to leave a label out, name it with \
+                        `ignore_index`";
+        assert_eq!(error, expected);
         for smoothing in [0.0, 0.1] {
             let mut loss = CrossEntropy::new().label_smoothing(smoothing).ignore_index(-100);
             let loss = loss.loss(&outputs, &batch).unwrap();

@@ -155,13 +155,9 @@ impl Group {
         rule.check()?;
         let _lr = setting_of(rule.as_mut(), "lr")?;
         let slots = rule.slots();
-        let zeros = |slot: &Slot| -> Result<TensorList> {
-            let made: Result<Vec<Tensor>> = params.iter().map(|p| slot.zeros(&p.tensor)).collect();
-            Ok(TensorList::new(&made?)?)
-        };
         let tensors: Vec<Tensor> = params.iter().map(|p| p.tensor.shallow_clone()).collect();
         Ok(Self {
-            state: slots.iter().map(zeros).collect::<Result<_>>()?,
+            state: slots.iter().map(|slot| slot.all_zeros(&tensors)).collect::<Result<_>>()?,
             pattern: part.map(|part| part.pattern.clone()),
             max_dimensions: part.and_then(|part| part.max_dimensions),
             initial: numbers(rule.as_mut()),
@@ -188,9 +184,48 @@ impl Group {
     }
 
     /// Changes a setting. Whether the value makes sense is up to the caller: schedules call this at every step.
+    ///
+    /// A momentum that was 0 gets its buffers, as in torch: those of SGD begin with the next gradient.
     pub fn set(&mut self, name: &str, value: f64) -> Result<()> {
-        *setting_of(self.rule.as_mut(), name)? = value;
+        let before = std::mem::replace(setting_of(self.rule.as_mut(), name)?, value);
+        if before == 0.0 && value != 0.0 { self.add_slots(&self.rule.slots()) } else { Ok(()) }
+    }
+
+    /// Makes the state that is wanted and not there yet, as zeros; what is there stays.
+    pub(super) fn add_slots(&mut self, wanted: &[Slot]) -> Result<()> {
+        if wanted.iter().all(|slot| self.slots.contains(slot)) {
+            return Ok(());
+        }
+        let zeros = |slot: &Slot| slot.all_zeros(self.params.tensors());
+        let made: Vec<Option<TensorList>> = wanted
+            .iter()
+            .map(|slot| (!self.slots.contains(slot)).then(|| zeros(slot)).transpose())
+            .collect::<Result<_>>()?;
+        if self.slots.is_empty() {
+            // with no state there was nothing to begin yet
+            self.stepped.fill(0);
+        }
+        let mut own: Vec<(Slot, TensorList)> = self.slots.drain(..).zip(self.state.drain(..)).collect();
+        for (slot, made) in wanted.iter().zip(made) {
+            let kept = own.iter().position(|(known, _)| known == slot).map(|at| own.remove(at).1);
+            if let Some(list) = made.or(kept) {
+                self.slots.push(*slot);
+                self.state.push(list);
+            }
+        }
+        let (slots, state): (Vec<Slot>, Vec<TensorList>) = own.into_iter().unzip();
+        self.slots.extend(slots);
+        self.state.extend(state);
         Ok(())
+    }
+
+    /// The state that a rule of this group's initial numbers keeps: what its switches decide.
+    pub(super) fn slots_as_made(&self, rule: &dyn Rule) -> Vec<Slot> {
+        let mut rule = rule.clone_box();
+        for (name, initial) in self.rule.settings().iter().zip(&self.initial) {
+            rule.setting(name).into_iter().for_each(|value| *value = *initial);
+        }
+        rule.slots()
     }
 
     /// The learning rate it was made with: what schedules are relative to.

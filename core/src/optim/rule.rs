@@ -61,7 +61,12 @@ impl Slot {
     }
 
     /// The state of a new parameter: zeros, or nothing of size 0 if the parameter doesn't have it.
-    pub(super) fn zeros(self, param: &Tensor) -> Result<Tensor> {
+    pub(super) fn all_zeros(self, params: &[Tensor]) -> Result<TensorList> {
+        let made: Vec<Tensor> = params.iter().map(|param| self.zeros(param)).collect::<Result<_>>()?;
+        Ok(TensorList::new(&made)?)
+    }
+
+    fn zeros(self, param: &Tensor) -> Result<Tensor> {
         let mut size = param.size();
         let n = size.len();
         let options = (param.f_kind()?, param.device());

@@ -97,6 +97,13 @@ impl Optimizer {
                 self.groups.len()
             ));
         }
+        // a schedule may have called for state that the settings did not
+        for (group, saved) in self.groups.iter_mut().zip(&saved.groups) {
+            let Ok(rule) = group.rule.with_settings(&saved.settings) else { continue };
+            if group.slots_as_made(&*rule) == group.slots_as_made(&*group.rule) {
+                group.add_slots(&rule.slots())?;
+            }
+        }
         let tensors = &saved.tensors;
         let checked: Result<Vec<_>> = self
             .groups
@@ -182,11 +189,8 @@ impl Group {
         }
         let rule = self.rule.with_settings(settings)?;
         // a schedule may have moved a number away from what decided on the slots, but not a switch
-        let mut as_made = rule.clone_box();
-        for (name, initial) in self.rule.settings().iter().zip(&self.initial) {
-            as_made.setting(name).into_iter().for_each(|value| *value = *initial);
-        }
-        if as_made.slots() != self.slots || rule.slots().iter().any(|slot| !self.slots.contains(slot)) {
+        let is_other = self.slots_as_made(&*rule) != self.slots_as_made(&*self.rule);
+        if is_other || rule.slots().iter().any(|slot| !self.slots.contains(slot)) {
             let alone = |(name, value): &(&String, &Value)| {
                 let change = Map::from_iter([((*name).clone(), (*value).clone())]);
                 self.rule.with_settings(&change).is_ok_and(|rule| rule.slots() != self.slots)
