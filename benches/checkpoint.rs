@@ -3,9 +3,12 @@
 //!
 //! `cargo bench --bench checkpoint`. PyTorch runs in a process of its own, `benches/peers/checkpoint.py`, under `$CATENA_PYTHON`
 //! (default `python3`). Files are in the target folder: it must not be in memory.
-use std::io::{BufRead, BufReader, Lines, Write};
+#[path = "shared/python.rs"]
+mod python;
+#[path = "shared/spread.rs"]
+mod spread;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -13,7 +16,9 @@ use catena::chain::{Every, Result};
 use catena::prelude::*;
 use catena::tch::nn;
 use catena::tch::{Device, Kind, Tensor};
+use python::Python;
 use serde_json::{Value, json};
+use spread::Spread;
 
 const COUNT: i64 = 50;
 const SHAPE: [i64; 2] = [500, 1000];
@@ -22,7 +27,9 @@ const ROUNDS: usize = 9;
 fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
     let (run, file) = (folder.path().join("run"), folder.path().join("torch.pt"));
-    let python = Python::start().map_err(|why| println!("PyTorch is left out: {why}")).ok();
+    let python = Python::start("checkpoint.py", Some(&json!({ "make": { "shape": SHAPE, "count": COUNT } })))
+        .map_err(|why| println!("PyTorch is left out: {why}"))
+        .ok();
     println!(
         "seconds: median (min to max) of {ROUNDS} interleaved rounds; ratios are medians over rounds (min to max)"
     );
@@ -119,7 +126,7 @@ impl Callback for Turns {
             let torch = self.python.as_mut().filter(|_| is_second).map(|python| {
                 // as a snapshot's retention does: memory for files that was just given back is the fastest to be had
                 let _there_is_none_at_first = std::fs::remove_file(&self.file);
-                python.seconds(&json!({ "save": self.file }), "seconds")
+                python.answer(&json!({ "save": self.file }))["seconds"].as_f64().expect("a time")
             });
             self.tell.send(Told::Round(Round { stall, copy, torch }))?;
         }
@@ -149,7 +156,11 @@ fn stalls(rounds: &[Round]) {
     println!("stall, the first save apart: {:.3}", Spread::of(&stalls));
     println!("  the first save {:.3}", first.stall);
     println!("  a plain copy {:.3}; to itself {:.3}", Spread::of(&copies), pairs(&copies));
-    println!("  the stall to the copy {:.3}; to itself {:.3}", ratio(&stalls, &copies), pairs(&stalls));
+    println!(
+        "  the stall to the copy {:.3}; to itself {:.3}",
+        Spread::of_ratios(&stalls, &copies),
+        pairs(&stalls)
+    );
 }
 
 fn writes(run: &Path, rounds: &[Round]) {
@@ -177,7 +188,7 @@ fn writes(run: &Path, rounds: &[Round]) {
             Spread::of(&torch),
             neighbours(&torch)
         );
-        println!("  the write to PyTorch's {:.3}", ratio(&ours, &torch));
+        println!("  the write to PyTorch's {:.3}", Spread::of_ratios(&ours, &torch));
     }
 }
 
@@ -208,14 +219,10 @@ fn loads(run: &Path, file: &Path, mut python: Option<&mut Python>) {
         println!("  with load_state_dict: {:.3}", Spread::of(&taken));
         println!(
             "  the resume to torch.load {:.3}; to that with load_state_dict {:.3}",
-            ratio(&ours, &torch),
-            ratio(&ours, &taken)
+            Spread::of_ratios(&ours, &torch),
+            Spread::of_ratios(&ours, &taken)
         );
     }
-}
-
-fn ratio(a: &[f64], b: &[f64]) -> Spread {
-    Spread::of(&a.iter().zip(b).map(|(a, b)| a / b).collect::<Vec<_>>())
 }
 
 /// The second of each round to the first.
@@ -225,67 +232,5 @@ fn pairs(values: &[f64]) -> Spread {
 
 /// Each to the one before.
 fn neighbours(values: &[f64]) -> Spread {
-    ratio(&values[1..], values)
-}
-
-/// A median and a range.
-struct Spread(f64, f64, f64);
-
-impl Spread {
-    fn of(values: &[f64]) -> Self {
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
-        Self(values[values.len() / 2], values[0], values[values.len() - 1])
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = f.precision().unwrap_or(0);
-        write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.0, self.1, self.2)
-    }
-}
-
-/// PyTorch, in a process that takes its turns.
-struct Python {
-    child: Child,
-    ask: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-}
-
-impl Python {
-    fn start() -> std::result::Result<Self, String> {
-        let python = std::env::var("CATENA_PYTHON").unwrap_or_else(|_| "python3".into());
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/checkpoint.py");
-        let child = Command::new(&python).arg(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| format!("{python}: {error}"))?;
-        let (Some(ask), Some(out)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err("no pipes".into());
-        };
-        let mut own = Self { child, ask, answers: BufReader::new(out).lines() };
-        let made = json!({ "make": { "shape": SHAPE, "count": COUNT } });
-        writeln!(own.ask, "{made}").map_err(|error| error.to_string())?;
-        match own.answers.next() {
-            Some(Ok(hello)) => println!("beside {hello}, {python}"),
-            _ => return Err(format!("{python} has no torch")),
-        }
-        Ok(own)
-    }
-
-    fn answer(&mut self, ask: &Value) -> Value {
-        writeln!(self.ask, "{ask}").expect("PyTorch's process is there");
-        let line = self.answers.next().expect("PyTorch's process is there").expect("a line");
-        serde_json::from_str(&line).expect("JSON")
-    }
-
-    fn seconds(&mut self, ask: &Value, key: &str) -> f64 {
-        self.answer(ask)[key].as_f64().expect("a time")
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
+    Spread::of_ratios(&values[1..], values)
 }

@@ -3,8 +3,12 @@
 //!
 //! PyTorch runs in a process of its own, `benches/peers/optim.py`, under `$CATENA_PYTHON` (default `python3`). Names as
 //! arguments choose optimizers: `cargo bench --bench optim -- adam adamw`; `--device=cuda` takes the GPU.
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+#[path = "shared/python.rs"]
+mod python;
+#[path = "shared/spread.rs"]
+mod spread;
+
+use std::process::Command;
 use std::time::Instant;
 
 use catena::tch::nn::{self, OptimizerConfig as _};
@@ -13,7 +17,9 @@ use catena::tensor::native::observe::{device_memory, reset_peak_memory};
 use catena::tensor::optim::{Optimizer, OptimizerConfig, names};
 use catena::tensor::params::parameters;
 use catena::tensor::rng::manual_seed;
+use python::Python;
 use serde_json::{Value, json};
+use spread::Spread;
 
 const COUNT: i64 = 50;
 const SHAPES: [(&str, [i64; 2]); 2] = [("1 M", [100, 200]), ("25 M", [500, 1000])];
@@ -29,7 +35,8 @@ fn main() {
     let device = catena::tensor::device::parse(device.as_deref().unwrap_or("cpu")).expect("a device");
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let is_chosen = |name: &&str| chosen.is_empty() || chosen.iter().any(|c| c == name);
-    let mut python = Python::start().map_err(|why| println!("PyTorch is left out: {why}")).ok();
+    let mut python =
+        Python::start("optim.py", None).map_err(|why| println!("PyTorch is left out: {why}")).ok();
     let threads = catena::tch::get_num_threads();
     println!(
         "µs a step: median (min to max) of interleaved rounds; ratios are medians over rounds (min to max)"
@@ -83,8 +90,8 @@ fn traffic(shape: [i64; 2], threads: i32) {
             }
         });
     };
-    let times = Spread::of((0..15).map(|_| timed(1, Device::Cpu, &mut pass)).collect());
-    println!("  Adam's memory traffic alone {times}: {:.1} GB/s", 28e-3 * n as f64 / times.0);
+    let times = Spread::of(&(0..15).map(|_| timed(1, Device::Cpu, &mut pass)).collect::<Vec<_>>());
+    println!("  Adam's memory traffic alone {times}: {:.1} GB/s", 28e-3 * n as f64 / times.median());
 }
 
 /// glibc's settings, as in `benches/peers/run.py`.
@@ -179,7 +186,8 @@ fn compare(name: &str, shape: [i64; 2], threads: i32, device: Device, python: Op
     if let Some(optimizer) = &mut theirs {
         optimizer.step();
     }
-    let made = python.and_then(|python| Some((python.make(settings(name), shape, threads, device)?, python)));
+    let made =
+        python.and_then(|python| Some((made(python, settings(name), shape, threads, device)?, python)));
     let (kind, mut python) = made.unzip();
 
     let once = timed(1, device, &mut ours);
@@ -194,12 +202,12 @@ fn compare(name: &str, shape: [i64; 2], threads: i32, device: Device, python: Op
                 0 => catena.push(timed(steps, device, &mut ours)),
                 1 => again.push(timed(steps, device, &mut ours)),
                 2 => tch.extend(theirs.as_mut().map(|theirs| timed(steps, device, &mut || theirs.step()))),
-                _ => torch.extend(python.as_mut().map(|python| python.turn(steps))),
+                _ => torch.extend(python.as_mut().map(|python| microseconds(python, steps))),
             }
         }
     }
-    let ratio = |a: &[f64], b: &[f64]| Spread::of(a.iter().zip(b).map(|(a, b)| a / b).collect());
-    print!("  {name:<10} {:>10}; to itself {:.3}", Spread::of(catena.clone()), ratio(&again, &catena));
+    let ratio = Spread::of_ratios;
+    print!("  {name:<10} {:>10}; to itself {:.3}", Spread::of(&catena), ratio(&again, &catena));
     if !tch.is_empty() {
         print!("; tch's takes {:.2} of it", ratio(&tch, &catena));
     }
@@ -224,23 +232,6 @@ fn timed(steps: usize, device: Device, step: &mut dyn FnMut()) -> f64 {
     begin.elapsed().as_secs_f64() * 1e6 / steps as f64
 }
 
-/// A median and a range.
-struct Spread(f64, f64, f64);
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        Self(values[values.len() / 2], values[0], values[values.len() - 1])
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = f.precision().unwrap_or(0);
-        write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.0, self.1, self.2)
-    }
-}
-
 /// Bytes, from `/proc`; 0 where there is none.
 fn memory(field: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -248,58 +239,21 @@ fn memory(field: &str) -> usize {
     line.and_then(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok()).unwrap_or(0) << 10
 }
 
-/// PyTorch, in a process that takes its turns.
-struct Python {
-    child: Child,
-    ask: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
+/// `fused` or `default`, when PyTorch has made its optimizer; none if it has no such one.
+fn made(
+    python: &mut Python,
+    settings: Value,
+    shape: [i64; 2],
+    threads: i32,
+    device: Device,
+) -> Option<String> {
+    let device = catena::tensor::device::name(device);
+    let made = python.answer(&json!({
+        "make": settings, "shape": shape, "count": COUNT, "threads": threads, "device": device,
+    }));
+    made["kind"].as_str().map(str::to_owned)
 }
 
-impl Python {
-    fn start() -> Result<Self, String> {
-        let python = std::env::var("CATENA_PYTHON").unwrap_or_else(|_| "python3".into());
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/optim.py");
-        let mut child = Command::new(&python)
-            .arg(program)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("{python}: {error}"))?;
-        let (Some(ask), Some(out)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err("no pipes".into());
-        };
-        let mut answers = BufReader::new(out).lines();
-        match answers.next() {
-            Some(Ok(hello)) => println!("beside {hello}, {python}"),
-            _ => return Err(format!("{python} has no torch")),
-        }
-        Ok(Self { child, ask, answers })
-    }
-
-    fn answer(&mut self, ask: &Value) -> Value {
-        writeln!(self.ask, "{ask}").expect("PyTorch's process is there");
-        let line = self.answers.next().expect("PyTorch's process is there").expect("a line");
-        serde_json::from_str(&line).expect("JSON")
-    }
-
-    /// `fused` or `default`; none if torch has no such optimizer.
-    fn make(&mut self, settings: Value, shape: [i64; 2], threads: i32, device: Device) -> Option<String> {
-        let device = catena::tensor::device::name(device);
-        let made = self.answer(&json!({
-            "make": settings, "shape": shape, "count": COUNT, "threads": threads, "device": device,
-        }));
-        made["kind"].as_str().map(str::to_owned)
-    }
-
-    fn turn(&mut self, steps: usize) -> f64 {
-        self.answer(&json!({ "steps": steps }))["us"].as_f64().expect("a time")
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
+fn microseconds(python: &mut Python, steps: usize) -> f64 {
+    python.answer(&json!({ "steps": steps }))["us"].as_f64().expect("a time")
 }

@@ -4,6 +4,8 @@
 #[path = "shared/nothing.rs"]
 mod nothing;
 mod shared;
+#[path = "shared/spread.rs"]
+mod spread;
 
 use std::time::Instant;
 
@@ -12,6 +14,7 @@ use catena::tch::Device;
 use catena::tensor::device;
 use nothing::Nothing;
 use shared::{Batches, WORK, Work, hand, runner, tch};
+use spread::Spread;
 
 /// Hears what an acting callback hears, and does nothing.
 fn idle(name: &'static str, phase: Phase, event: Event) -> impl Callback {
@@ -63,29 +66,9 @@ fn dispatch() {
         };
         let times: Vec<f64> = (0..9).map(|_| time()).collect();
         println!(
-            "  {extra:>2} extra callbacks: {} µs a batch, {a_batch} allocations a batch",
-            Spread::of(times)
+            "  {extra:>2} extra callbacks: {:.3} µs a batch, {a_batch} allocations a batch",
+            Spread::of(&times)
         );
-    }
-}
-
-/// A median and a range.
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        Self { median: values[values.len() / 2], min: values[0], max: values[values.len() - 1] }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.3} ({:.3} to {:.3})", self.median, self.min, self.max)
     }
 }
 
@@ -116,11 +99,11 @@ fn steps(work: Work, device: Device) {
         device::name(device),
         work.steps
     );
-    let ratio = |a: usize, b: usize| Spread::of(times[a].iter().zip(&times[b]).map(|(a, b)| a / b).collect());
+    let ratio = |a: usize, b: usize| Spread::of_ratios(&times[a], &times[b]);
     for (i, (name, _)) in contestants.iter().enumerate() {
-        println!("  {name:<20} {}  {} of tch's", Spread::of(times[i].clone()), ratio(i, 3));
+        println!("  {name:<20} {:.3}  {:.3} of tch's", Spread::of(&times[i]), ratio(i, 3));
     }
-    println!("  the runner to the loop {}; the loop to itself {}", ratio(0, 1), ratio(2, 1));
+    println!("  the runner to the loop {:.3}; the loop to itself {:.3}", ratio(0, 1), ratio(2, 1));
 }
 
 fn main() {
