@@ -316,56 +316,6 @@ fn the_kernels_give_the_same_bits_with_any_number_of_threads() {
 }
 
 #[test]
-fn many_small_parameters_together_get_the_same_bits_as_each_alone() {
-    const SIZES: [i64; 9] = [7001, 1, 4097, 12288, 333, 0, 9000, 5, 8191];
-    // bf16 takes the way of tensor operations
-    for kind in [Kind::Float, Kind::BFloat16] {
-        let param = |n: i64| {
-            let numbers = Tensor::arange(n, (Kind::Float, Device::Cpu));
-            let tensor = (&numbers * 0.7).sin().to_kind(kind);
-            // some have no gradient at first, so that not all are at the same step
-            let grad = (numbers * 1.3).cos().to_kind(kind);
-            (grad, Parameter { name: format!("{n}"), tensor })
-        };
-        let five_steps = |name: &str, params: &[(Tensor, Parameter)]| {
-            let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
-            let own: Vec<Parameter> = params
-                .iter()
-                .map(|(_, p)| Parameter { name: p.name.clone(), tensor: p.tensor.shallow_clone() })
-                .collect();
-            let mut optimizer = Optimizer::new(config, &own).unwrap();
-            for step in 0..5 {
-                for (grad, p) in params {
-                    let comes_late = p.tensor.numel() % 2 == 1;
-                    set_grad(&p.tensor, (step > 1 || !comes_late).then_some(grad)).unwrap();
-                }
-                optimizer.step().unwrap();
-            }
-        };
-        for name in names().filter(|name| *name != "muon") {
-            tch::set_num_threads(1);
-            let alone = SIZES.map(|n| {
-                let param = param(n);
-                five_steps(name, std::slice::from_ref(&param));
-                numbers(&param.1.tensor)
-            });
-            for threads in [1, 3] {
-                tch::set_num_threads(threads);
-                let together = SIZES.map(param);
-                five_steps(name, &together);
-                for ((_, together), alone) in together.iter().zip(&alone) {
-                    assert!(
-                        numbers(&together.tensor) == *alone,
-                        "{name} {kind:?}: {} with {threads} threads",
-                        together.name
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn lamb_leaves_zeros_behind_and_stays_where_nothing_pulls() {
     for turned in [false, true] {
         let mut w = Tensor::zeros([3, 4], (Kind::Double, Device::Cpu));

@@ -289,8 +289,7 @@ fn unequal(place: &str, before: &Value, now: &Value, all: bool, found: &mut Vec<
 
 /// Whether a callback of this name and phase may change what is computed. Those that only look may come and go.
 fn changes_numbers(name: &str, phase: &str) -> bool {
-    let only_looks = [Phase::Measure, Phase::User, Phase::Report].map(|phase| phase.to_string());
-    !only_looks.iter().any(|looking| looking == phase)
+    !Phase::LOOKING.iter().any(|looking| looking.to_string() == phase)
         && !["Checkpoint", "Signals", "Validate"].contains(&name)
 }
 

@@ -37,6 +37,12 @@ pub enum Phase {
     Report,
 }
 
+impl Phase {
+    /// Those in which a callback only looks at the training: it may come and go, and a clock may choose when. One of yours that acts
+    /// names its phase.
+    pub const LOOKING: [Self; 3] = [Self::Measure, Self::User, Self::Report];
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

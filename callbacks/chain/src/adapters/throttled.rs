@@ -100,7 +100,7 @@ impl<C: Callback> Callback for Throttled<C> {
     fn check(&self) -> Result<()> {
         let every = self.trigger.every();
         every.check()?;
-        let only_looks = [Phase::Measure, Phase::User, Phase::Report].contains(&self.phase());
+        let only_looks = Phase::LOOKING.contains(&self.phase());
         match every {
             Every::Overhead(_) => return Err("`every` can't be an overhead: that is for snapshots".into()),
             Every::Seconds(_) if !only_looks => {
