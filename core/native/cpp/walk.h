@@ -127,8 +127,10 @@ public:
   }
 
   template <class Rule, class... S> void add_together(Rule rule, const Tensor& p, const Tensor& g, const S&... s) {
-#if defined(__has_builtin) && __has_builtin(__builtin_clear_padding)
+#ifdef __has_builtin
+#if __has_builtin(__builtin_clear_padding)
     __builtin_clear_padding(&rule); // without it some that could go together may not
+#endif
 #endif
     std::string rules(reinterpret_cast<const char*>(&rule), sizeof(Rule));
     auto alike = [&](const Group& group) {
