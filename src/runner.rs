@@ -4,6 +4,8 @@ mod cuts;
 mod edges;
 mod resume;
 
+use std::collections::HashSet;
+
 use catena_chain::{Driver, Event, Skip, Stop};
 use catena_tensor::batch::Batch;
 use catena_tensor::model::{Mode, Model};
@@ -40,6 +42,10 @@ pub struct Runner {
     stages: Vec<Stage>,
     at: Cursor,
     frozen: Vec<Tensor>,
+    /// The parameters at the stage's start, by identity.
+    known: HashSet<usize>,
+    /// Whether a batch of the stage is still to come that may make the model's parameters.
+    looks_for_new: bool,
     disk: Option<Disk>,
     allowed: Vec<String>,
     has_run: bool,
@@ -59,6 +65,8 @@ impl Runner {
             stages,
             at: Cursor::default(),
             frozen: Vec::new(),
+            known: HashSet::new(),
+            looks_for_new: false,
             disk,
             allowed,
             has_run: false,
@@ -104,7 +112,8 @@ impl Runner {
             self.driver.fire_exception(error);
             self.save_crash(error);
         }
-        went.map(|()| Report::new(self.driver.context(), self.at.cut_short, self.resumed_from))
+        let left = self.leave_nothing_behind();
+        went.and(left).map(|()| Report::new(self.driver.context(), self.at.cut_short, self.resumed_from))
     }
 
     fn run_stages(&mut self) -> Result<()> {
@@ -201,6 +210,9 @@ impl Runner {
         }
         self.driver.fire(Event::BatchEnd)?;
         self.driver.end_batch();
+        if self.looks_for_new && mode == Mode::Train {
+            self.check_for_new_parameters()?;
+        }
         if mode == Mode::Train { self.cut(Cut::Batch) } else { Ok(()) }
     }
 

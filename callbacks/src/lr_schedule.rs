@@ -1,4 +1,6 @@
 //! Moves learning rates along a schedule.
+use std::collections::BTreeMap;
+
 use catena_chain::{About, Callback, Context, Event, Events, Flow, Outcome, Phase, Reduce, Result, State};
 use catena_tensor::optim::Group;
 use catena_tensor::schedule::{AnySchedule, Schedule};
@@ -11,7 +13,9 @@ use serde_json::Value;
 /// (`weight_decay`, `lr(head.*)`, … for those below).
 ///
 /// The counter is the optimizer's own steps: a step that was skipped moves nothing. With [`LrSchedule::by_epoch`] it is the
-/// stage's epochs. On resume: the optimizer keeps its steps and rates, so there is nothing to keep here.
+/// stage's epochs. In a stage of several passes, each pass's optimizer has its own counter. With a
+/// [`ReduceLrOnPlateau`](crate::ReduceLrOnPlateau) beside it, its learning rates are multiplied by what that has reduced. On resume: the counters
+/// are kept, and with other settings (allowed by name) the values are computed anew for them.
 ///
 /// ```
 /// use catena_callbacks::{LrSchedule, Optimize};
@@ -52,6 +56,8 @@ pub struct LrSchedule {
     name: String,
     /// What it logs.
     key: String,
+    /// The counter that each optimizer's settings are those of, by the optimizer's name.
+    counters: BTreeMap<String, u64>,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +96,7 @@ impl Serialize for LrSchedule {
             group: &'a Option<String>,
             by_epoch: bool,
         }
-        let Self { schedule, setting: of, group, by_epoch, name: _, key: _ } = self;
+        let Self { schedule, setting: of, group, by_epoch, name: _, key: _, counters: _ } = self;
         let schedule = match schedule.settings() {
             Value::Null => {
                 let name = schedule.name();
@@ -114,7 +120,7 @@ impl LrSchedule {
     /// By step, from a schedule whose type is not known.
     pub fn boxed(schedule: Box<dyn Schedule>) -> Self {
         let (setting, key, name) = (lr(), lr(), "LrSchedule".into());
-        Self { schedule, setting, group: None, by_epoch: false, name, key }
+        Self { schedule, setting, group: None, by_epoch: false, name, key, counters: BTreeMap::new() }
     }
 
     /// By epoch of the stage: the first epoch has counter 0.
@@ -153,14 +159,19 @@ impl LrSchedule {
         self.group.is_none() || group.pattern() == self.group.as_deref()
     }
 
-    fn set(&self, cx: &mut Context, counter: u64) -> Result<()> {
+    /// Sets what the optimizer of this name uses from the counter on.
+    fn set(&mut self, cx: &mut Context, optimizer: &str, counter: u64) -> Result<()> {
         let momentum = self.schedule.momentum(counter).filter(|_| self.setting == "lr");
-        let mut moved = false;
-        for group in cx.optimizer_mut()?.groups_mut().iter_mut().filter(|group| self.moves(group)) {
+        let of_lr = self.setting == "lr";
+        let (mut moved, own) = (false, cx.optimizers.get_mut(optimizer));
+        let own = own.ok_or_else(|| format!("there is no optimizer `{optimizer}`"))?;
+        for group in own.groups_mut().iter_mut().filter(|group| self.moves(group)) {
             let name = name_in(group, &self.setting);
             // one that the group doesn't have is refused by `set`, by name
             let initial = group.initial(name).unwrap_or_default();
-            let value = self.schedule.lr(initial, counter);
+            // what a plateau has reduced stays reduced
+            let factor = if of_lr { group.lr_factor() } else { 1.0 };
+            let value = self.schedule.lr(initial, counter) * factor;
             if !value.is_finite() {
                 let (schedule, setting) = (self.schedule.name(), &self.setting);
                 return Err(format!(
@@ -184,11 +195,15 @@ impl LrSchedule {
             moved = true;
         }
         if !moved {
-            let known: Vec<&str> = cx.optimizer_mut()?.groups().iter().filter_map(Group::pattern).collect();
+            let known: Vec<&str> = own.groups().iter().filter_map(Group::pattern).collect();
             let (pattern, known) = (self.group.as_deref().unwrap_or("*"), known.join(", "));
             return Err(
                 format!("the optimizer has no group `{pattern}`; its groups' patterns are: {known}").into()
             );
+        }
+        match self.counters.get_mut(optimizer) {
+            Some(own) => *own = counter,
+            None => drop(self.counters.insert(optimizer.to_owned(), counter)),
         }
         Ok(())
     }
@@ -224,7 +239,23 @@ impl Callback for LrSchedule {
     }
 
     fn state(&self) -> State {
-        State::none()
+        let Self { schedule: _, setting: _, group: _, by_epoch: _, name: _, key: _, counters } = self;
+        State::of(counters).unwrap_or_default()
+    }
+
+    fn load_state(&mut self, state: State) -> Result<()> {
+        self.counters = state.read()?;
+        Ok(())
+    }
+
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
+        if cx.has_other_settings() {
+            // the optimizer has what another schedule, or another initial value, gave
+            for (optimizer, counter) in self.counters.clone() {
+                self.set(cx, &optimizer, counter)?;
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -232,7 +263,12 @@ impl Callback for LrSchedule {
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        self.set(cx, 0)?;
+        self.counters.clear();
+        let names: Vec<String> = cx.optimizers.iter().map(|(name, _)| name.to_owned()).collect();
+        if names.is_empty() {
+            return Err("this stage has no optimizer whose settings it could move".into());
+        }
+        names.iter().try_for_each(|name| self.set(cx, name, 0))?;
         Ok(Flow::GO)
     }
 
@@ -245,7 +281,8 @@ impl Callback for LrSchedule {
         }
         if !self.by_epoch {
             let steps = cx.optimizer_mut()?.steps();
-            self.set(cx, steps)?;
+            let name = cx.optimizer_name().unwrap_or_default().to_owned();
+            self.set(cx, &name, steps)?;
         }
         Ok(Flow::GO)
     }
@@ -255,7 +292,8 @@ impl Callback for LrSchedule {
             return cx.default_hook();
         }
         let epochs = cx.epoch();
-        self.set(cx, epochs)?;
+        let names: Vec<String> = cx.optimizers.iter().map(|(name, _)| name.to_owned()).collect();
+        names.iter().try_for_each(|name| self.set(cx, name, epochs))?;
         Ok(Flow::GO)
     }
 }
@@ -312,10 +350,12 @@ mod tests {
         assert_eq!(settings(&one, "lr"), [0.2, 0.8]);
 
         let bias = LrSchedule::new(Linear::new()).group("*.bias").by_epoch();
-        let mut both = driver(config, vec![halved(), bias])?;
-        both.fire(Event::Step)?;
-        // the later one has the last word on its group at an epoch's end, the earlier one at each step
-        assert_eq!(settings(&both, "lr"), [0.2, 0.4]);
+        let mut by_epoch = driver(config, vec![bias])?;
+        by_epoch.fire(Event::Step)?;
+        assert_eq!(settings(&by_epoch, "lr"), [0.4 / 3.0, 0.8]);
+        by_epoch.fire(Event::EpochEnd)?;
+        assert_eq!(settings(&by_epoch, "lr")[1], 0.8);
+        assert!(settings(&by_epoch, "lr")[0] > 0.4 / 3.0);
         Ok(())
     }
 

@@ -58,15 +58,29 @@ impl Disk {
         if self.writer.store().holds_snapshots()? {
             return Err(Error::HoldsRun { path: self.path.clone() });
         }
+        self.writer.store().begin()?;
         LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?;
         self.open_timing()?;
         self.describe(description, "running")
     }
 
-    /// A run goes on.
-    pub(crate) fn go_on(&mut self, description: &Description) -> Result<()> {
+    /// A run goes on from this snapshot: what is newer, damaged or left over is moved out of its way.
+    pub(crate) fn go_on(&mut self, from: SnapshotName, description: &Description) -> Result<()> {
+        self.writer.store().set_newer_aside(from)?;
         self.open_timing()?;
         self.describe(description, "running")
+    }
+
+    /// The snapshots that were found damaged and passed over, for the text of a refusal; empty if there are none.
+    pub(crate) fn passed_over(&mut self) -> String {
+        let store = self.writer.store();
+        let text = |(name, why): &(SnapshotName, String)| format!("{name} ({why})");
+        let damaged: Vec<String> = store.damaged().iter().map(text).collect();
+        if damaged.is_empty() {
+            String::new()
+        } else {
+            format!("; damaged and passed over: {}", damaged.join(", "))
+        }
     }
 
     /// Callbacks add rows to this file too.
@@ -195,11 +209,6 @@ impl Disk {
     /// Removes what is not kept: a run that was killed may have left some.
     pub(crate) fn apply(&mut self, retention: &Retention) -> Result<()> {
         Ok(self.writer.store().apply(retention)?)
-    }
-
-    /// Moves what is newer than this snapshot out of the way.
-    pub(crate) fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
-        Ok(self.writer.store().set_newer_aside(than)?)
     }
 
     /// The newest snapshot of a stage, or its best by a metric.

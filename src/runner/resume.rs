@@ -83,13 +83,7 @@ impl Runner {
         self.compare(&mut state)?;
         self.check_place(&state)?;
         let model = self.check_model(files.lend(MODEL)?)?;
-        let description = Description::of(&self.stages, &self.driver)?;
-        if let Some(disk) = &mut self.disk {
-            disk.set_newer_aside(name)?;
-            disk.go_on(&description)?;
-        }
         let SavedState { cut, cursor, stage, evaluations, books, optimizers, callbacks, .. } = state;
-        log::info!("going on from {name}");
         self.resumed_from = Some(books.global_batch());
         self.at = cursor;
 
@@ -109,7 +103,6 @@ impl Runner {
             self.driver.load_books(books.clone());
             self.driver.fire(Event::LoaderStart)?;
         }
-        self.driver.set_resuming(false);
 
         load_variables(&model)?;
         for (name, mut dict) in optimizers {
@@ -126,7 +119,18 @@ impl Runner {
         self.driver.load_books(books);
         self.driver.put_back_evaluations(evaluations.clone());
         let states = files.take(RNG)?.into_iter().map(|(name, state)| Ok((device::parse(&name)?, state)));
-        Generators::from_states(states.collect::<Result<_>>()?).put_back()?;
+        let generators = Generators::from_states(states.collect::<Result<_>>()?);
+        generators.put_back()?;
+
+        // nothing can refuse the resume any more: from here on the run directory is this run's
+        self.driver.set_resuming(false);
+        let description = Description::of(&self.stages, &self.driver)?;
+        if let Some(disk) = &mut self.disk {
+            disk.go_on(name, &description)?;
+        }
+        self.driver.tell_resumed(false)?;
+        generators.put_back()?;
+        log::info!("going on from {name}");
 
         if !evaluations.is_empty() {
             self.cut(cut)?;
