@@ -116,7 +116,7 @@ impl Callback for AdaptiveClip {
     }
 
     fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
+        catena_tensor::settings::to_value(self)
     }
 
     fn note(&self) -> String {

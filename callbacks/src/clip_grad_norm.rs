@@ -95,7 +95,7 @@ impl Callback for ClipGradNorm {
     }
 
     fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
+        catena_tensor::settings::to_value(self)
     }
 
     fn note(&self) -> String {

@@ -146,7 +146,7 @@ impl Callback for LossScaler {
     }
 
     fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
+        catena_tensor::settings::to_value(self)
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use catena_callbacks::SnapshotPolicy;
 pub(crate) use catena_record::Cut;
+use catena_record::float;
 use catena_record::fs::FileSystem;
 use catena_record::logs::LogFile;
 use catena_record::retention::{Best, Retention};
@@ -81,7 +82,8 @@ impl Disk {
         let before = std::fs::read(&at).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
         let ended = (status != "running").then(now);
-        let run = json!({ "status": status, "started": started, "ended": ended, "run": description });
+        let mut run = json!({ "status": status, "started": started, "ended": ended });
+        run["run"] = float::to_value(description).map_err(|error| self.wrong(error.into()))?;
         std::fs::write(&new, format!("{run:#}\n"))
             .and_then(|()| std::fs::rename(&new, &at))
             // best effort: half a file must not stay
@@ -141,7 +143,7 @@ impl Disk {
         }
         let (time, snapshot) = (now(), name.to_string());
         self.tell(
-            &json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": share }),
+            &json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": float::value(share) }),
         );
         Ok(cost)
     }
