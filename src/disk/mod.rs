@@ -2,6 +2,7 @@
 mod description;
 mod files;
 mod kept;
+mod loaders;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 
-pub(crate) use self::description::Description;
+pub(crate) use self::description::{Description, Difference};
 pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
@@ -192,6 +193,14 @@ impl Disk {
     /// Reads the newest snapshot that is older than this one.
     pub(crate) fn load_before(&mut self, name: SnapshotName) -> Result<Option<Loaded>> {
         self.writer.store().load_newest_before(name)?.map(files::read).transpose()
+    }
+
+    /// The newest snapshot that was taken between two epochs, up to this one.
+    pub(crate) fn newest_between_epochs(&mut self, up_to: SnapshotName) -> Option<PathBuf> {
+        let store = self.writer.store();
+        let is_between = |name: &SnapshotName| *name <= up_to && name.cut != Cut::Batch;
+        let name = store.listed().iter().map(|listed| listed.name).filter(is_between).max()?;
+        Some(store.path(name))
     }
 
     /// Removes what is not kept: a run that was killed may have left some.
