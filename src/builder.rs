@@ -7,7 +7,7 @@ use catena_callbacks::{
     Backward, Criterion, CsvFiles, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize, Throughput,
     ToDevice, ZeroGrad,
 };
-use catena_chain::{Callback, Driver, Event, Member, Settings};
+use catena_chain::{Callback, Driver, Event, Member, Role, Settings};
 use catena_tensor::data::Loader;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::params::{matching, parameters};
@@ -93,7 +93,7 @@ impl RunnerBuilder {
 
     /// The run directory (none by default: nothing is written). It is made if it is missing, and locked for as long as the
     /// runner lives. The runner puts in the journal ([`Journal`]), the metric files ([`Loggers`] with [`JsonLines`] and
-    /// [`CsvFiles`]) and [`Throughput`], unless callbacks of these names are there.
+    /// [`CsvFiles`]) and [`Throughput`], unless callbacks of these roles are there.
     #[must_use]
     pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.run_dir = Some(path.into());
@@ -144,6 +144,7 @@ impl RunnerBuilder {
             for callback in stage.callbacks.drain(..) {
                 members.push(Member::new(callback).in_stage(i));
             }
+            check_losses(stage, &members, i).map_err(|text| wrong(text.into()))?;
             if let Some(schedule) = stage.schedule.take() {
                 members.push(Member::new(Box::new(LrSchedule::boxed(schedule))).in_stage(i));
             }
@@ -178,7 +179,8 @@ fn put_in_files(callbacks: &mut Vec<Box<dyn Callback>>) {
     let own: [Box<dyn Callback>; 3] =
         [Box::new(Journal::new()), Box::new(files), Box::new(Throughput::new())];
     for callback in own {
-        if callbacks.iter().all(|other| other.name() != callback.name()) {
+        let role = callback.about().role;
+        if callbacks.iter().all(|other| other.about().role != role) {
             callbacks.push(callback);
         }
     }
@@ -188,7 +190,9 @@ fn put_in_files(callbacks: &mut Vec<Box<dyn Callback>>) {
 fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
     for (i, stage) in stages.iter().enumerate() {
         let here = || members.iter().filter(move |member| member.hears_in(i));
-        let Some(logged) = here().map(|m| m.callback().logs()).collect::<Option<Vec<_>>>() else { continue };
+        let Some(logged) = here().map(|m| m.about().logs.clone()).collect::<Option<Vec<_>>>() else {
+            continue;
+        };
         let logged: Vec<String> = logged.into_iter().flatten().collect();
         let known = |name: &String| {
             let of_loader = |l: &StageLoader| name.strip_prefix(&format!("{}/", l.name)).map(str::to_owned);
@@ -196,7 +200,7 @@ fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
                 || stage.loaders.iter().filter_map(of_loader).any(|rest| logged.contains(&rest))
         };
         for member in here() {
-            if let Some(name) = member.callback().watches().iter().find(|name| !known(name)) {
+            if let Some(name) = member.about().watches.iter().find(|name| !known(name)) {
                 let loaders: Vec<&str> = stage.loaders.iter().map(|loader| loader.name.as_str()).collect();
                 let source = format!(
                     "{} watches `{name}`, but nobody logs it; logged are {}, each in the loaders {}",
@@ -211,7 +215,7 @@ fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
     Ok(())
 }
 
-/// Puts in what acts on a batch, first in its phase, unless the user has put in a callback of that name.
+/// Puts in what acts on a batch, first in its phase, unless a callback of the user's has that role.
 fn put_in_acting(members: &mut Vec<Member>, stage: &mut Stage, index: usize) {
     let mut acting: Vec<Box<dyn Callback>> = vec![Box::new(ToDevice), Box::new(Forward)];
     let losses = stage.passes.iter_mut().filter_map(|pass| Some((pass.name.clone(), pass.loss.take()?)));
@@ -226,11 +230,14 @@ fn put_in_acting(members: &mut Vec<Member>, stage: &mut Stage, index: usize) {
     }
     for callback in acting {
         let member = Member::new(callback).in_stage(index).first_in_phase();
-        let replaced = members.iter().any(|m| m.name() == member.name() && m.hears_in(index));
-        if !replaced {
+        if !has_role(members, member.about().role, index) {
             members.push(member);
         }
     }
+}
+
+fn has_role(members: &[Member], role: Option<Role>, stage: usize) -> bool {
+    role.is_some() && members.iter().any(|member| member.about().role == role && member.hears_in(stage))
 }
 
 fn limit(stage: &mut Stage, batches: u64) {
@@ -299,13 +306,20 @@ fn check(stage: &Stage) -> std::result::Result<(), String> {
                     pass.name
                 ));
             }
-            let own_criterion = stage.callbacks.iter().any(|callback| callback.name() == "Criterion");
-            if pass.loss.is_none() && !own_criterion {
-                return Err(format!("pass `{}` has no loss; add one with `.loss(…)`", pass.name));
-            }
         }
     }
     Ok(())
+}
+
+/// Each pass of a stage that trains has a loss, unless a callback of the user's sets it.
+fn check_losses(stage: &Stage, members: &[Member], index: usize) -> std::result::Result<(), String> {
+    if !stage.acts() || !stage.trains() || has_role(members, Some(Role::Criterion), index) {
+        return Ok(());
+    }
+    match stage.passes.iter().find(|pass| pass.loss.is_none()) {
+        Some(pass) => Err(format!("pass `{}` has no loss; add one with `.loss(…)`", pass.name)),
+        None => Ok(()),
+    }
 }
 
 fn check_params(stage: &Stage, model: &dyn Model) -> catena_tensor::Result<()> {

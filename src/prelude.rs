@@ -8,7 +8,10 @@ pub use catena_callbacks::{
     RunLog, Sam, Signals, SoftUpdate, Swa, SyncAudit, Tail, TensorBoard, Throughput, Timeline, ToDevice,
     Validate, ZeroGrad,
 };
-pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
+pub use catena_chain::{
+    About, Callback, Context, Effect, Event, Events, Every, Flow, Lifetime, Outcome, Phase, Reduce, Role,
+    State, look, on,
+};
 pub use catena_tensor::batch::{Batch, Outputs};
 pub use catena_tensor::data::{Loader, TensorLoader};
 pub use catena_tensor::layers::Layers;

@@ -1,5 +1,5 @@
 //! Stops when a metric no longer gets better.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State, Stop};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State, Stop};
 use catena_tensor::schedule::PlateauMode;
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +143,20 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
+    fn about(&self) -> About {
+        let Self { metric, patience, min_delta, mode, .. } = self;
+        let delta = if *min_delta == 0.0 { String::new() } else { format!(", min_delta {min_delta}") };
+        let mode = if *mode == PlateauMode::Min { "min" } else { "max" };
+        let note = format!("{mode} of {metric}, patience {patience}{delta}");
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::EpochEnd])
+            .logs_nothing()
+            .watches([metric])
+            .settings(self)
+            .note(note)
+    }
+
     fn state(&self) -> State {
         let Self { metric: _, patience: _, min_delta: _, mode: _, check_finite: _, stops: _, seen } = self;
         State::of(seen).unwrap_or_default()
@@ -153,22 +167,6 @@ impl Callback for EarlyStopping {
         Ok(())
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::EpochEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn watches(&self) -> Vec<String> {
-        vec![self.metric.clone()]
-    }
-
     fn check(&self) -> Result<()> {
         if self.patience == 0 {
             return Err("`patience` is 0, but must be at least 1".into());
@@ -177,17 +175,6 @@ impl Callback for EarlyStopping {
             return Ok(());
         }
         Err(format!("`min_delta` is {}, but must be a number of at least 0", self.min_delta).into())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        catena_tensor::settings::to_value(self)
-    }
-
-    fn note(&self) -> String {
-        let Self { metric, patience, min_delta, mode, .. } = self;
-        let delta = if *min_delta == 0.0 { String::new() } else { format!(", min_delta {min_delta}") };
-        let mode = if *mode == PlateauMode::Min { "min" } else { "max" };
-        format!("{mode} of {metric}, patience {patience}{delta}")
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {

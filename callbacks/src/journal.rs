@@ -1,6 +1,6 @@
 //! A line a step, by which two runs can be compared.
 use catena_chain::{
-    Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State, Value, read_values,
+    About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State, Value, read_values,
 };
 use catena_record::logs::LogFile;
 use catena_tensor::hash::sha256;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// use catena_callbacks::Journal;
 /// use catena_chain::Callback;
 ///
-/// assert_eq!(Journal::new().params_every(100).note(), "a hash of the parameters every 100 steps");
+/// assert_eq!(Journal::new().params_every(100).about().note, "a hash of the parameters every 100 steps");
 /// ```
 #[derive(Debug, Default)]
 pub struct Journal {
@@ -138,6 +138,27 @@ impl Journal {
 }
 
 impl Callback for Journal {
+    fn about(&self) -> About {
+        let note = match self.params_every {
+            0 => String::new(),
+            n => format!("a hash of the parameters every {n} steps"),
+        };
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears([
+                Event::RunStart,
+                Event::Loss,
+                Event::Step,
+                Event::BatchEnd,
+                Event::RunEnd,
+                Event::Exception,
+            ])
+            .looks()
+            .role(Role::Journal)
+            .logs_nothing()
+            .note(note)
+    }
+
     fn state(&self) -> State {
         let Self { params_every: _, file, window: Seen { ids, loss }, rows: _, values: _, numbers: _ } = self;
         // flush has read it
@@ -153,32 +174,6 @@ impl Callback for Journal {
         match &mut self.file {
             Some(file) => Ok(file.cut_back(bytes)?),
             None => Ok(()),
-        }
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[
-            Event::RunStart,
-            Event::Loss,
-            Event::Step,
-            Event::BatchEnd,
-            Event::RunEnd,
-            Event::Exception,
-        ])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn note(&self) -> String {
-        match self.params_every {
-            0 => String::new(),
-            n => format!("a hash of the parameters every {n} steps"),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Keeps small gradients from vanishing in float16.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use serde::{Deserialize, Serialize};
 
 /// Multiplies the loss by a scale before the backward pass and divides the gradients by it before clipping. Where a gradient
@@ -96,6 +96,15 @@ impl LossScaler {
 }
 
 impl Callback for LossScaler {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Unscale)
+            .hears([Event::Loss, Event::Step])
+            .logs(["loss_scale"])
+            .syncs(true)
+            .settings(self)
+    }
+
     fn state(&self) -> State {
         let Self {
             init_scale: _,
@@ -114,22 +123,6 @@ impl Callback for LossScaler {
         Ok(())
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Unscale
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss, Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(vec!["loss_scale".into()])
-    }
-
-    fn syncs(&self) -> bool {
-        true
-    }
-
     fn check(&self) -> Result<()> {
         let above = |name: &str, value: f64, bound: f64| match value.is_finite() && value > bound {
             true => Ok(()),
@@ -143,10 +136,6 @@ impl Callback for LossScaler {
             return Err(format!("`backoff_factor` is {}, but must be below 1", self.backoff_factor).into());
         }
         Ok(())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        catena_tensor::settings::to_value(self)
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {

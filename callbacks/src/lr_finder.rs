@@ -1,5 +1,5 @@
 //! Sweeps the learning rate to find a good one.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
 use catena_tensor::Error;
 use catena_tensor::params::state_dict;
 use catena_tensor::rng::Generators;
@@ -147,24 +147,17 @@ impl LrFinder {
 }
 
 impl Callback for LrFinder {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::StageStart, Event::Step, Event::StageEnd])
+            .sets("lr", None)
+            .logs_nothing()
+            .syncs(true)
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::Step, Event::StageEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn syncs(&self) -> bool {
-        true
     }
 
     fn check(&self) -> Result<()> {

@@ -1,5 +1,5 @@
 //! Moves learning rates along a schedule.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Events, Flow, Outcome, Phase, Reduce, Result, State};
 use catena_tensor::optim::Group;
 use catena_tensor::schedule::{AnySchedule, Schedule};
 use serde::de::Error as _;
@@ -36,7 +36,8 @@ use serde_json::Value;
 /// let decay = LrSchedule::new(CosineAnnealing::new(1000)).of("weight_decay");
 /// let head = LrSchedule::new(Linear::new()).group("head.*").by_epoch();
 /// # use catena_chain::Callback;
-/// assert_eq!((decay.name(), head.name()), ("LrSchedule(weight_decay)", "LrSchedule(lr of head.*)"));
+/// assert_eq!(decay.about().name, "LrSchedule(weight_decay)");
+/// assert_eq!(head.about().name, "LrSchedule(lr of head.*)");
 /// ```
 ///
 /// As data: `{"schedule": {"name": "cosine_annealing", "t_max": 1000}, "of": "weight_decay", "group": "head.*", "by_epoch": true}`.
@@ -207,37 +208,27 @@ fn name_in<'a>(group: &Group, setting: &'a str) -> &'a str {
 }
 
 impl Callback for LrSchedule {
+    fn about(&self) -> About {
+        let by_step = Events::from([Event::StageStart, Event::Step]);
+        let hears = if self.by_epoch { by_step.with([Event::EpochEnd].into()) } else { by_step };
+        let (group, counter) = (self.group.as_deref(), if self.by_epoch { "epoch" } else { "step" });
+        let moves_momentum = self.setting == "lr" && self.schedule.momentum(0).is_some();
+        let about = About::named(&self.name)
+            .phase(Phase::Schedule)
+            .hears(hears)
+            .logs([self.key.clone()])
+            .sets(&self.setting, group)
+            .settings(self)
+            .note(format!("{} by {counter}", self.schedule.name()));
+        if moves_momentum { about.sets("momentum", group) } else { about }
+    }
+
     fn state(&self) -> State {
         State::none()
     }
 
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Schedule
-    }
-
-    fn hears(&self) -> Events {
-        let by_step = Events::of(&[Event::StageStart, Event::Step]);
-        if self.by_epoch { by_step.with(Events::of(&[Event::EpochEnd])) } else { by_step }
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(vec![self.key.clone()])
-    }
-
     fn check(&self) -> Result<()> {
         Ok(self.schedule.check()?)
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        catena_tensor::settings::to_value(self)
-    }
-
-    fn note(&self) -> String {
-        format!("{} by {}", self.schedule.name(), if self.by_epoch { "epoch" } else { "step" })
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

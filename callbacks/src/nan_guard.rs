@@ -1,5 +1,5 @@
 //! Acts on a loss that is not finite.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use serde::{Deserialize, Serialize};
 
 /// What is done about a number that is not finite.
@@ -50,28 +50,17 @@ impl NanGuard {
 }
 
 impl Callback for NanGuard {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::Loss])
+            .logs_nothing()
+            .syncs(true)
+            .settings(self)
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn syncs(&self) -> bool {
-        true
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        catena_tensor::settings::to_value(self)
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {

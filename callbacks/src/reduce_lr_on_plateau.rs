@@ -1,5 +1,5 @@
 //! Lowers the learning rate when a metric no longer gets better.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::schedule::Plateau;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,17 @@ impl ReduceLrOnPlateau {
 }
 
 impl Callback for ReduceLrOnPlateau {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::StageStart, Event::EpochEnd])
+            .logs_nothing()
+            .watches([&self.metric])
+            .scales("lr", None)
+            .settings(self)
+            .note(format!("watches {}", self.metric))
+    }
+
     fn state(&self) -> State {
         let Self { metric: _, plateau } = self;
         State::of(&plateau.state()).unwrap_or_default()
@@ -49,32 +60,8 @@ impl Callback for ReduceLrOnPlateau {
         Ok(())
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::EpochEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn watches(&self) -> Vec<String> {
-        vec![self.metric.clone()]
-    }
-
     fn check(&self) -> Result<()> {
         Ok(self.plateau.check()?)
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        catena_tensor::settings::to_value(self)
-    }
-
-    fn note(&self) -> String {
-        format!("watches {}", self.metric)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

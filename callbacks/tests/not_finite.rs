@@ -65,7 +65,7 @@ fn try_all(
 }
 
 fn settings_of(callback: &dyn Callback) -> Value {
-    callback.settings()
+    callback.about().settings
 }
 
 /// The settings that a callback can't do without, and numbers that it may have.

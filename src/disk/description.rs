@@ -1,5 +1,5 @@
 //! What a run is made of, as data: kept in each snapshot, and compared with the run that goes on from it.
-use catena_chain::{Driver, Phase};
+use catena_chain::{Driver, Effect, Phase};
 use catena_tensor::native::context::{cpu_capability, libtorch_version};
 use catena_tensor::{device, tch};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,15 @@ struct PassDescription {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct CallbackDescription {
     key: String,
-    phase: String,
+    /// What it is called in its stage.
+    #[serde(default)]
+    name: String,
+    /// The number of its stage; none for one of the run.
+    #[serde(default)]
+    stage: Option<usize>,
+    phase: Phase,
+    #[serde(default)]
+    effect: Effect,
     note: String,
     /// Null for one that doesn't tell.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -70,9 +78,12 @@ impl Description {
         let cx = driver.context();
         let chain = driver.chain().members().iter().map(|member| CallbackDescription {
             key: member.key(),
-            phase: member.phase().to_string(),
-            note: member.callback().note(),
-            settings: member.callback().settings(),
+            name: member.name().to_owned(),
+            stage: member.stage(),
+            phase: member.about().phase,
+            effect: member.about().effect,
+            note: member.about().note.clone(),
+            settings: member.about().settings.clone(),
         });
         Ok(Self {
             seed: cx.seed(),
@@ -119,11 +130,8 @@ impl Description {
 
     /// The schedules of a stage, as `plan()` has them.
     pub(crate) fn schedules(&self, stage: usize) -> Vec<String> {
-        let own = format!("{stage}/");
-        let here = self.chain.iter().filter(|c| c.key.starts_with(&own) || !c.key.contains('/'));
-        here.filter(|c| c.phase == Phase::Schedule.to_string())
-            .map(|c| format!("{} ({})", c.key, c.note))
-            .collect()
+        let here = self.chain.iter().filter(|c| c.stage.is_none_or(|own| own == stage));
+        here.filter(|c| c.phase == Phase::Schedule).map(|c| format!("{} ({})", c.key, c.note)).collect()
     }
 
     /// The place at which an epoch of a stage goes on that was at the loader `at`, which had begun if `is_inside`. None if the loaders
@@ -245,27 +253,30 @@ impl Differences {
     fn chains(&mut self, before: &[CallbackDescription], now: &[CallbackDescription], same_catena: bool) {
         let find = |all: &[CallbackDescription], key: &str| all.iter().find(|c| c.key == key).cloned();
         let keys = before.iter().chain(now.iter().filter(|c| find(before, &c.key).is_none()));
-        for CallbackDescription { key, phase, .. } in keys {
+        for CallbackDescription { key, .. } in keys {
             let text = |callback: Option<CallbackDescription>| match callback {
                 Some(callback) if callback.note.is_empty() => "there".to_owned(),
                 Some(callback) => format!("there ({})", callback.note),
                 None => "not there".to_owned(),
             };
             let (before, now) = (find(before, key), find(now, key));
-            let name = key.rsplit('/').next().unwrap_or(key);
-            let counts = changes_numbers(name, phase);
+            let either = || before.iter().chain(&now);
+            let name =
+                either().map(|c| c.name.as_str()).find(|name| !name.is_empty()).unwrap_or(key).to_owned();
+            let counts = either().any(|c| c.effect == Effect::Acts);
             if let (Some(before), Some(now)) = (&before, &now)
                 && (counts && before.note == now.note)
             {
-                self.settings(name, key, (&before.settings, &now.settings), same_catena);
+                self.settings(&name, key, (&before.settings, &now.settings), same_catena);
             }
-            self.add(name, key, text(before), text(now), counts);
+            self.add(&name, key, text(before), text(now), counts);
         }
         let order = |all: &[CallbackDescription], other: &[CallbackDescription]| -> Vec<String> {
-            all.iter().filter(|c| find(other, &c.key).is_some()).map(|c| c.key.clone()).collect()
+            let both = |c: &&CallbackDescription| c.effect == Effect::Acts && find(other, &c.key).is_some();
+            all.iter().filter(both).map(|c| c.key.clone()).collect()
         };
         let (was, is) = (order(before, now), order(now, before));
-        self.compare("order", "the order of the callbacks", was.join(", "), is.join(", "));
+        self.compare("order", "the order of the callbacks that act", was.join(", "), is.join(", "));
     }
 }
 
@@ -285,12 +296,6 @@ fn unequal(place: &str, before: &Value, now: &Value, all: bool, found: &mut Vec<
         (before, now) if before != now => found.push((place.to_owned(), before.clone(), now.clone())),
         _ => (),
     }
-}
-
-/// Whether a callback of this name and phase may change what is computed. Those that only look may come and go.
-fn changes_numbers(name: &str, phase: &str) -> bool {
-    !Phase::LOOKING.iter().any(|looking| looking.to_string() == phase)
-        && !["Checkpoint", "Signals", "Validate"].contains(&name)
 }
 
 fn or_none(value: &impl ToString) -> String {

@@ -21,16 +21,19 @@
 //! ```
 //!
 //! * [`Event`]: the loop as an outline; [`Callback`]: one hook an event
+//! * [`About`]: what a callback is, as data: phase, events, effect, metrics, settings
 //! * [`Phase`]: in which order callbacks hear an event
 //! * [`Flow`]: how a callback skips a step or a batch, or stops a loader, an epoch, a stage, the run
 //! * [`Context`]: what callbacks work on
 //! * [`State`]: what a callback keeps over a resume
 //! * [`Work`]: what the run's time goes into, for who measures it
-//! * [`Every`]: how often; adapters: [`on`], [`Callback::every`], [`Callback::only`], [`Callback::named`]
+//! * [`on`] and [`look`]: closures as callbacks
+//! * [`Every`]: how often; adapters: [`Callback::every`], [`Callback::only`], [`Callback::named`]
 //! * [`Driver`]: what a runner and a test drive the chain with; [`testing`]: a recorder, a tiny model and loader
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
+mod about;
 mod adapters;
 mod callback;
 mod chain;
@@ -52,7 +55,8 @@ pub mod testing;
 mod window;
 mod work;
 
-pub use adapters::{Named, On, Only, OnlyIn, Phased, Throttled, on};
+pub use about::{About, Effect, Lifetime, Role, Write, Writes};
+pub use adapters::{Adapted, Adapter, InPhase, InRole, Look, Named, On, Only, Throttled, look, on};
 pub use callback::{Callback, short_name};
 pub use chain::{Chain, Member};
 pub use context::Context;

@@ -149,6 +149,17 @@ impl Driver {
         Ok(states)
     }
 
+    /// Gives every callback whose state belongs to a stage the state that it had when the chain was built.
+    pub fn begin_states(&mut self) -> std::result::Result<(), Error> {
+        for member in self.chain.members_mut() {
+            if let Some(initial) = member.initial() {
+                let name = member.name().to_owned();
+                guarded(&name, "load_state", || member.callback_mut().load_state(initial))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a callback its state back. False if the chain has no callback of this key.
     pub fn load_state(&mut self, key: &str, state: State) -> std::result::Result<bool, Error> {
         let Some(member) = self.chain.members_mut().iter_mut().find(|member| member.key() == key) else {

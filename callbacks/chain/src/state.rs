@@ -44,6 +44,13 @@ impl State {
         self
     }
 
+    /// The same state once more; the tensors are shared.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        let tensors = self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        Self { json: self.json.clone(), tensors: tensors.collect() }
+    }
+
     /// The JSON part as a value.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         Ok(float::from_value(&self.json)?)

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use catena_chain::{
-    Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger, Value, read_values,
+    About, Callback, Context, Event, Events, Every, Flow, Phase, Result, Role, State, Trigger, Value,
+    read_values,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -148,6 +149,29 @@ impl Loggers {
 }
 
 impl Callback for Loggers {
+    fn about(&self) -> About {
+        use Event::{
+            BatchEnd, EpochEnd, EpochStart, Exception, LoaderEnd, RunEnd, RunStart, StageEnd, StageStart,
+        };
+        let starts = Events::of(&[RunStart, StageStart, EpochStart]);
+        let hears = starts.with(Events::of(&[BatchEnd, LoaderEnd, EpochEnd, StageEnd, RunEnd, Exception]));
+        let params = self.params.as_ref().and_then(|params| params.as_ref().ok());
+        let settings = params.map_or(Json::Null, |params| json!({ "params": params }));
+        let batches = match self.batches.every() {
+            Every::Never => String::new(),
+            every => format!(", batches every {every}"),
+        };
+        let note = self.names.join(", ") + &batches;
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears(hears)
+            .looks()
+            .role(Role::Loggers)
+            .logs_nothing()
+            .settings(&settings)
+            .note(note)
+    }
+
     fn state(&self) -> State {
         let Self { loggers: _, names: _, batches, params: _, writer: _, positions, waiting: _ } = self;
         let saved = Saved { positions: positions.clone(), batches: batches.state().json };
@@ -159,22 +183,6 @@ impl Callback for Loggers {
         self.batches.load_state(&State { json: batches, tensors: Vec::new() })?;
         self.positions.clone_from(&positions);
         self.writer()?.resume(positions)
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        use Event::{
-            BatchEnd, EpochEnd, EpochStart, Exception, LoaderEnd, RunEnd, RunStart, StageEnd, StageStart,
-        };
-        Events::of(&[RunStart, StageStart, EpochStart, BatchEnd, LoaderEnd])
-            .with(Events::of(&[EpochEnd, StageEnd, RunEnd, Exception]))
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {
@@ -192,19 +200,6 @@ impl Callback for Loggers {
             Some((_, name)) => Err(format!("two loggers are named `{name}`; one is enough").into()),
             None => Ok(()),
         }
-    }
-
-    fn settings(&self) -> Json {
-        let params = self.params.as_ref().and_then(|params| params.as_ref().ok());
-        params.map_or(Json::Null, |params| json!({ "params": params }))
-    }
-
-    fn note(&self) -> String {
-        let batches = match self.batches.every() {
-            Every::Never => String::new(),
-            every => format!(", batches every {every}"),
-        };
-        self.names.join(", ") + &batches
     }
 
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
