@@ -307,6 +307,20 @@ fn check(stage: &Stage) -> std::result::Result<(), String> {
                 loader.name
             ));
         }
+        let begins = |end: &str| {
+            let start = format!("{}{end}", loader.name);
+            stage
+                .loaders
+                .iter()
+                .find(|other| if end == "/" { other.name.starts_with(&start) } else { other.name == start })
+        };
+        if let Some(other) = begins("/").or_else(|| begins(".batches")) {
+            return Err(format!(
+                "the loaders `{}` and `{}` could have metrics of one name, for a metric is called `<loader>/<metric>`, and \
+                 `<loader>.batches/<metric>` for batches; give one another name with `.loader(name, …)`",
+                loader.name, other.name
+            ));
+        }
         if loader.source.batches() == Some(0) {
             return Err(format!("loader `{}` is empty: it has no batch", loader.name));
         }

@@ -77,11 +77,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run is not the one that was saved.
-    #[error(
-        "the run is not the one that was saved: {differences}; to go on all the same, name what is in backticks with `.allow(\"…\")`"
-    )]
+    #[error("the run is not the one that was saved: {differences}")]
     OtherRun {
-        /// What was, and what is.
+        /// What was, and what is; and what to do about it.
         differences: String,
     },
     /// A snapshot could not be taken or read.

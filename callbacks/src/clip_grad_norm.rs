@@ -30,8 +30,9 @@ use crate::OnNan;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipGradNorm {
+    #[serde(with = "catena_record::float")]
     max_norm: f64,
-    #[serde(default = "two")]
+    #[serde(default = "two", with = "catena_record::float")]
     norm_type: f64,
     #[serde(default)]
     on_nonfinite: Option<OnNan>,

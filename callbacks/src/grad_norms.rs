@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct GradNorms {
     pattern: String,
+    #[serde(with = "catena_record::float")]
     norm_type: f64,
     param_norms: bool,
 }

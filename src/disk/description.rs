@@ -5,6 +5,7 @@ use catena_tensor::{device, tch};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::loaders::{self, Compared, StageLoaderDescription};
 use crate::{Result, Stage};
 
 /// What a run is made of.
@@ -21,16 +22,9 @@ pub(crate) struct Description {
 struct StageDescription {
     name: String,
     epochs: u64,
-    loaders: Vec<LoaderDescription>,
+    loaders: Vec<StageLoaderDescription>,
     passes: Vec<PassDescription>,
     frozen: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct LoaderDescription {
-    name: String,
-    mode: String,
-    batches: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +65,7 @@ struct Machine {
 /// How a run differs from the one that a snapshot was taken of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// What [`RunnerBuilder::allow`](crate::RunnerBuilder::allow) calls it.
+    /// What [`RunnerBuilder::allow`](crate::RunnerBuilder::allow) calls it; empty if it can't be allowed.
     pub(crate) name: String,
     /// What was, and what is.
     pub(crate) text: String,
@@ -106,8 +100,9 @@ impl Description {
         })
     }
 
-    /// How this run differs from the one before.
-    pub(crate) fn differences(&self, before: &Self) -> Vec<Difference> {
+    /// How this run differs from the one before, whose snapshot was taken inside a Train loader (a stage's number and a loader's), or
+    /// between two.
+    pub(crate) fn differences(&self, before: &Self, inside: Option<(usize, usize)>) -> Vec<Difference> {
         let mut found = Differences::default();
         found.compare("seed", "the seed", before.seed, self.seed);
         found.compare("world_size", "the number of processes", before.world_size, self.world_size);
@@ -120,11 +115,14 @@ impl Description {
             names(&before.stages).join(", "),
             names(&self.stages).join(", "),
         );
-        for (now, before) in self.stages.iter().zip(&before.stages) {
-            now.compare(before, &mut found);
-        }
         // a setting that one version has and another hasn't is none that differs
         let same_catena = self.machine.catena == before.machine.catena;
+        for (i, (now, before)) in self.stages.iter().zip(&before.stages).enumerate() {
+            let open = inside.filter(|(stage, _)| *stage == i);
+            let open =
+                open.and_then(|(_, loader)| before.loaders.get(loader)).map(StageLoaderDescription::name);
+            now.compare(before, open, same_catena, &mut found);
+        }
         found.chains(&before.chain, &self.chain, same_catena);
         self.machine.compare(&before.machine, &mut found);
         found.0
@@ -136,6 +134,19 @@ impl Description {
         here.filter(|c| c.phase == Phase::Schedule).map(|c| format!("{} ({})", c.key, c.note)).collect()
     }
 
+    /// The place at which an epoch of a stage goes on that was at the loader `at`, which had begun if `is_inside`. None if the loaders
+    /// are such that it can't.
+    pub(crate) fn loader_place(
+        &self,
+        before: &Self,
+        stage: usize,
+        at: usize,
+        is_inside: bool,
+    ) -> Option<usize> {
+        let (now, before) = (self.stages.get(stage)?, before.stages.get(stage)?);
+        loaders::place(&before.loaders, at, is_inside, &now.loaders)
+    }
+
     /// How many epochs a stage has.
     pub(crate) fn epochs(&self, stage: usize) -> Option<u64> {
         self.stages.get(stage).map(|stage| stage.epochs)
@@ -144,11 +155,7 @@ impl Description {
 
 impl StageDescription {
     fn of(stage: &Stage) -> Result<Self> {
-        let loaders = stage.loaders.iter().map(|loader| LoaderDescription {
-            name: loader.name.clone(),
-            mode: format!("{:?}", loader.mode).to_lowercase(),
-            batches: loader.source.batches(),
-        });
+        let loaders = stage.loaders.iter().map(StageLoaderDescription::of);
         let passes = stage.passes.iter().map(|pass| {
             let optimizer = pass.optimizer.as_ref().map(|config| config.to_value()).transpose()?;
             let (name, params) = (pass.name.clone(), pass.params.clone());
@@ -163,7 +170,7 @@ impl StageDescription {
         })
     }
 
-    fn compare(&self, before: &Self, found: &mut Differences) {
+    fn compare(&self, before: &Self, inside: Option<&str>, same_catena: bool, found: &mut Differences) {
         let of = format!("of stage `{}`", self.name);
         found.compare("epochs", &format!("the epochs {of}"), before.epochs, self.epochs);
         found.compare(
@@ -172,27 +179,8 @@ impl StageDescription {
             before.frozen.join(", "),
             self.frozen.join(", "),
         );
-        let names = |loaders: &[LoaderDescription], is_train: bool| -> String {
-            let those = loaders.iter().filter(|loader| (loader.mode == "train") == is_train);
-            those.map(|loader| format!("{} ({})", loader.name, loader.mode)).collect::<Vec<_>>().join(", ")
-        };
-        for (is_train, what) in [(true, "the Train loaders"), (false, "the other loaders")] {
-            let (before, now) = (names(&before.loaders, is_train), names(&self.loaders, is_train));
-            found.add("loaders", &format!("{what} {of}"), before, now, is_train);
-        }
-        for loader in &self.loaders {
-            if let Some(before) = before.loaders.iter().find(|before| before.name == loader.name) {
-                let batches = |n: Option<u64>| n.map_or("unknown".into(), |n| n.to_string());
-                let what = format!("the batches of loader `{}` {of}", loader.name);
-                found.add(
-                    "data",
-                    &what,
-                    batches(before.batches),
-                    batches(loader.batches),
-                    loader.mode == "train",
-                );
-            }
-        }
+        let how = Compared { stage: &self.name, inside, same_catena };
+        loaders::compare(&before.loaders, &self.loaders, how, found);
         let passes = |stage: &Self| -> String {
             stage.passes.iter().map(|pass| pass.name.as_str()).collect::<Vec<_>>().join(", ")
         };
@@ -224,18 +212,30 @@ impl Machine {
 }
 
 #[derive(Default)]
-struct Differences(Vec<Difference>);
+pub(super) struct Differences(Vec<Difference>);
 
 impl Differences {
     fn compare<T: PartialEq + ToString>(&mut self, name: &str, what: &str, before: T, now: T) {
         self.add(name, what, before, now, true);
     }
 
-    fn add<T: PartialEq + ToString>(&mut self, name: &str, what: &str, before: T, now: T, counts: bool) {
+    pub(super) fn add<T: PartialEq + ToString>(
+        &mut self,
+        name: &str,
+        what: &str,
+        before: T,
+        now: T,
+        counts: bool,
+    ) {
         if before != now {
             let text = format!("{what}: {} before, {} now", or_none(&before), or_none(&now));
             self.0.push(Difference { name: name.into(), text, counts });
         }
+    }
+
+    /// Tells something that does not count.
+    pub(super) fn tell(&mut self, text: String) {
+        self.0.push(Difference { name: String::new(), text, counts: false });
     }
 
     /// Of a callback that is there before and now; one that didn't tell its settings has none that differ.

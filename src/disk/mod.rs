@@ -2,6 +2,7 @@
 mod description;
 mod files;
 mod kept;
+mod loaders;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use catena_callbacks::SnapshotPolicy;
 pub(crate) use catena_record::Cut;
+use catena_record::float;
 use catena_record::fs::FileSystem;
 use catena_record::logs::LogFile;
 use catena_record::retention::{Best, Retention};
@@ -17,7 +19,7 @@ use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 
-pub(crate) use self::description::Description;
+pub(crate) use self::description::{Description, Difference};
 pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
@@ -95,7 +97,8 @@ impl Disk {
         let before = std::fs::read(&at).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
         let ended = (status != "running").then(now);
-        let run = json!({ "status": status, "started": started, "ended": ended, "run": description });
+        let mut run = json!({ "status": status, "started": started, "ended": ended });
+        run["run"] = float::to_value(description).map_err(|error| self.wrong(error.into()))?;
         std::fs::write(&new, format!("{run:#}\n"))
             .and_then(|()| std::fs::rename(&new, &at))
             // best effort: half a file must not stay
@@ -155,7 +158,7 @@ impl Disk {
         }
         let (time, snapshot) = (now(), name.to_string());
         self.tell(
-            &json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": share }),
+            &json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": float::value(share) }),
         );
         Ok(cost)
     }
@@ -204,6 +207,14 @@ impl Disk {
     /// Reads the newest snapshot that is older than this one.
     pub(crate) fn load_before(&mut self, name: SnapshotName) -> Result<Option<Loaded>> {
         self.writer.store().load_newest_before(name)?.map(files::read).transpose()
+    }
+
+    /// The newest snapshot that was taken between two epochs, up to this one.
+    pub(crate) fn newest_between_epochs(&mut self, up_to: SnapshotName) -> Option<PathBuf> {
+        let store = self.writer.store();
+        let is_between = |name: &SnapshotName| *name <= up_to && name.cut != Cut::Batch;
+        let name = store.listed().iter().map(|listed| listed.name).filter(is_between).max()?;
+        Some(store.path(name))
     }
 
     /// Removes what is not kept: a run that was killed may have left some.

@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use catena_chain::{Event, State, Stop};
+use catena_record::SnapshotName;
 use catena_tensor::device;
 use catena_tensor::native::tensor::{copy_, set_grad};
 use catena_tensor::params::{parameters, state_dict};
@@ -11,7 +12,7 @@ use catena_tensor::tch::{Device, Tensor};
 
 use super::{Open, Runner};
 use crate::disk::{
-    CALLBACKS, Cut, Description, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState,
+    CALLBACKS, Cut, Description, Difference, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState,
     optimizer_file,
 };
 use crate::{Error, Report, Result};
@@ -80,7 +81,7 @@ impl Runner {
 
     fn restore(&mut self, loaded: Loaded) -> Result<()> {
         let Loaded { name, mut state, mut files } = loaded;
-        self.compare(&mut state)?;
+        self.compare(name, &mut state)?;
         self.check_place(&state)?;
         let model = self.check_model(files.lend(MODEL)?)?;
         let SavedState { cut, cursor, stage, evaluations, books, optimizers, callbacks, .. } = state;
@@ -142,18 +143,42 @@ impl Runner {
     }
 
     /// Refuses a run that is another one, and applies what was allowed.
-    fn compare(&mut self, state: &mut SavedState) -> Result<()> {
+    fn compare(&mut self, snapshot: SnapshotName, state: &mut SavedState) -> Result<()> {
         let now = Description::of(&self.stages, &self.driver)?;
-        let allowed = |name: &str| self.allowed.iter().any(|allowed| allowed == name);
-        let (mut refused, before) = (Vec::new(), &state.run);
-        for difference in now.differences(before) {
-            match difference.counts && !allowed(&difference.name) {
-                true => refused.push(format!("{} (`{}`)", difference.text, difference.name)),
-                false => log::warn!("the run is not quite the one that was saved: {}", difference.text),
+        let allowed = |name: &str| self.allowed.iter().any(|allowed| !name.is_empty() && allowed == name);
+        let (mut refused, mut can_be_allowed) = (Vec::new(), true);
+        let is_inside = state.cursor.open == Open::Loader;
+        let inside = is_inside.then_some((state.stage, state.cursor.loader));
+        for Difference { name, text, counts } in now.differences(&state.run, inside) {
+            match counts && !allowed(&name) {
+                true if name.is_empty() => {
+                    can_be_allowed = false;
+                    refused.push(text);
+                }
+                true => refused.push(format!("{text} (`{name}`)")),
+                false => log::warn!("the run is not quite the one that was saved: {text}"),
+            }
+        }
+        // the loaders of an epoch that is open are found by their names
+        if refused.is_empty() && state.cursor.open >= Open::Epoch && state.cursor.open != Open::Ended {
+            match now.loader_place(&state.run, state.stage, state.cursor.loader, is_inside) {
+                Some(place) => state.cursor.loader = place,
+                None => {
+                    can_be_allowed = false;
+                    refused.push(format!(
+                        "the Train loaders of stage `{}`, of which the epoch has done some",
+                        state.stage_name
+                    ));
+                }
             }
         }
         if !refused.is_empty() {
-            return Err(Error::OtherRun { differences: refused.join("; ") });
+            let mut differences = refused.join("; ");
+            differences += &match can_be_allowed {
+                true => "; to go on all the same, name what is in parentheses with `.allow(\"…\")`".into(),
+                false => self.instead(snapshot),
+            };
+            return Err(Error::OtherRun { differences });
         }
         if allowed("stop") && state.books.stop() > Stop::None {
             log::warn!("the stop that ended the run is forgotten, as `stop` is allowed");
@@ -163,6 +188,18 @@ impl Runner {
             self.reopen(&now, state);
         }
         Ok(())
+    }
+
+    /// What to do about a difference that can't be allowed, because the snapshot is inside an epoch.
+    fn instead(&mut self, snapshot: SnapshotName) -> String {
+        let between = self.disk.as_mut().and_then(|disk| disk.newest_between_epochs(snapshot));
+        let resume = between.map_or("resume from one that was taken at an epoch's end".into(), |path| {
+            format!("resume from the one at an epoch's end, with `Resume::Path({path:?})`")
+        });
+        format!(
+            ". The snapshot is inside an epoch, which can't go on with other batches: {resume}, or begin another run with its \
+             weights, by `InitFrom`"
+        )
     }
 
     /// A place that this run does not have is refused before anything is touched.

@@ -257,10 +257,11 @@ impl About {
         self
     }
 
-    /// Its settings, as what it serializes to. A value that can't be written (a closure in it) is null.
+    /// Its settings, as what it serializes to; floats that are not finite are words
+    /// ([`to_value`](catena_tensor::settings::to_value)). A value that can't be written (a closure in it) is null.
     #[must_use]
     pub fn settings(mut self, settings: &impl Serialize) -> Self {
-        self.settings = serde_json::to_value(settings).unwrap_or_default();
+        self.settings = catena_tensor::settings::to_value(settings);
         self
     }
 

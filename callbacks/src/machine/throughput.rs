@@ -148,7 +148,7 @@ impl Throughput {
         };
         let mut throughput = json!({ "batches": rates.batches, "samples": rates.samples });
         if let Some(tokens) = rates.tokens {
-            throughput["tokens"] = json!(tokens);
+            throughput["tokens"] = catena_record::float::value(tokens);
         }
         let (loader, data_wait) = (json!(rates.loader), json!(rates.data_wait));
         let row = [

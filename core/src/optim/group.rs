@@ -1,5 +1,7 @@
 //! Parameters that share their settings, and their state.
 use catena_native::TensorList;
+use catena_record::float;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tch::Tensor;
 
@@ -61,10 +63,12 @@ impl ParamGroup {
         self.set("lr", lr)
     }
 
-    /// Any other setting of its own, by torch's name: a number, a bool, or `serde_json::json!([0.9, 0.99])` for betas.
+    /// Any other setting of its own, by torch's name: a number, a bool, or `(0.9, 0.99)` for betas.
     #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.settings.insert(name.into(), value.into());
+    pub fn set(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        // what can't be JSON is no setting: the check of the rule's settings tells it, by this text
+        let value = float::to_value(&value).unwrap_or_else(|why| why.to_string().into());
+        self.settings.insert(name.into(), value);
         self
     }
 

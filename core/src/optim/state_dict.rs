@@ -1,4 +1,5 @@
 //! All that an optimizer's next steps depend on, as data.
+use catena_record::float;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tch::Tensor;
@@ -43,6 +44,7 @@ pub struct StateDict {
     /// How many steps have been made.
     pub steps: u64,
     /// The first group's learning rate in the last step.
+    #[serde(default, with = "catena_record::float::option")]
     pub last_lr: Option<f64>,
     /// The groups, in their order.
     pub groups: Vec<GroupDict>,
@@ -159,7 +161,7 @@ impl Group {
                 .settings()
                 .iter()
                 .map(|&name| name.into())
-                .zip(initial.iter().map(|&x| x.into()))
+                .zip(initial.iter().map(|&x| float::value(x)))
                 .collect(),
             lr_factor: *lr_factor,
         })
@@ -221,7 +223,7 @@ impl Group {
                 settings.iter().filter(alone).map(|(name, value)| format!("{name} {value}")).collect();
             return wrong(format!("it was saved with {}, which keeps other state", other.join(", ")));
         }
-        let number = |name: &&str| initial.get(*name).and_then(Value::as_f64);
+        let number = |name: &&str| initial.get(*name).and_then(float::number);
         match rule.settings().iter().find(|name| number(name).is_none()) {
             Some(name) => wrong(format!("the initial `{name}` is missing")),
             None => Ok((rule.clone_box(), rule.settings().iter().filter_map(number).collect())),
