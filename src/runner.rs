@@ -1,4 +1,5 @@
 //! The loop. Everything that acts on a batch is a callback; here is only what happens when.
+mod compare;
 mod cursor;
 mod cuts;
 mod edges;
@@ -16,7 +17,7 @@ pub(crate) use self::cursor::{Cursor, Open};
 use self::edges::Quiet;
 pub(crate) use self::edges::params_of;
 pub use self::resume::Resume;
-use crate::disk::{Cut, Disk};
+use crate::disk::{Cut, Description, Disk};
 use crate::{Report, Result, RunnerBuilder, Stage, plan};
 
 /// Runs stages, epochs, loaders and batches, and tells the chain of callbacks.
@@ -50,6 +51,8 @@ pub struct Runner {
     allowed: Vec<String>,
     has_run: bool,
     resumed_from: Option<u64>,
+    /// What a run before this one was made of, and how many stages it had ended.
+    before: Option<(Description, usize)>,
     is_leaving: bool,
 }
 
@@ -71,6 +74,7 @@ impl Runner {
             allowed,
             has_run: false,
             resumed_from: None,
+            before: None,
             is_leaving: false,
         }
     }

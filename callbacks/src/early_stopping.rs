@@ -173,20 +173,24 @@ impl Callback for EarlyStopping {
 
     fn state(&self) -> State {
         let Self {
-            metric: _,
+            metric,
             patience: _,
             min_delta: _,
-            mode: _,
+            mode,
             check_finite: _,
             stops: _,
             across_stages: _,
             seen,
         } = self;
-        State::of(seen).unwrap_or_default()
+        State::of(&(metric, mode, seen)).unwrap_or_default()
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        self.seen = state.read()?;
+        let (metric, mode, seen): (String, PlateauMode, Seen) = state.read()?;
+        // the best of another metric, which was allowed, is none of this one's
+        if (metric, mode) == (self.metric.clone(), self.mode) {
+            self.seen = seen;
+        }
         Ok(())
     }
 

@@ -1,8 +1,6 @@
 //! Moves learning rates along a schedule.
-use std::collections::BTreeMap;
-
 use catena_chain::{About, Callback, Context, Event, Events, Flow, Outcome, Phase, Reduce, Result, State};
-use catena_tensor::optim::Group;
+use catena_tensor::optim::{Group, Optimizer};
 use catena_tensor::schedule::{AnySchedule, Schedule};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,8 +12,8 @@ use serde_json::Value;
 ///
 /// The counter is the optimizer's own steps: a step that was skipped moves nothing. With [`LrSchedule::by_epoch`] it is the
 /// stage's epochs. In a stage of several passes, each pass's optimizer has its own counter. With a
-/// [`ReduceLrOnPlateau`](crate::ReduceLrOnPlateau) beside it, its learning rates are multiplied by what that has reduced. On resume: the counters
-/// are kept, and with other settings (allowed by name) the values are computed anew for them.
+/// [`ReduceLrOnPlateau`](crate::ReduceLrOnPlateau) beside it, its learning rates are multiplied by what that has reduced. On resume: the
+/// optimizer keeps its steps and rates; with other settings (allowed by name) the values are computed anew.
 ///
 /// ```
 /// use catena_callbacks::{LrSchedule, Optimize};
@@ -56,8 +54,8 @@ pub struct LrSchedule {
     name: String,
     /// What it logs.
     key: String,
-    /// The counter that each optimizer's settings are those of, by the optimizer's name.
-    counters: BTreeMap<String, u64>,
+    /// Whether an epoch has begun and not ended.
+    in_epoch: bool,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +94,7 @@ impl Serialize for LrSchedule {
             group: &'a Option<String>,
             by_epoch: bool,
         }
-        let Self { schedule, setting: of, group, by_epoch, name: _, key: _, counters: _ } = self;
+        let Self { schedule, setting: of, group, by_epoch, name: _, key: _, in_epoch: _ } = self;
         let schedule = match schedule.settings() {
             Value::Null => {
                 let name = schedule.name();
@@ -120,7 +118,7 @@ impl LrSchedule {
     /// By step, from a schedule whose type is not known.
     pub fn boxed(schedule: Box<dyn Schedule>) -> Self {
         let (setting, key, name) = (lr(), lr(), "LrSchedule".into());
-        Self { schedule, setting, group: None, by_epoch: false, name, key, counters: BTreeMap::new() }
+        Self { schedule, setting, group: None, by_epoch: false, name, key, in_epoch: false }
     }
 
     /// By epoch of the stage: the first epoch has counter 0.
@@ -160,7 +158,7 @@ impl LrSchedule {
     }
 
     /// Sets what the optimizer of this name uses from the counter on.
-    fn set(&mut self, cx: &mut Context, optimizer: &str, counter: u64) -> Result<()> {
+    fn set(&self, cx: &mut Context, optimizer: &str, counter: u64) -> Result<()> {
         let momentum = self.schedule.momentum(counter).filter(|_| self.setting == "lr");
         let of_lr = self.setting == "lr";
         let (mut moved, own) = (false, cx.optimizers.get_mut(optimizer));
@@ -201,11 +199,16 @@ impl LrSchedule {
                 format!("the optimizer has no group `{pattern}`; its groups' patterns are: {known}").into()
             );
         }
-        match self.counters.get_mut(optimizer) {
-            Some(own) => *own = counter,
-            None => drop(self.counters.insert(optimizer.to_owned(), counter)),
-        }
         Ok(())
+    }
+
+    /// Sets what each optimizer of the stage uses, from its own counter on.
+    fn set_all(&self, cx: &mut Context, counter: impl Fn(&Context, &str) -> u64) -> Result<()> {
+        let names: Vec<String> = cx.optimizers.iter().map(|(name, _)| name.to_owned()).collect();
+        if names.is_empty() {
+            return Err("this stage has no optimizer whose settings it could move".into());
+        }
+        names.iter().try_for_each(|name| self.set(cx, name, counter(cx, name)))
     }
 
     /// What the last step used, in the last group that is moved: the rest, which has the rule's own settings.
@@ -225,7 +228,8 @@ fn name_in<'a>(group: &Group, setting: &'a str) -> &'a str {
 impl Callback for LrSchedule {
     fn about(&self) -> About {
         let by_step = Events::from([Event::StageStart, Event::Step]);
-        let hears = if self.by_epoch { by_step.with([Event::EpochEnd].into()) } else { by_step };
+        let hears =
+            if self.by_epoch { by_step.with([Event::EpochStart, Event::EpochEnd].into()) } else { by_step };
         let (group, counter) = (self.group.as_deref(), if self.by_epoch { "epoch" } else { "step" });
         let moves_momentum = self.setting == "lr" && self.schedule.momentum(0).is_some();
         let about = About::named(&self.name)
@@ -239,23 +243,20 @@ impl Callback for LrSchedule {
     }
 
     fn state(&self) -> State {
-        let Self { schedule: _, setting: _, group: _, by_epoch: _, name: _, key: _, counters } = self;
-        State::of(counters).unwrap_or_default()
-    }
-
-    fn load_state(&mut self, state: State) -> Result<()> {
-        self.counters = state.read()?;
-        Ok(())
+        State::none()
     }
 
     fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
-        if cx.has_other_settings() {
-            // the optimizer has what another schedule, or another initial value, gave
-            for (optimizer, counter) in self.counters.clone() {
-                self.set(cx, &optimizer, counter)?;
-            }
+        if !cx.has_other_settings() {
+            return Ok(());
         }
-        Ok(())
+        // the optimizer has what another schedule, or another initial value, gave
+        let epochs = cx.epoch() - u64::from(self.in_epoch);
+        let by_epoch = self.by_epoch;
+        self.set_all(cx, |cx, name| match by_epoch {
+            true => epochs,
+            false => cx.optimizers.get(name).map_or(0, Optimizer::steps),
+        })
     }
 
     fn check(&self) -> Result<()> {
@@ -263,12 +264,16 @@ impl Callback for LrSchedule {
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        self.counters.clear();
-        let names: Vec<String> = cx.optimizers.iter().map(|(name, _)| name.to_owned()).collect();
-        if names.is_empty() {
-            return Err("this stage has no optimizer whose settings it could move".into());
+        self.in_epoch = false;
+        self.set_all(cx, |_, _| 0)?;
+        Ok(Flow::GO)
+    }
+
+    fn on_epoch_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        if !self.by_epoch {
+            return cx.default_hook();
         }
-        names.iter().try_for_each(|name| self.set(cx, name, 0))?;
+        self.in_epoch = true;
         Ok(Flow::GO)
     }
 
@@ -291,9 +296,9 @@ impl Callback for LrSchedule {
         if !self.by_epoch {
             return cx.default_hook();
         }
+        self.in_epoch = false;
         let epochs = cx.epoch();
-        let names: Vec<String> = cx.optimizers.iter().map(|(name, _)| name.to_owned()).collect();
-        names.iter().try_for_each(|name| self.set(cx, name, epochs))?;
+        self.set_all(cx, |_, _| epochs)?;
         Ok(Flow::GO)
     }
 }
@@ -301,7 +306,7 @@ impl Callback for LrSchedule {
 #[cfg(test)]
 mod tests {
     use catena_chain::{Driver, on, testing};
-    use catena_tensor::optim::{Adagrad, AdamW, Optimizer, OptimizerConfig, ParamGroup, Rule, Sgd};
+    use catena_tensor::optim::{Adagrad, AdamW, OptimizerConfig, ParamGroup, Rule, Sgd};
     use catena_tensor::params::parameters;
     use catena_tensor::schedule::{Chained, Exponential, Lambda, Linear, OneCycle};
     use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Lowers the learning rate when a metric no longer gets better.
 use catena_chain::{About, Callback, Context, Flow, Lifetime, Phase, Result, State, Watch};
-use catena_tensor::schedule::Plateau;
+use catena_tensor::schedule::{Plateau, PlateauMode, PlateauState};
 use serde::{Deserialize, Serialize};
 
 /// Looks at each measurement of a metric, and lowers the learning rate of the first pass's optimizer when the metric no longer gets
@@ -77,14 +77,17 @@ impl Callback for ReduceLrOnPlateau {
     }
 
     fn state(&self) -> State {
-        let Self { metric: _, plateau, across_stages: _, watch } = self;
-        State::of(&(plateau.state(), watch)).unwrap_or_default()
+        let Self { metric, plateau, across_stages: _, watch } = self;
+        State::of(&(metric, plateau.metric_mode(), plateau.state(), watch)).unwrap_or_default()
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        let (plateau, watch) = state.read()?;
-        self.plateau.set_state(plateau);
-        self.watch = watch;
+        let (metric, mode, plateau, watch): (String, PlateauMode, PlateauState, Watch) = state.read()?;
+        // the best of another metric, which was allowed, is none of this one's
+        if (metric, mode) == (self.metric.clone(), self.plateau.metric_mode()) {
+            self.plateau.set_state(plateau);
+            self.watch = watch;
+        }
         Ok(())
     }
 

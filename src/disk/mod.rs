@@ -1,5 +1,6 @@
 //! The run directory: where snapshots are staged, written and read.
 mod description;
+mod differences;
 mod files;
 mod kept;
 mod loaders;
@@ -19,7 +20,8 @@ use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 
-pub(crate) use self::description::{Description, Difference};
+pub(crate) use self::description::Description;
+pub(crate) use self::differences::{Difference, Remedy, Standing, differences};
 pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,

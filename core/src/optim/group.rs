@@ -205,6 +205,11 @@ impl Group {
         Ok(())
     }
 
+    /// Forgets what [`Group::scale_lr`] has multiplied. The learning rate itself stays as it is.
+    pub fn forget_lr_factor(&mut self) {
+        self.lr_factor = 1.0;
+    }
+
     /// What a schedule's learning rates are multiplied by: 1, unless [`Group::scale_lr`] has been called.
     pub fn lr_factor(&self) -> f64 {
         self.lr_factor

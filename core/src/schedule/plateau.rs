@@ -218,6 +218,11 @@ impl Plateau {
         if lr - new > self.eps { new } else { lr }
     }
 
+    /// Which way the metric gets better.
+    pub fn metric_mode(&self) -> PlateauMode {
+        self.mode
+    }
+
     /// What [`Plateau::reduced`] multiplies a learning rate by: `factor`, 1 if it leaves the rate, or what reaches `min_lr`.
     pub fn factor_from(&self, lr: f64, group: usize) -> f64 {
         match self.reduced(lr, group) {
