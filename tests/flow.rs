@@ -322,8 +322,9 @@ fn stop_run_ends_everything_in_order_and_is_reported() {
 fn stop_run_leaves_an_open_window_open() {
     let t = attempt(once(Event::BatchEnd, Flow::STOP_RUN, |cx| cx.loader_batch() == 3));
     assert_eq!((t.report().batches, t.report().steps), (3, 1));
+    // it is not stepped; the snapshot, if one is taken, has its gradients, and the model none
     let variables = t.runner.model().var_store().variables();
-    assert!(variables["fc.weight"].grad().defined(), "its gradients are there");
+    assert!(!variables["fc.weight"].grad().defined());
 }
 
 #[test]

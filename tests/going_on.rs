@@ -101,7 +101,7 @@ fn a_run_that_is_not_the_one_that_was_saved_is_refused_by_name_and_touches_nothi
     let wide = Runner::builder(Net::new(vs, wide)).run_dir(dir.path()).stage(stage(2)).callback(checkpoint());
     let before = snapshots(&dir.path().join("checkpoints"));
     for (builder, expected) in [
-        (other(stage(2)).seed(1), "the seed: 0 before, 1 now (`seed`)"),
+        (other(stage(2)).seed(1), "the seed: 0 before, 1 now. The snapshot is inside an epoch"),
         (other(stage(3)), "the epochs of stage `only`: 2 before, 3 now (`epochs`)"),
         (
             other(plain(12).callback(Accumulate::new(2))),
@@ -110,7 +110,7 @@ fn a_run_that_is_not_the_one_that_was_saved_is_refused_by_name_and_touches_nothi
         (other(plain(20)), "the batches of loader `train` of stage `only`: 3 before, 5 now (`data`)"),
         (
             other(stage(2).freeze("fc.bias")),
-            "what is frozen of stage `only`: none before, fc.bias now (`frozen`)",
+            "what is frozen of stage `only`: none before, fc.bias now. The state of the stage that is open",
         ),
         (
             other(train(10).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1))),
@@ -127,8 +127,11 @@ fn a_run_that_is_not_the_one_that_was_saved_is_refused_by_name_and_touches_nothi
         assert!(error.contains(expected), "{error}\n{expected}");
         assert_eq!(snapshots(&dir.path().join("checkpoints")), before, "{expected}");
     }
+    let at = dir.path().join("checkpoints/000000000003-e");
+    let error = resume(other(stage(2)).seed(1), Resume::Path(at.clone())).unwrap_err();
+    assert!(error.contains("the seed: 0 before, 1 now (`seed`)"), "{error}");
     let (report, _) = resume(other(stage(2)).seed(1).allow("seed"), Resume::Path(at)).unwrap();
-    assert_eq!((report.resumed_from, report.batches), (Some(2), 6));
+    assert_eq!((report.resumed_from, report.batches), (Some(3), 6));
 }
 
 #[test]
@@ -230,9 +233,9 @@ fn an_error_inside_a_batch_leaves_what_was_there_and_is_never_gone_on_from() {
     let (dir, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let expected = finished(whole.path());
     let fail = || {
-        on(Event::Backward, |cx: &mut Context| match cx.global_batch() {
+        look(Event::Backward, |cx: &mut Context| match cx.global_batch() {
             5 => Err(BoxError::from("a bad sample")),
-            _ => Ok(Flow::GO),
+            _ => Ok(()),
         })
     };
     let error = builder(dir.path(), stage(2)).callback(fail()).build().unwrap().run().unwrap_err();

@@ -1,7 +1,9 @@
 //! A sweep of learning rates puts everything back.
 use catena::chain::testing::{tiny_loader, tiny_model};
 use catena::prelude::*;
+use catena::tch::{Device, Kind, Tensor};
 use catena::tensor::hash::sha256;
+use catena::tensor::loss::LossFn;
 use catena::tensor::params::state_dict;
 use catena::tensor::rng::Exclusive;
 
@@ -43,4 +45,65 @@ fn a_stage_after_the_sweep_trains_as_if_it_had_not_been() {
         sha256(&state_dict(runner.model().var_store())).unwrap()
     };
     assert_eq!(run(false), run(true));
+}
+
+/// A sweep over 400 rows in batches of 8, whose labels are the largest of three inputs; `ignored` ones from row 80 to 88.
+fn sweep(loss: impl LossFn + 'static, ignored: bool) -> LrCurve {
+    catena::tensor::rng::manual_seed(1);
+    let x = Tensor::randn([400, 4], (Kind::Float, Device::Cpu));
+    let y = x.narrow(1, 0, 3).argmax(1, false);
+    if ignored {
+        let _ = y.narrow(0, 80, 8).fill_(-100);
+    }
+    let stage = Stage::new("sweep").epochs(9).train(TensorLoader::new(&x, &y, 8).unwrap()).loss(loss);
+    let stage = stage.optimizer(Sgd::new(0.1)).callback(LrFinder::new());
+    let mut runner = Runner::builder(tiny_model()).stage(stage).build().unwrap();
+    runner.run().unwrap();
+    runner.driver().context().ext.get::<LrCurve>().unwrap().clone()
+}
+
+#[test]
+fn a_losss_sign_and_zero_do_not_matter_and_a_batch_that_counts_nothing_judges_nothing() {
+    let _exclusive = Exclusive::wait();
+    let shifted = |by: f64| {
+        catena::tensor::loss::from_fn("shifted", move |outputs: &Outputs, batch: &Batch| {
+            Ok(outputs.get("output")?.cross_entropy_for_logits(batch.get("target")?) + by)
+        })
+    };
+    let plain = sweep(CrossEntropy::new(), false);
+    for by in [-10.0, -1.0, 10.0] {
+        let curve = sweep(shifted(by), false);
+        assert_eq!(
+            (curve.points.len(), curve.diverged),
+            (plain.points.len(), plain.diverged),
+            "shifted by {by}"
+        );
+    }
+    let ignoring = sweep(CrossEntropy::new().ignore_index(-100), true);
+    assert!(ignoring.points.len() > 80 && ignoring.points.iter().all(|(_, loss)| loss.is_finite()));
+}
+
+#[test]
+fn a_point_that_is_not_finite_hides_no_suggestion_whatever_its_sign() {
+    for last in [f64::NAN, -f64::NAN, f64::INFINITY] {
+        let points = vec![(1e-3, 1.0), (1e-2, 0.9), (1e-1, 0.5), (1.0, 0.2), (10.0, last)];
+        assert_eq!(LrCurve { points, diverged: true }.suggestion(), Some(0.1), "{last}");
+    }
+}
+
+#[test]
+fn a_guard_says_nothing_of_a_batch_that_counts_nothing() {
+    let _exclusive = Exclusive::wait();
+    let y = Tensor::from_slice(&[0i64, 1, 2, 0, -100, -100, -100, -100]);
+    let x = Tensor::ones([8, 4], (Kind::Float, Device::Cpu));
+    let metrics = |guard: bool| {
+        let data = TensorLoader::new(&x, &y, 4).unwrap();
+        let loss = CrossEntropy::new().ignore_index(-100);
+        let stage = Stage::new("s").train(data).loss(loss).optimizer(Sgd::new(0.1));
+        let runner = Runner::builder(tiny_model()).stage(stage);
+        let runner = if guard { runner.callback(NanGuard::new()) } else { runner };
+        runner.build().unwrap().run().unwrap().metrics
+    };
+    assert_eq!(metrics(true), metrics(false));
+    assert!(metrics(true)["train/loss"].is_finite());
 }

@@ -3,12 +3,13 @@ use catena_chain::{About, Callback, Context, Flow, Lifetime, Phase, Result, Stat
 use catena_tensor::schedule::PlateauMode;
 use serde::{Deserialize, Serialize};
 
-/// Looks at a metric at the end of each epoch, and stops the stage when it has not got better for `patience` epochs in a row.
+/// Looks at each measurement of a metric once, and stops the stage when `patience` measurements in a row were not better.
 ///
-/// Better is by more than `min_delta`. A NaN is never better; an epoch in which the metric's loader has not run is an error that
-/// names the metrics that exist. Source: `lightning.pytorch.callbacks.EarlyStopping`; defaults are its: `patience` 3,
-/// `min_delta` 0, `mode` min, and with [`EarlyStopping::check_finite`] a metric that is NaN or infinite stops at once (default).
-/// On resume: the best value and the count of epochs without a better one are kept.
+/// Better is by more than `min_delta`. A NaN is never better. An epoch without a measurement counts nothing, and an evaluation in mid-epoch
+/// counts at once ([`Watch`]). A loader that ends without the metric is an error that names the metrics that it has. The best value and the
+/// patience begin anew with each stage, unless [`EarlyStopping::across_stages`] is set. Source: `lightning.pytorch.callbacks.EarlyStopping`;
+/// defaults are its: `patience` 3, `min_delta` 0, `mode` min, and with [`EarlyStopping::check_finite`] a metric that is NaN or infinite stops
+/// at once (default). On resume: the best value and the count of measurements without a better one are kept.
 ///
 /// ```
 /// use catena_callbacks::EarlyStopping;
@@ -109,6 +110,13 @@ impl EarlyStopping {
     #[must_use]
     pub fn check_finite(mut self, check_finite: bool) -> Self {
         self.check_finite = check_finite;
+        self
+    }
+
+    /// Goes on from stage to stage (default false: the best value and the patience begin anew with each stage).
+    #[must_use]
+    pub fn across_stages(mut self) -> Self {
+        self.across_stages = true;
         self
     }
 

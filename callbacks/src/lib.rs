@@ -1,50 +1,9 @@
 //! The callbacks that come with catena. Each is written against the same contract as a callback of yours.
 //!
-//! | callback | phase | hears | logs |
-//! |---|---|---|---|
-//! | [`ToDevice`] | input | `batch_start` | |
-//! | [`GaussianNoise`] | input | `batch_start` | |
-//! | [`Autocast`] | input | `forward`, `backward`, `batch_end` | |
-//! | [`Forward`] | forward | `forward` | |
-//! | [`Criterion`] | loss | `loss` | `loss` |
-//! | [`Accumulate`] | loss | `loss`, `backward`, `step` | |
-//! | [`Sam`] | loss | `stage_start`, `loss`, `backward` | |
-//! | [`Backward`] | backward | `backward` | |
-//! | [`ClipGradValue`] | clip | `step` | |
-//! | [`AdaptiveClip`] | clip | `stage_start`, `step` | |
-//! | [`GradNorms`] | clip | `stage_start`, `step` | `grad_norm/<parameter>`, … |
-//! | [`GradientNoise`] | clip | `step` | |
-//! | [`LossScaler`] | unscale | `loss`, `step` | `loss_scale` |
-//! | [`ClipGradNorm`] | clip | `step` | `grad_norm` |
-//! | [`Optimize`] | optimize | `step` | |
-//! | [`ZeroGrad`] | zero_grad | `step` | |
-//! | [`Ema`] | average | `step`, starts and ends of loaders | |
-//! | [`Swa`] | average | `step`, `batch_start`, starts and ends of stages and loaders | |
-//! | [`Lookahead`] | average | `stage_start`, `step` | |
-//! | [`SoftUpdate`] | average | `step` | |
-//! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr`, or the setting it moves |
-//! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
-//! | [`metrics::Measure`] of any metric | measure | `loss`, starts and ends of loaders | the metric's name |
-//! | [`metrics::Aggregate`] | measure | `loader_end` | its name |
-//! | [`metrics::LossSum`] | loss | `loss` | `loss` and its parts |
-//! | [`DeadActivations`] | measure | `forward`, `loader_start`, `loader_end` | `dead/<output>` |
-//! | [`NanGuard`] | decide | `loss` | |
-//! | [`Checkpoint`] | decide | `run_start`, `stage_start`, `batch_end`, `epoch_end`, `run_end` | |
-//! | [`EarlyStopping`] | decide | `epoch_end` | |
-//! | [`Validate`] | decide | `batch_end` or `epoch_end` | |
-//! | [`Signals`] | decide | starts and ends of the run, `batch_end` | |
-//! | [`ReduceLrOnPlateau`] | decide | `stage_start`, `epoch_end` | |
-//! | [`LrFinder`] | decide | `stage_start`, `step`, `stage_end` | |
-//! | [`MaxSteps`] | decide | `batch_end`, `loader_end` | |
-//! | [`Loggers`] | report | `batch_end`, `loader_end`, starts and ends of epochs, stages and the run, `exception` | |
-//! | [`Progress`] | report | starts and ends of batches and loaders | |
-//! | [`Journal`] | report | `loss`, `step`, `batch_end`, starts and ends of the run | |
-//! | [`Console`] | report | `loader_start`, `loader_end`, `run_end` | |
-//! | [`ModelSummary`] | report | `forward`, `batch_start`, starts and ends of stages, `exception` | |
-//! | [`Throughput`] | report | `batch_end`, starts and ends of loaders; data | |
-//! | [`MemoryUse`] | report | `batch_end`, `loader_end` | |
-//! | [`Timeline`] | report | starts and ends; all work | |
-//! | [`SyncAudit`] | report | starts and ends of run and stages; all work | |
+//! What each says of itself: where it stands, whether it acts or only looks, what it hears and logs, and whether its state goes on
+//! over the run or begins anew with each stage.
+//!
+#![doc = include_str!("table.md")]
 //!
 //! [`from_value`] reads those whose settings are data, as `{"name": "clip_grad_norm", "max_norm": 1.0}`.
 //!

@@ -76,7 +76,7 @@ impl Default for LrFinder {
 }
 
 impl LrFinder {
-    /// From 1e-7 to 10 in 100 steps, losses smoothed by 0.98, diverged at 4 times the range seen so far above the best.
+    /// From 1e-7 to 10 in 100 steps, losses smoothed by 0.98, diverged at a rise of 4 times the range seen.
     pub fn new() -> Self {
         Self::default()
     }
@@ -122,14 +122,20 @@ impl LrFinder {
         !self.curve.diverged && self.curve.points.len() < self.num_steps as usize
     }
 
-    /// Whether a smoothed loss lies further above the best than `diverged` times the range that was seen before it. A range knows no sign
-    /// and no zero: a loss below 0 is judged as one above. The first tenth of the sweep, in which the range is noise, judges nothing.
+    /// Whether a smoothed loss has risen above the best by more than `diverged` times the range that the sweep has seen: how far it has
+    /// fallen to the best, or, if that is more, the range in the first tenth of the sweep, which is noise and judges nothing. A range knows
+    /// no sign and no zero: a loss below 0 is judged as one above.
     fn has_diverged(&self, smooth: f64) -> bool {
-        let before = || self.curve.points.iter().map(|(_, loss)| *loss);
-        let (least, most) =
-            (before().fold(f64::INFINITY, f64::min), before().fold(f64::NEG_INFINITY, f64::max));
-        let warm = self.curve.points.len() as u64 >= (self.num_steps / 10).max(2);
-        warm && smooth - least > self.diverged * (most - least)
+        let first = (self.num_steps / 10).max(2) as usize;
+        if self.curve.points.len() < first {
+            return false;
+        }
+        let losses: Vec<f64> = self.curve.points.iter().map(|(_, loss)| *loss).collect();
+        let least = |losses: &[f64]| losses.iter().copied().fold(f64::INFINITY, f64::min);
+        let range = |losses: &[f64]| losses.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least(losses);
+        let best = least(&losses);
+        let at = losses.iter().position(|loss| *loss == best).unwrap_or(0);
+        smooth - best > self.diverged * range(&losses[..first]).max(range(&losses[..=at]))
     }
 
     fn keep(cx: &mut Context) -> Result<Kept> {
@@ -245,11 +251,11 @@ mod tests {
         assert!((finder.curve.suggestion().unwrap() / 1e-3 - 1.0).abs() < 1e-12, "where it falls fastest");
 
         let mut finder = LrFinder::new().smoothing(0.0);
-        // the first ten of a hundred judge nothing; then the range is 0.9
+        // the first ten of a hundred judge nothing; then it has fallen by 0.9 to -7.9
         for i in 0..10 {
-            assert!(finder.record(f64::from(i) * 0.1 - 7.0));
+            assert!(finder.record(f64::from(i) * -0.1 - 7.0));
         }
-        assert!(finder.record(-7.0 + 3.5) && !finder.record(-7.0 + 4.0 * 3.5 + 0.1));
+        assert!(finder.record(-7.9 + 3.5) && finder.record(-7.9 + 3.59) && !finder.record(-7.9 + 3.61));
         assert!(finder.curve.diverged);
         let mut finder = LrFinder::new();
         assert!(!finder.record(f64::NAN) && finder.curve.suggestion().is_none());

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::metrics::LossSum;
 use crate::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
-    DeadActivations, EarlyStopping, Ema, Forward, GaussianNoise, GradNorms, GradientNoise, Lookahead,
-    LossScaler, LrFinder, LrSchedule, MaxSteps, MemoryUse, ModelSummary, NanGuard, Optimize, Progress,
-    ReduceLrOnPlateau, Sam, SoftUpdate, Swa, SyncAudit, Throughput, Timeline, ToDevice, ZeroGrad,
+    DeadActivations, EarlyStopping, Ema, FiniteModel, Forward, GaussianNoise, GradNorms, GradientNoise,
+    Lookahead, LossScaler, LrFinder, LrSchedule, MaxSteps, MemoryUse, ModelSummary, NanGuard, Optimize,
+    Progress, ReduceLrOnPlateau, Sam, SoftUpdate, Swa, SyncAudit, Throughput, Timeline, ToDevice, ZeroGrad,
 };
 
 /// A callback from `{"name": …, settings}`: its type's name in snake case and the names of its setters, with
@@ -88,7 +88,7 @@ fn plain<C: Callback + Default + 'static>(name: &str, settings: Value) -> Result
     Ok(Box::new(C::default()))
 }
 
-const CALLBACKS: [(&str, Read); 36] = [
+const CALLBACKS: [(&str, Read); 37] = [
     ("accumulate", read::<Accumulate>),
     ("accuracy", read::<Accuracy>),
     ("adaptive_clip", read::<AdaptiveClip>),
@@ -101,6 +101,7 @@ const CALLBACKS: [(&str, Read); 36] = [
     ("dead_activations", read::<DeadActivations>),
     ("early_stopping", read::<EarlyStopping>),
     ("ema", read::<Ema>),
+    ("finite_model", read::<FiniteModel>),
     ("forward", plain::<Forward>),
     ("gaussian_noise", read::<GaussianNoise>),
     ("grad_norms", read::<GradNorms>),

@@ -59,7 +59,7 @@ pub(crate) fn builder_on(device: Device, dir: &Path, checkpoint: Checkpoint) -> 
         .optimizer(AdamW::new(1e-2))
         .schedule(CosineAnnealing::new(6))
         .callback(Accumulate::new(3))
-        .callback(EarlyStopping::new("valid/loss").patience(3));
+        .callback(EarlyStopping::new("valid/loss").patience(9));
     let second = Stage::new("second")
         .epochs(2)
         .freeze("fc1.*")
@@ -87,13 +87,8 @@ pub(crate) fn builder_on(device: Device, dir: &Path, checkpoint: Checkpoint) -> 
 
 /// Logs where no loader is.
 fn outside_of_loaders(event: Event) -> impl Callback {
-    let log = move |cx: &mut Context| {
-        let value = cx.global_batch() as f64 / 7.0;
-        cx.log(event.name(), value, Reduce::Last)?;
-        Ok(Flow::GO)
-    };
-    // it only looks
-    on(event, log).in_phase(Phase::Measure).named(event.name())
+    let log = move |cx: &mut Context| cx.log(event.name(), cx.global_batch() as f64 / 7.0, Reduce::Last);
+    look(event, log).in_phase(Phase::Measure).named(event.name())
 }
 
 /// Everything that must be equal: hashes of parameters, optimizer and callbacks' tensors, the report, and the bytes of the files.
