@@ -19,6 +19,8 @@ pub(super) struct StageLoaderDescription {
 
 /// The settings that say which samples a batch has: inside an epoch nobody can go on with others.
 const BATCHES: [&str; 7] = ["batches", "rows", "batch_size", "shuffle", "drop_last", "limit", "order"];
+/// A setting too: nobody knows whether the batches of one type are those of another.
+const TYPE: &str = "the type";
 /// What is compared only where both runs have it: a version that matters only to who shuffles, and a hash that may be added later.
 const IF_BOTH: [&str; 2] = ["order", "fingerprint"];
 
@@ -56,7 +58,7 @@ impl StageLoaderDescription {
         let (is_train, is_inside) = (self.is_train(), inside == Some(self.name.as_str()));
         let of = format!("loader `{}` of stage `{stage}`", self.name);
         let mut differs = |setting: &str, before: String, now: String| {
-            let which = is_train && is_inside && BATCHES.contains(&setting);
+            let which = is_train && is_inside && (BATCHES.contains(&setting) || setting == TYPE);
             let name = if which { "" } else { "data" };
             found.add(name, &format!("{setting} of {of}"), before, now, is_train);
         };
@@ -71,17 +73,7 @@ impl StageLoaderDescription {
                 return;
             }
         };
-        if was.kind() != is.kind() {
-            // nobody knows whether the batches of one type are those of another
-            let name = if is_train && is_inside { "" } else { "data" };
-            found.add(
-                name,
-                &format!("the type of {of}"),
-                was.kind().to_owned(),
-                is.kind().to_owned(),
-                is_train,
-            );
-        }
+        differs(TYPE, was.kind().to_owned(), is.kind().to_owned());
         let all = same_catena && was.kind() == is.kind();
         let names = was.iter().chain(is.iter().filter(|(name, _)| was.get(name).is_none()));
         for (name, _) in names {
