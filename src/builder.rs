@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catena_callbacks::{
-    Backward, Criterion, CsvFiles, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize, Throughput,
-    ToDevice, ZeroGrad,
+    Backward, Criterion, CsvFiles, FiniteModel, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize,
+    Throughput, ToDevice, ZeroGrad,
 };
 use catena_chain::{Callback, Driver, Event, Member, Role, Settings};
 use catena_tensor::data::Loader;
@@ -166,6 +166,7 @@ impl RunnerBuilder {
             member.callback().check().map_err(settings)?;
         }
         check_watched(&members, &stages)?;
+        check_writers(&members, &stages)?;
         let disk = run_dir.as_deref().map(|path| Disk::open(path, file_system)).transpose()?;
         let settings = Settings { seed, device: model.var_store().device(), run_dir };
         let driver = Driver::new(model, members, settings)?;
@@ -215,6 +216,34 @@ fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
     Ok(())
 }
 
+/// Two callbacks that move one setting of one group in one stage undo each other's work.
+fn check_writers(members: &[Member], stages: &[Stage]) -> Result<()> {
+    for (i, stage) in stages.iter().enumerate() {
+        let here = members.iter().filter(|member| member.hears_in(i));
+        let all = here.flat_map(|member| member.about().writes.iter().map(move |write| (member, write)));
+        let all: Vec<_> = all.filter(|(_, write)| write.is_in(&stage.name)).collect();
+        for (n, (member, write)) in all.iter().enumerate() {
+            let other =
+                all[..n].iter().find(|(other, before)| other.key() != member.key() && before.collides(write));
+            if let Some((other, before)) = other {
+                let group = match write.group.as_ref().or(before.group.as_ref()) {
+                    Some(pattern) => format!("group `{pattern}`"),
+                    None => "every group".into(),
+                };
+                let source = format!(
+                    "{} and {} both move `{}` of {group}, so one undoes what the other does; leave one out, or give each a group of its own \
+                     (`ParamGroup` in the optimizer, `.group(…)` of the schedule)",
+                    other.name(),
+                    member.name(),
+                    write.setting,
+                );
+                return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Puts in what acts on a batch, first in its phase, unless a callback of the user's has that role.
 fn put_in_acting(members: &mut Vec<Member>, stage: &mut Stage, index: usize) {
     let mut acting: Vec<Box<dyn Callback>> = vec![Box::new(ToDevice), Box::new(Forward)];
@@ -227,6 +256,7 @@ fn put_in_acting(members: &mut Vec<Member>, stage: &mut Stage, index: usize) {
         acting.push(Box::new(Backward));
         acting.push(Box::new(Optimize));
         acting.push(Box::new(ZeroGrad));
+        acting.push(Box::new(FiniteModel::new()));
     }
     for callback in acting {
         let member = Member::new(callback).in_stage(index).first_in_phase();

@@ -62,10 +62,12 @@ pub enum Error {
         known: String,
     },
     /// There is nothing to go on from.
-    #[error("{} holds no snapshot to go on from", path.display())]
+    #[error("{} holds no snapshot to go on from{damaged}", path.display())]
     NoSnapshot {
         /// The run directory.
         path: PathBuf,
+        /// The snapshots that were damaged and passed over, after a semicolon; empty if there were none.
+        damaged: String,
     },
     /// The run directory holds another run.
     #[error(

@@ -2,7 +2,7 @@
 pub use catena_callbacks::metrics::{Average, ClassScore, Measure, Metric, Task};
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console,
-    Criterion, CsvFiles, DeadActivations, EarlyStopping, Ema, Forward, GaussianNoise, GradNorms,
+    Criterion, CsvFiles, DeadActivations, EarlyStopping, Ema, FiniteModel, Forward, GaussianNoise, GradNorms,
     GradientNoise, Journal, JsonLines, Loggers, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule,
     MaxSteps, MemoryUse, Mlflow, ModelSummary, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau,
     RunLog, Sam, Signals, SoftUpdate, Swa, SyncAudit, Tail, TensorBoard, Throughput, Timeline, ToDevice,

@@ -1,5 +1,5 @@
 //! Clips gradients relative to their parameters.
-use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Phase, Result, State};
 use catena_tensor::params::matching;
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,7 @@ impl Callback for AdaptiveClip {
             .phase(Phase::Clip)
             .hears([Event::StageStart, Event::Step])
             .logs_nothing()
+            .lifetime(Lifetime::Stage)
             .syncs(self.on_nonfinite.is_some())
             .settings(self)
             .note(format!("clip_factor {}", self.clip_factor))

@@ -1,4 +1,6 @@
 //! A line a step, by which two runs can be compared.
+use std::path::PathBuf;
+
 use catena_chain::{
     About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State, Value, read_values,
 };
@@ -24,6 +26,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Default)]
 pub struct Journal {
     params_every: u64,
+    path: Option<PathBuf>,
+    /// How many bytes the file had at the snapshot that the run goes on from.
+    cut: Option<u64>,
     file: Option<LogFile>,
     window: Seen,
     rows: Vec<Row>,
@@ -160,7 +165,16 @@ impl Callback for Journal {
     }
 
     fn state(&self) -> State {
-        let Self { params_every: _, file, window: Seen { ids, loss }, rows: _, values: _, numbers: _ } = self;
+        let Self {
+            params_every: _,
+            path: _,
+            cut: _,
+            file,
+            window: Seen { ids, loss },
+            rows: _,
+            values: _,
+            numbers: _,
+        } = self;
         // flush has read it
         let loss = if let Some(Value::Number(loss)) = loss { Some(bits(*loss)) } else { None };
         let bytes = file.as_ref().map_or(0, LogFile::bytes);
@@ -171,10 +185,21 @@ impl Callback for Journal {
         let Saved { bytes, ids, loss } = state.read()?;
         let loss = loss.map(|bits| u64::from_str_radix(&bits, 16)).transpose()?;
         self.window = Seen { ids, loss: loss.map(|bits| Value::Number(f64::from_bits(bits))) };
-        match &mut self.file {
-            Some(file) => Ok(file.cut_back(bytes)?),
+        self.cut = Some(bytes);
+        match &self.path {
+            Some(path) => Ok(LogFile::check(path, bytes)?),
             None => Ok(()),
         }
+    }
+
+    fn on_resumed(&mut self, _: &mut Context) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut file = LogFile::open(path)?;
+        if let Some(bytes) = self.cut.take() {
+            file.cut_back(bytes)?;
+        }
+        self.file = Some(file);
+        Ok(())
     }
 
     fn flush(&mut self, _: &mut Context) -> Result<()> {
@@ -192,7 +217,10 @@ impl Callback for Journal {
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
         let dir = cx.run_dir().ok_or("the journal needs a run directory; give one with `.run_dir(path)`")?;
         let path = dir.join("journal.jsonl");
-        self.file = Some(if cx.resuming() { LogFile::open(path)? } else { LogFile::create(path)? });
+        if !cx.resuming() {
+            self.file = Some(LogFile::create(&path)?);
+        }
+        self.path = Some(path);
         Ok(Flow::GO)
     }
 

@@ -1,5 +1,5 @@
 //! Slow weights that follow fast ones.
-use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Phase, Result, State};
 use catena_tensor::tch::{self, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,7 @@ impl Callback for Lookahead {
             .phase(Phase::Average)
             .hears([Event::StageStart, Event::Step])
             .logs_nothing()
+            .lifetime(Lifetime::Stage)
             .settings(self)
             .note(format!("k {}, alpha {}", self.k, self.alpha))
     }

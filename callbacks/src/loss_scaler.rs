@@ -107,19 +107,22 @@ impl Callback for LossScaler {
 
     fn state(&self) -> State {
         let Self {
-            init_scale: _,
+            init_scale,
             growth_factor: _,
             backoff_factor: _,
             growth_interval: _,
             scale: _,
             good_steps,
         } = self;
-        State { json: serde_json::json!([self.scale(), good_steps]), tensors: Vec::new() }
+        State { json: serde_json::json!([self.scale(), good_steps, init_scale]), tensors: Vec::new() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        let (scale, good_steps) = state.read()?;
-        (self.scale, self.good_steps) = (Some(scale), good_steps);
+        let (scale, good_steps, init_scale): (_, _, f64) = state.read()?;
+        // another first scale, which was allowed, is begun with
+        if init_scale == self.init_scale {
+            (self.scale, self.good_steps) = (Some(scale), good_steps);
+        }
         Ok(())
     }
 

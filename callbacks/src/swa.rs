@@ -1,5 +1,5 @@
 //! The mean of the weights along the way.
-use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State, Stop};
+use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Phase, Result, State, Stop};
 use catena_tensor::model::Mode;
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +139,7 @@ impl Callback for Swa {
                 Event::Exception,
             ])
             .logs_nothing()
+            .lifetime(Lifetime::Stage)
             .settings(self)
             .note(note)
     }
@@ -185,7 +186,6 @@ impl Callback for Swa {
             )
             .into());
         }
-        (self.average, self.steps, self.stepped) = (Average::default(), 0, false);
         Ok(Flow::GO)
     }
 

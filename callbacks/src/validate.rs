@@ -1,5 +1,5 @@
 //! Evaluations in the middle of training.
-use catena_chain::{About, Callback, Context, Event, Every, Flow, Phase, Result, State, Trigger};
+use catena_chain::{About, Callback, Context, Event, Every, Flow, Lifetime, Phase, Result, State, Trigger};
 
 /// Asks for an evaluation every so often: it runs at the cut after the batch (or epoch), and leaves the training as it was.
 ///
@@ -52,11 +52,13 @@ impl Validate {
 impl Callback for Validate {
     fn about(&self) -> About {
         let event = if self.goes_by_epoch() { Event::EpochEnd } else { Event::BatchEnd };
-        About::of::<Self>().phase(Phase::Decide).hears([event]).looks().logs_nothing().note(format!(
-            "{} every {}",
-            self.loader,
-            self.trigger.every()
-        ))
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([event])
+            .looks()
+            .lifetime(Lifetime::Stage)
+            .logs_nothing()
+            .note(format!("{} every {}", self.loader, self.trigger.every()))
     }
 
     fn state(&self) -> State {

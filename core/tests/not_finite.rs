@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use catena_tensor::loss::{self, LossFn};
 use catena_tensor::optim::{self, Lion, OptimizerConfig, ParamGroup, Rule, Sgd};
-use catena_tensor::schedule::{AnySchedule, MinLr, Plateau, PlateauState, Schedule};
+use catena_tensor::schedule::{AnySchedule, Plateau, PlateauState, Schedule};
 use catena_tensor::{Result, settings};
 use serde_json::{Value, json};
 
@@ -94,7 +94,7 @@ fn whatever_is_not_finite_is_refused_by_name_or_comes_back() {
         let written = read(given).unwrap_or_else(|error| panic!("{name}: {error}"));
         tried += try_all(&written, read, &mut taken);
     }
-    for plateau in [Plateau::new(), Plateau::new().min_lr(MinLr::Each(vec![0.1, 0.2]))] {
+    for plateau in [Plateau::new(), Plateau::new().min_lrs([0.1, 0.2])] {
         let read = |value: Value| Plateau::from_value(value).map(|plateau| settings::to_value(&plateau));
         tried += try_all(&settings::to_value(&plateau), read, &mut taken);
     }

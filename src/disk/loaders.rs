@@ -3,7 +3,7 @@ use catena_tensor::data::LoaderDescription;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::description::Differences;
+use super::differences::{Differences, Remedy};
 use crate::stage::StageLoader;
 
 /// A loader in its stage.
@@ -19,8 +19,6 @@ pub(super) struct StageLoaderDescription {
 
 /// The settings that say which samples a batch has: inside an epoch nobody can go on with others.
 const BATCHES: [&str; 7] = ["batches", "rows", "batch_size", "shuffle", "drop_last", "limit", "order"];
-/// A setting too: nobody knows whether the batches of one type are those of another.
-const TYPE: &str = "the type";
 /// What is compared only where both runs have it: a version that matters only to who shuffles, and a hash that may be added later.
 const IF_BOTH: [&str; 2] = ["order", "fingerprint"];
 
@@ -57,23 +55,34 @@ impl StageLoaderDescription {
         let Compared { stage, inside, same_catena } = how;
         let (is_train, is_inside) = (self.is_train(), inside == Some(self.name.as_str()));
         let of = format!("loader `{}` of stage `{stage}`", self.name);
-        let mut differs = |setting: &str, before: String, now: String| {
-            let which = is_train && is_inside && (BATCHES.contains(&setting) || setting == TYPE);
-            let name = if which { "" } else { "data" };
-            found.add(name, &format!("{setting} of {of}"), before, now, is_train);
+        let differs = |found: &mut Differences, setting: &str, before: String, now: String| {
+            let remedy = match is_train {
+                false => Remedy::None,
+                true if is_inside && BATCHES.contains(&setting) => Remedy::BetweenEpochs,
+                true => Remedy::Allow("data".into()),
+            };
+            found.add(remedy, &format!("{setting} of {of}"), before, now);
         };
         let count = |n: Option<u64>| n.map_or("unknown".into(), |n| n.to_string());
         let (was, is) = match (&before.data, &self.data) {
             (Some(was), Some(is)) => (was, is),
             _ => {
-                differs("batches", count(before.batches), count(self.batches));
+                differs(found, "batches", count(before.batches), count(self.batches));
                 found.tell(format!(
                     "{of}: the snapshot does not say what it gave, so nothing but the number of its batches could be compared"
                 ));
                 return;
             }
         };
-        differs(TYPE, was.kind().to_owned(), is.kind().to_owned());
+        if was.kind() != is.kind() {
+            // nobody knows whether the batches of one type are those of another
+            let remedy = match (is_train, is_inside) {
+                (false, _) => Remedy::None,
+                (true, true) => Remedy::BetweenEpochs,
+                (true, false) => Remedy::Allow("data".into()),
+            };
+            found.add(remedy, &format!("the type of {of}"), was.kind().to_owned(), is.kind().to_owned());
+        }
         let all = same_catena && was.kind() == is.kind();
         let names = was.iter().chain(is.iter().filter(|(name, _)| was.get(name).is_none()));
         for (name, _) in names {
@@ -81,7 +90,7 @@ impl StageLoaderDescription {
             let in_both = before.is_some() && now.is_some();
             if in_both || name == "limit" || (all && !IF_BOTH.contains(&name)) {
                 let text = |value: Option<&Value>| value.map_or(String::new(), Value::to_string);
-                differs(name, text(before), text(now));
+                differs(found, name, text(before), text(now));
             }
         }
     }
@@ -100,7 +109,8 @@ pub(super) fn compare(
     };
     for (is_train, what) in [(true, "the Train loaders"), (false, "the other loaders")] {
         let what = format!("{what} of stage `{}`", how.stage);
-        found.add("loaders", &what, names(before, is_train), names(now, is_train), is_train);
+        let remedy = if is_train { Remedy::Allow("loaders".into()) } else { Remedy::None };
+        found.add(remedy, &what, names(before, is_train), names(now, is_train));
     }
     for loader in now {
         if let Some(before) = before.iter().find(|before| before.name == loader.name) {

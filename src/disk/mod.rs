@@ -1,5 +1,6 @@
 //! The run directory: where snapshots are staged, written and read.
 mod description;
+mod differences;
 mod files;
 mod kept;
 mod loaders;
@@ -19,7 +20,8 @@ use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 
-pub(crate) use self::description::{Description, Difference};
+pub(crate) use self::description::Description;
+pub(crate) use self::differences::{Difference, Remedy, Standing, differences};
 pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
@@ -60,15 +62,29 @@ impl Disk {
         if self.writer.store().holds_snapshots()? {
             return Err(Error::HoldsRun { path: self.path.clone() });
         }
+        self.writer.store().begin()?;
         LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?;
         self.open_timing()?;
         self.describe(description, "running")
     }
 
-    /// A run goes on.
-    pub(crate) fn go_on(&mut self, description: &Description) -> Result<()> {
+    /// A run goes on from this snapshot: what is newer, damaged or left over is moved out of its way.
+    pub(crate) fn go_on(&mut self, from: SnapshotName, description: &Description) -> Result<()> {
+        self.writer.store().set_newer_aside(from)?;
         self.open_timing()?;
         self.describe(description, "running")
+    }
+
+    /// The snapshots that were found damaged and passed over, for the text of a refusal; empty if there are none.
+    pub(crate) fn passed_over(&mut self) -> String {
+        let store = self.writer.store();
+        let text = |(name, why): &(SnapshotName, String)| format!("{name} ({why})");
+        let damaged: Vec<String> = store.damaged().iter().map(text).collect();
+        if damaged.is_empty() {
+            String::new()
+        } else {
+            format!("; damaged and passed over: {}", damaged.join(", "))
+        }
     }
 
     /// Callbacks add rows to this file too.
@@ -206,11 +222,6 @@ impl Disk {
     /// Removes what is not kept: a run that was killed may have left some.
     pub(crate) fn apply(&mut self, retention: &Retention) -> Result<()> {
         Ok(self.writer.store().apply(retention)?)
-    }
-
-    /// Moves what is newer than this snapshot out of the way.
-    pub(crate) fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
-        Ok(self.writer.store().set_newer_aside(than)?)
     }
 
     /// The newest snapshot of a stage, or its best by a metric.

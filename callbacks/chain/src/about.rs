@@ -110,7 +110,7 @@ pub enum Role {
     Throughput,
 }
 
-/// A setting of an optimizer's groups that a callback moves.
+/// A setting of an optimizer's groups that a callback moves: which, of which group, in which stage.
 ///
 /// Two callbacks that set one setting of one group in one stage are refused at `build()`, and so are two that scale it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +119,8 @@ pub struct Write {
     pub setting: String,
     /// The pattern of the one group; none for every group.
     pub group: Option<String>,
+    /// The name of the one stage; none for every stage that the callback takes part in.
+    pub stage: Option<String>,
     /// Whether it sets the value, or multiplies what another callback sets.
     pub how: Writes,
 }
@@ -210,7 +212,7 @@ impl About {
     }
 
     fn writes(mut self, setting: String, group: Option<&str>, how: Writes) -> Self {
-        self.writes.push(Write { setting, group: group.map(str::to_owned), how });
+        self.writes.push(Write { setting, group: group.map(str::to_owned), stage: None, how });
         self
     }
 
@@ -270,6 +272,16 @@ impl About {
         self
     }
 
+    /// Adds what an adapter does to the settings, so that a resume compares it.
+    pub(crate) fn adapt(&mut self, name: &str, how: String) {
+        if self.settings.is_null() {
+            self.settings = Value::Object(serde_json::Map::new());
+        }
+        if let Some(settings) = self.settings.as_object_mut() {
+            settings.insert(name.into(), how.into());
+        }
+    }
+
     /// Whether it may change what is computed.
     pub fn acts(&self) -> bool {
         self.effect == Effect::Acts
@@ -277,6 +289,11 @@ impl About {
 }
 
 impl Write {
+    /// Whether it moves the setting in the stage of this name.
+    pub fn is_in(&self, stage: &str) -> bool {
+        self.stage.as_deref().is_none_or(|own| own == stage)
+    }
+
     /// Whether both move one setting of one group in the same way.
     ///
     /// ```

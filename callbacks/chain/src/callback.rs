@@ -47,6 +47,15 @@ pub trait Callback {
         Ok(())
     }
 
+    /// The run goes on from a snapshot: the start events of what is open have been heard again, everything is loaded, and nothing can refuse
+    /// the resume any more. A callback that writes files begins to write here, and not at a start event with [`Context::resuming`] set: a
+    /// resume that is refused leaves the run directory as it was. A callback that derives something from its settings computes it anew here
+    /// if [`Context::has_other_settings`] says so.
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
+
     /// The run begins.
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
         cx.default_hook()
@@ -189,6 +198,9 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     }
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         (**self).flush(cx)
+    }
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
+        (**self).on_resumed(cx)
     }
     fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
         (**self).on_work(work, edge, cx);

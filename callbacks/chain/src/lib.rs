@@ -29,6 +29,7 @@
 //! * [`Work`]: what the run's time goes into, for who measures it
 //! * [`on`] and [`look`]: closures as callbacks
 //! * [`Every`]: how often; adapters: [`Callback::every`], [`Callback::only`], [`Callback::named`]
+//! * [`Watch`]: each measurement of a metric once, for a callback that decides by it
 //! * [`Driver`]: what a runner and a test drive the chain with; [`testing`]: a recorder, a tiny model and loader
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
@@ -52,6 +53,7 @@ mod saved;
 mod scope;
 mod state;
 pub mod testing;
+mod watch;
 mod window;
 mod work;
 
@@ -73,6 +75,7 @@ pub use place::Place;
 pub use saved::Books;
 pub use scope::{LoaderScope, PassScope, Settings, StageScope};
 pub use state::State;
+pub use watch::Watch;
 pub use window::Window;
 pub use work::{Edge, Work};
 

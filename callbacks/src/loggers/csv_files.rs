@@ -127,6 +127,16 @@ impl Logger for CsvFiles {
         serde_json::to_value(&self.position).unwrap_or_default()
     }
 
+    fn check(&self, run: &RunInfo, position: &Json) -> Result<()> {
+        let folder = run.needs_dir("CsvFiles")?.join("metrics");
+        let position: BTreeMap<String, Extent> = serde_json::from_value(position.clone())?;
+        position.iter().try_for_each(|(name, extent)| {
+            let path = folder.join(name);
+            Growing::check(&path, extent.bytes)?;
+            Table::found(&path, extent).map(drop)
+        })
+    }
+
     fn resume(&mut self, position: Json) -> Result<()> {
         self.position = serde_json::from_value(position)?;
         for name in self.found()? {
@@ -170,17 +180,16 @@ impl Table {
         Ok(())
     }
 
-    /// The file as it was at the snapshot.
-    fn bring_back(path: &Path, extent: &Extent) -> Result<Self> {
+    /// The rows of a file that has gained columns since the snapshot, none of one that has the same; other columns are an error.
+    fn found(path: &Path, extent: &Extent) -> Result<Option<Vec<Vec<String>>>> {
         let Extent { bytes, rows: count, columns } = extent;
         let of_batches = path.to_string_lossy().ends_with(BATCHES);
         let length = length_of(path)?;
-        let (found, mut rows) = if length > 0 { read(path, of_batches)? } else { (Vec::new(), Vec::new()) };
+        let (found, rows) = if length > 0 { read(path, of_batches)? } else { (Vec::new(), Vec::new()) };
         if found.len() > columns.len() && found.starts_with(columns) && rows.len() as u64 >= *count {
-            // rows that are too many are cut off below
-            rows.iter_mut().for_each(|row| row.truncate(place(of_batches).len() + columns.len()));
-            replace(path, &header(columns, of_batches), &rows)?;
-        } else if found != *columns && length >= *bytes {
+            return Ok(Some(rows));
+        }
+        if found != *columns && length >= *bytes {
             return Err(format!(
                 "{} has other columns ({}) than at the snapshot ({}); put the file back, or resume into a copy of the run directory",
                 path.display(),
@@ -188,6 +197,18 @@ impl Table {
                 columns.join(", ")
             )
             .into());
+        }
+        Ok(None)
+    }
+
+    /// The file as it was at the snapshot.
+    fn bring_back(path: &Path, extent: &Extent) -> Result<Self> {
+        let Extent { bytes, rows: count, columns } = extent;
+        if let Some(mut rows) = Self::found(path, extent)? {
+            let of_batches = path.to_string_lossy().ends_with(BATCHES);
+            // rows that are too many are cut off below
+            rows.iter_mut().for_each(|row| row.truncate(place(of_batches).len() + columns.len()));
+            replace(path, &header(columns, of_batches), &rows)?;
         }
         Ok(Self { file: Growing::cut(path, *bytes)?, columns: columns.clone(), rows: *count })
     }

@@ -35,6 +35,8 @@ pub struct Loggers {
     names: Vec<String>,
     batches: Trigger,
     params: Option<Result<Params>>,
+    /// The run, from `run_start` on.
+    run: Option<RunInfo>,
     writer: Option<Writer>,
     positions: Map<String, Json>,
     waiting: Waiting,
@@ -77,6 +79,7 @@ impl Default for Loggers {
             names,
             batches: Trigger::new(Every::Never),
             params: None,
+            run: None,
             writer: None,
             positions,
             waiting: Waiting::default(),
@@ -112,6 +115,15 @@ impl Loggers {
     pub fn params(mut self, params: &impl Serialize) -> Self {
         self.params = Some(Params::of(params));
         self
+    }
+
+    /// The loggers begin, and go to the thread that writes.
+    fn begin(&mut self) -> Result<()> {
+        if let Some(run) = &self.run {
+            self.loggers.iter_mut().try_for_each(|logger| logger.start(run))?;
+        }
+        self.writer = Some(Writer::spawn(std::mem::take(&mut self.loggers))?);
+        Ok(())
     }
 
     fn writer(&self) -> Result<&Writer> {
@@ -173,7 +185,8 @@ impl Callback for Loggers {
     }
 
     fn state(&self) -> State {
-        let Self { loggers: _, names: _, batches, params: _, writer: _, positions, waiting: _ } = self;
+        let Self { loggers: _, names: _, batches, params: _, run: _, writer: _, positions, waiting: _ } =
+            self;
         let saved = Saved { positions: positions.clone(), batches: batches.state().json };
         State { json: serde_json::to_value(saved).unwrap_or_default(), tensors: Vec::new() }
     }
@@ -181,8 +194,21 @@ impl Callback for Loggers {
     fn load_state(&mut self, state: State) -> Result<()> {
         let Saved { positions, batches } = state.read()?;
         self.batches.load_state(&State { json: batches, tensors: Vec::new() })?;
+        if let Some(run) = &self.run {
+            for logger in &self.loggers {
+                if let Some(position) = positions.get(logger.name()) {
+                    logger.check(run, position)?;
+                }
+            }
+        }
         self.positions.clone_from(&positions);
-        self.writer()?.resume(positions)
+        // of a run that goes on, the writer begins in `on_resumed`
+        self.writer.as_ref().map_or(Ok(()), |writer| writer.resume(positions))
+    }
+
+    fn on_resumed(&mut self, _: &mut Context) -> Result<()> {
+        self.begin()?;
+        self.writer()?.resume(self.positions.clone())
     }
 
     fn check(&self) -> Result<()> {
@@ -211,13 +237,15 @@ impl Callback for Loggers {
     }
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        let run = RunInfo::of(cx);
-        self.loggers.iter_mut().try_for_each(|logger| logger.start(&run))?;
-        self.writer = Some(Writer::spawn(std::mem::take(&mut self.loggers))?);
+        self.run = Some(RunInfo::of(cx));
         if cx.ext.get::<Outbox>().is_none() {
             cx.ext.insert(Outbox::default());
         }
-        if let (Some(Ok(params)), false) = (&self.params, cx.resuming()) {
+        if cx.resuming() {
+            return Ok(Flow::GO);
+        }
+        self.begin()?;
+        if let Some(Ok(params)) = &self.params {
             let params = entry(cx, Scope::Run, Payload::Params(params.clone()));
             self.writer()?.log(vec![params])?;
         }

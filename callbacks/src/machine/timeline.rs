@@ -157,6 +157,9 @@ impl Timeline {
             self.add_slice(what, begin, now, cx);
         }
         let Some(trace) = self.trace.take() else { return };
+        if cx.resuming() {
+            return; // the resume is refused, and leaves the run directory as it was
+        }
         self.timings.set_whole(now - trace.began());
         log::info!("the run's time, by event and callback:\n{}", self.timings);
         self.rows.add(cx, [("timings", self.timings.to_value())]);

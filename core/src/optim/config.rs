@@ -12,7 +12,7 @@ use super::{
 use crate::params::Parameter;
 use crate::{Error, Result};
 
-const NO_DECAY: &str = "no_decay_on_bias_and_norm";
+pub(super) const NO_DECAY: &str = "no_decay_on_bias_and_norm";
 
 /// A rule and the groups that differ from it. Every rule becomes one by itself.
 ///

@@ -148,6 +148,7 @@ pub struct Group {
     pub(super) slots: Vec<Slot>,
     pub(super) state: Vec<TensorList>,
     pub(super) stepped: Vec<u8>,
+    pub(super) lr_factor: f64,
 }
 
 impl Group {
@@ -170,6 +171,7 @@ impl Group {
             params: TensorList::new(&tensors)?,
             slots,
             stepped: vec![0; params.len()],
+            lr_factor: 1.0,
         })
     }
 
@@ -193,6 +195,24 @@ impl Group {
     pub fn set(&mut self, name: &str, value: f64) -> Result<()> {
         let before = std::mem::replace(setting_of(self.rule.as_mut(), name)?, value);
         if before == 0.0 && value != 0.0 { self.add_slots(&self.rule.slots()) } else { Ok(()) }
+    }
+
+    /// Lowers or raises the learning rate, also what a schedule sets from now on: it becomes `lr`, and the schedule's values are
+    /// multiplied by `factor`, besides the factors before.
+    pub fn scale_lr(&mut self, lr: f64, factor: f64) -> Result<()> {
+        self.set("lr", lr)?;
+        self.lr_factor *= factor;
+        Ok(())
+    }
+
+    /// Forgets what [`Group::scale_lr`] has multiplied. The learning rate itself stays as it is.
+    pub fn forget_lr_factor(&mut self) {
+        self.lr_factor = 1.0;
+    }
+
+    /// What a schedule's learning rates are multiplied by: 1, unless [`Group::scale_lr`] has been called.
+    pub fn lr_factor(&self) -> f64 {
+        self.lr_factor
     }
 
     /// Makes the state that is wanted and not there yet, as zeros; what is there stays.

@@ -70,6 +70,17 @@ pub struct GroupDict {
     pub settings: Map<String, Value>,
     /// What its settings that are numbers were when it was made: what schedules are relative to.
     pub initial: Map<String, Value>,
+    /// What schedules' learning rates are multiplied by, if that is not 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub lr_factor: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
 }
 
 impl Optimizer {
@@ -125,8 +136,18 @@ impl Optimizer {
 
 impl Group {
     pub(super) fn dict(&self) -> Result<GroupDict> {
-        let Self { pattern, max_dimensions, rule, initial, names, params: _, slots: _, state: _, stepped } =
-            self;
+        let Self {
+            pattern,
+            max_dimensions,
+            rule,
+            initial,
+            names,
+            params: _,
+            slots: _,
+            state: _,
+            stepped,
+            lr_factor,
+        } = self;
         let Value::Object(settings) = rule.to_value()? else {
             return Err(Error::State(format!("the settings of `{}` are no object", rule.name())));
         };
@@ -142,6 +163,7 @@ impl Group {
                 .map(|&name| name.into())
                 .zip(initial.iter().map(|&x| float::value(x)))
                 .collect(),
+            lr_factor: *lr_factor,
         })
     }
 
@@ -152,7 +174,7 @@ impl Group {
         tensors: &[(String, Tensor)],
     ) -> Result<(Box<dyn Rule>, Vec<f64>)> {
         let wrong = |why: String| Err(Error::State(why));
-        let GroupDict { pattern, max_dimensions, params, stepped, settings, initial } = saved;
+        let GroupDict { pattern, max_dimensions, params, stepped, settings, initial, lr_factor: _ } = saved;
         if (pattern, max_dimensions) != (&self.pattern, &self.max_dimensions) {
             let name = |pattern: &Option<String>, most: Option<usize>| match pattern {
                 Some(pattern) => format!("the group {}", name_of(pattern, most)),
@@ -212,6 +234,7 @@ impl Group {
     fn take(&mut self, saved: &GroupDict, (rule, initial): (Box<dyn Rule>, Vec<f64>)) {
         self.rule = rule;
         self.initial = initial;
+        self.lr_factor = saved.lr_factor;
         self.stepped.iter_mut().zip(&saved.stepped).for_each(|(own, saved)| *own = (*saved).into());
     }
 }

@@ -75,8 +75,15 @@ impl Optimizer {
         let path = path.as_ref();
         let StateDict { name, steps, last_lr: _, groups, tensors } = self.state_dict()?;
         let torchs = |group: GroupDict| {
-            let GroupDict { pattern: _, max_dimensions: _, params, stepped: _, mut settings, initial } =
-                group;
+            let GroupDict {
+                pattern: _,
+                max_dimensions: _,
+                params,
+                stepped: _,
+                mut settings,
+                initial,
+                lr_factor: _,
+            } = group;
             settings.extend(initial.get("lr").map(|lr| ("initial_lr".to_owned(), lr.clone())));
             ParamGroups { params, settings }
         };

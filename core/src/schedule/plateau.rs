@@ -218,6 +218,20 @@ impl Plateau {
         if lr - new > self.eps { new } else { lr }
     }
 
+    /// Which way the metric gets better.
+    pub fn metric_mode(&self) -> PlateauMode {
+        self.mode
+    }
+
+    /// What [`Plateau::reduced`] multiplies a learning rate by: `factor`, 1 if it leaves the rate, or what reaches `min_lr`.
+    pub fn factor_from(&self, lr: f64, group: usize) -> f64 {
+        match self.reduced(lr, group) {
+            new if new == lr => 1.0,
+            new if new == lr * self.factor => self.factor,
+            new => new / lr,
+        }
+    }
+
     fn is_better(&self, metric: f64) -> bool {
         match (self.mode, self.threshold_mode) {
             (PlateauMode::Min, ThresholdMode::Rel) => metric < self.best() * (1.0 - self.threshold),

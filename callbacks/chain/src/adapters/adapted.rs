@@ -90,6 +90,10 @@ impl<C: Callback, A: Adapter> Callback for Adapted<C, A> {
         self.inner.flush(cx)
     }
 
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
+        self.inner.on_resumed(cx)
+    }
+
     fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
         self.inner.on_work(work, edge, cx);
     }

@@ -56,6 +56,10 @@ impl fmt::Display for Only {
 impl Adapter for Only {
     fn change(&self, about: &mut About) {
         about.note = join(&self.to_string(), &about.note);
+        if let Self::Stage(name) = self {
+            about.writes.iter_mut().for_each(|write| write.stage = Some(name.clone()));
+        }
+        about.adapt("only", self.to_string());
     }
 
     fn lets_through(&mut self, event: Event, cx: &Context) -> bool {

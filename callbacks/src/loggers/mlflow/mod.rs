@@ -230,6 +230,11 @@ impl Logger for Mlflow {
         serde_json::to_value(&self.position).unwrap_or_default()
     }
 
+    fn check(&self, _: &RunInfo, position: &Json) -> Result<()> {
+        serde_json::from_value::<Position>(position.clone())?;
+        Ok(())
+    }
+
     fn resume(&mut self, position: Json) -> Result<()> {
         self.position = serde_json::from_value(position)?;
         let Position { run_id, waiting } = self.position.clone();
