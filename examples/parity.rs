@@ -50,12 +50,7 @@ fn answer(spec: &Value) -> Result<Value> {
 }
 
 fn finite(number: f64) -> Value {
-    match number {
-        number if number.is_nan() => json!("nan"),
-        f64::INFINITY => json!("inf"),
-        f64::NEG_INFINITY => json!("-inf"),
-        number => json!(number),
-    }
+    catena::record::float::value(number)
 }
 
 fn number(spec: &Value, name: &str) -> Result<f64> {
@@ -170,7 +165,7 @@ fn steps(spec: &Value) -> Result<Vec<Value>> {
             Ok((param.name.clone(), lists(&param.tensor.f_detach()?.f_to_device(Device::Cpu)?)?))
         });
         let after = after.collect::<Result<Map<_, _>>>()?;
-        steps.push(json!({ "lr": optimizer.last_lr(), "norm": norm.f_double_value(&[])?, "params": after }));
+        steps.push(json!({ "lr": optimizer.last_lr().map(finite), "norm": finite(norm.f_double_value(&[])?), "params": after }));
     }
     Ok(steps)
 }

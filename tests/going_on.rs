@@ -107,7 +107,7 @@ fn a_run_that_is_not_the_one_that_was_saved_is_refused_by_name_and_touches_nothi
             other(plain(12).callback(Accumulate::new(2))),
             "0/Accumulate: not there before, there (mean of 2) now (`Accumulate`)",
         ),
-        (other(plain(20)), "the batches of loader `train` of stage `only`: 3 before, 5 now (`data`)"),
+        (other(plain(20)), "rows of loader `train` of stage `only`: 10 before, 20 now. The snapshot is"),
         (
             other(stage(2).freeze("fc.bias")),
             "what is frozen of stage `only`: none before, fc.bias now. The state of the stage that is open",

@@ -31,6 +31,7 @@ use crate::nan_guard::check_gradients;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipGradValue {
+    #[serde(with = "catena_record::float")]
     clip_value: f64,
     #[serde(default)]
     on_nonfinite: Option<OnNan>,

@@ -293,7 +293,7 @@ mod tests {
     fn weights_of_which_none_fits_are_an_error_that_says_how_to_strip_a_prefix() {
         let vs = model();
         let wrapped = |prefix: &str| {
-            ["fc.weight", "fc.bias"].map(|name| {
+            ["fc.bias", "fc.weight"].map(|name| {
                 let size: &[i64] = if name == "fc.bias" { &[2] } else { &[2, 4] };
                 ones(&format!("{prefix}{name}"), size, Kind::Float)
             })
@@ -303,8 +303,8 @@ mod tests {
             assert_eq!(
                 error,
                 format!(
-                    "none of the 2 weights is for one of the model's 2 variables: the weights are {prefix}fc.weight, {prefix}fc.bias; \
-                     the model has fc.weight, fc.bias. Strip what stands before the names, by `.strip_prefix({prefix:?})`"
+                    "none of the 2 weights is for one of the model's 2 variables: the weights are {prefix}fc.bias, {prefix}fc.weight; \
+                     the model has fc.bias, fc.weight. Strip what stands before the names, by `.strip_prefix({prefix:?})`"
                 )
             );
             let init = InitFrom::tensors(wrapped(prefix).into()).strip_prefix(prefix);

@@ -218,11 +218,11 @@ fn a_file_that_does_not_fit_is_refused_and_changes_nothing() {
         folder().join("sgd_f32.safetensors"),
         "no group of its has the parameters head.scale, head.weight and no others",
     );
-    refused(folder().join("none.safetensors"), "none.safetensors: No such file");
+    refused(folder().join("none.safetensors"), "none.safetensors can't be read: there is no such file");
     let short = written.join("short.safetensors");
     let whole = std::fs::read(folder().join("adam_f32.safetensors")).unwrap();
     std::fs::write(&short, &whole[..whole.len() - 1]).unwrap();
-    refused(short, "short.safetensors: ");
+    refused(short, "short.safetensors can't be read: it is no whole safetensors file: tensor `");
     let plain = written.join("plain.safetensors");
     Tensor::write_safetensors(&[("w", Tensor::from(1.0))], &plain).unwrap();
     refused(plain, "plain.safetensors: its metadata have no `optimizer`");

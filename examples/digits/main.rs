@@ -8,6 +8,7 @@ pub(crate) mod explicit;
 pub(crate) mod settings;
 
 use catena::prelude::RunLog;
+use catena::record::float;
 use catena::tch;
 use catena::tensor::hash::sha256;
 use catena::tensor::rng::manual_seed;
@@ -72,9 +73,9 @@ fn run(settings: &Settings, run_log: RunLog) -> Result<(), BoxError> {
             "batches": outcome.batches,
             "batches_run": outcome.batches_run,
             "steps": outcome.steps,
-            "train_loss": outcome.train_loss,
-            "valid_loss": outcome.valid_loss,
-            "valid_accuracy": outcome.valid_accuracy,
+            "train_loss": float::value(outcome.train_loss),
+            "valid_loss": float::value(outcome.valid_loss),
+            "valid_accuracy": float::value(outcome.valid_accuracy),
             "resumed_from": outcome.resumed_from,
         })
     );

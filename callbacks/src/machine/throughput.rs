@@ -38,6 +38,7 @@ use super::rows::Rows;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Throughput {
+    #[serde(with = "catena_record::float")]
     seconds: f64,
     tokens: Option<Tokens>,
     #[serde(skip)]

@@ -9,7 +9,7 @@ use super::weights::count;
 
 /// Where a curve is taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a whole number is needed, or a list of numbers")]
 pub enum Thresholds {
     /// At so many probabilities, evenly from 0 to 1.
     Number(i64),

@@ -141,7 +141,13 @@ impl Metric for MeanError {
 
     fn check(&self) -> Result<()> {
         if let Of::Percentage { epsilon } = self.kind {
-            require(epsilon > 0.0, self.name(), "epsilon", epsilon, "a number above 0")?;
+            require(
+                epsilon > 0.0 && epsilon.is_finite(),
+                self.name(),
+                "epsilon",
+                epsilon,
+                "a number above 0",
+            )?;
         }
         require(self.num_outputs >= 1, self.name(), "num_outputs", self.num_outputs, "at least 1")
     }
