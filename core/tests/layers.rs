@@ -1,6 +1,7 @@
 //! Typed layers against `torch.nn`: weights drawn, names, outputs, gradients and running statistics.
 use std::collections::BTreeMap;
 
+use catena_native::context::cpu_capability;
 use catena_tensor::batch::Batch;
 use catena_tensor::init::InitFrom;
 use catena_tensor::layers::{Definition, Layers, record};
@@ -12,6 +13,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 #[derive(Deserialize)]
 struct Reference {
+    cpu_capability: String,
     cases: Vec<Case>,
 }
 
@@ -56,14 +58,18 @@ impl Numbers {
     }
 }
 
+fn reference() -> Reference {
+    serde_json::from_str(include_str!("fixtures/layers.json")).unwrap()
+}
+
 fn cases() -> Vec<Case> {
-    let text = std::fs::read_to_string("tests/fixtures/layers.json").unwrap();
-    serde_json::from_str::<Reference>(&text).unwrap().cases
+    reference().cases
 }
 
 /// PyTorch counts batches in every batch norm, and uses the count only where `momentum` is none.
 fn is_kept(case: &Case, name: &str) -> bool {
-    !name.ends_with("num_batches_tracked") || case.layer["momentum"].is_null() && case.layer["name"] == "batch_norm1d"
+    let averages_all = case.layer.get("momentum").is_some_and(serde_json::Value::is_null);
+    averages_all || !name.ends_with("num_batches_tracked")
 }
 
 /// The layer at the root, as PyTorch's module is, so that the names are equal; and its variables.
@@ -88,7 +94,9 @@ fn close(got: &Tensor, expected: &Numbers, what: &str) {
 #[test]
 fn after_the_same_seed_the_weights_are_pytorchs_bit_for_bit() {
     let _held = Exclusive::wait();
-    for case in cases() {
+    let Reference { cpu_capability: of_pytorch, cases } = reference();
+    let same_kernels = cpu_capability().unwrap() == of_pytorch;
+    for case in cases {
         manual_seed(7);
         let (vs, _layers) = made(&case, Kind::Float);
         let own = state_dict(&vs);
@@ -96,7 +104,10 @@ fn after_the_same_seed_the_weights_are_pytorchs_bit_for_bit() {
         let expected: Vec<&String> = case.init.keys().filter(|name| is_kept(&case, name)).collect();
         assert_eq!(names, expected, "{}", case.name);
         for (name, tensor) in &own {
-            assert_eq!(*tensor, case.init[name].tensor(), "{}: {name}", case.name);
+            let expected = case.init[name].tensor();
+            // libtorch draws normal numbers with the vectors that the CPU has, which can change their last bit
+            let is_near = || tensor.allclose(&expected, 1e-6, 1e-6, false);
+            assert!(*tensor == expected || !same_kernels && is_near(), "{}: {name}", case.name);
         }
     }
 }
@@ -140,7 +151,7 @@ fn outputs_gradients_and_running_statistics_are_pytorchs() {
         let _no_grad = tch::no_grad_guard();
         for times in [2.0, 3.0] {
             let more = if is_float { &input * times } else { input.shallow_clone() };
-            layers.forward(&more, Mode::Train).unwrap();
+            let _output = layers.forward(&more, Mode::Train).unwrap();
         }
         let variables = vs.variables();
         for (buffer, expected) in case.buffers.iter().filter(|(buffer, _)| is_kept(&case, buffer)) {

@@ -216,7 +216,7 @@ impl Compute for MaxPool2d {
 impl Define for AvgPool2d {
     fn check(&self) -> Outcome<()> {
         windows(self.kernel_size, self.stride, self.padding, self.kernel_size)?;
-        setting(self.divisor_override != Some(0), "divisor_override", self.divisor_override, "another than 0")
+        setting(self.divisor_override != Some(0), "divisor_override", 0, "another number than 0, or none")
     }
 
     fn make(&self, _: &mut Variables<'_>) -> Outcome<Box<dyn Compute>> {
@@ -235,8 +235,10 @@ impl Compute for AvgPool2d {
 
 impl Define for AdaptiveAvgPool2d {
     fn check(&self) -> Outcome<()> {
-        let fits = self.output_size.iter().flatten().all(|&size| size >= 1);
-        setting(fits, "output_size", self.output_size, "at least 1, or none")
+        self.output_size
+            .into_iter()
+            .flatten()
+            .try_for_each(|size| setting(size >= 1, "output_size", size, "at least 1, or none"))
     }
 
     fn make(&self, _: &mut Variables<'_>) -> Outcome<Box<dyn Compute>> {
