@@ -206,6 +206,7 @@ fn a_network_tells_its_layers_and_is_a_model_that_returns_errors() {
 
     let small = Batch::new([("input", Tensor::zeros([1, 1, 4, 4], (Kind::Double, Device::Cpu)))]);
     let error = net.forward(&small, Mode::Eval).unwrap_err().to_string();
-    let expected = "layer `fc` (Linear): the input has shape [1, 3], but its last dimension must be `in_features` (12)";
+    let expected =
+        "layer `fc` (Linear): the input has shape [1, 3], but its last dimension must be `in_features` (12)";
     assert_eq!(error, expected);
 }

@@ -212,11 +212,13 @@ impl Compute for Made {
         })?;
         floats(input)?;
         let by_batch = train || self.running.is_none();
-        shape(!by_batch || !one_value_a_channel(&size), input, || match train {
+        shape(!by_batch || !one_value_a_channel(&size), input, || {
+            match train {
             true => ONE_VALUE.into(),
             false => "without running statistics (`track_running_stats`) more than one value a channel is needed, to take \
                       a variance of"
                 .into(),
+        }
         })?;
         let (mean, var, momentum) = match &self.running {
             None => (None, None, 0.0),

@@ -1,15 +1,15 @@
 //! Layers that have been made, one after the other: the forward pass, and what they are.
 use serde_json::Value;
-use tch::nn::{self, ModuleT, Path};
 use tch::Tensor;
+use tch::nn::{self, ModuleT, Path};
 
 use super::define::{Compute, Definition};
 use super::fault::{Fault, Outcome};
 use super::module::{Module, kind_of, name_of};
 use super::record::tell;
 use super::variables::{Variable, Variables};
-use crate::model::Mode;
 use crate::Result;
+use crate::model::Mode;
 
 /// Layers one after the other, each with its name: `torch.nn.Sequential`, or `nn::seq_t()` whose layers can be seen.
 ///

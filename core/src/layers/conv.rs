@@ -156,17 +156,7 @@ impl Conv1d {
     pub fn new(in_channels: i64, out_channels: i64, kernel_size: i64) -> Self {
         let (padding, padding_mode) = (Padding::default(), PaddingMode::default());
         let (stride, dilation, groups, bias) = (1, 1, 1, true);
-        Self {
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-        }
+        Self { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode }
     }
 
     /// How far it goes from one output to the next (default 1).
@@ -190,17 +180,7 @@ impl Conv2d {
         let (padding, padding_mode) = (Padding::default(), PaddingMode::default());
         let (kernel_size, stride, dilation) = (kernel_size.into().0, [1, 1], [1, 1]);
         let (groups, bias) = (1, true);
-        Self {
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-        }
+        Self { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode }
     }
 
     /// How far it goes from one output to the next (default 1).
@@ -377,7 +357,10 @@ impl Made {
         })?;
         let (channels, image) = (size[size.len() - dims - 1], &size[size.len() - dims..]);
         shape(channels == *in_channels, input, || {
-            format!("its channels (dimension {}) must be `in_channels` ({in_channels})", size.len() - dims - 1)
+            format!(
+                "its channels (dimension {}) must be `in_channels` ({in_channels})",
+                size.len() - dims - 1
+            )
         })?;
         let edges = self.settings.edges();
         let reach = |d: usize| dilation[d] * (kernel_size[d] - 1) + 1;
@@ -409,7 +392,8 @@ impl Compute for Made {
             None => None,
             Some(mode) => {
                 // the last dimension first
-                let pads: Vec<i64> = edges.iter().rev().flat_map(|&(before, after)| [before, after]).collect();
+                let pads: Vec<i64> =
+                    edges.iter().rev().flat_map(|&(before, after)| [before, after]).collect();
                 Some(input.f_pad(pads, mode, None)?)
             }
         };

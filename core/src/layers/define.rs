@@ -7,9 +7,9 @@ use tch::Tensor;
 use super::fault::Outcome;
 use super::variables::Variables;
 use super::{
-    AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten, Gelu,
-    GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm, Layers, Linear, MaxPool2d, MultiheadAttention, Relu,
-    Residual, Sequential, Sigmoid, Softmax, Tanh,
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten,
+    Gelu, GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm, Layers, Linear, MaxPool2d,
+    MultiheadAttention, Relu, Residual, Sequential, Sigmoid, Softmax, Tanh,
 };
 
 /// What a definition can do.

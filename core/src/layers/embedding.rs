@@ -104,13 +104,14 @@ pub(super) fn wrong_index(input: &Tensor, embeddings: i64) -> Option<String> {
     let numbers = Vec::<i64>::try_from(numbers).ok()?;
     let wrong = numbers.into_iter().find(|number| !(0..embeddings).contains(number))?;
     let to = embeddings - 1;
-    Some(format!("the input has {wrong}, but there are {embeddings} embeddings, so numbers go from 0 to {to}"))
+    Some(format!(
+        "the input has {wrong}, but there are {embeddings} embeddings, so numbers go from 0 to {to}"
+    ))
 }
 
 impl Compute for Made {
     fn compute(&self, input: &Tensor, _: bool) -> Outcome<Tensor> {
-        let output =
-            Tensor::f_embedding(&self.weight, input, self.padding, self.scale_grad_by_freq, false);
+        let output = Tensor::f_embedding(&self.weight, input, self.padding, self.scale_grad_by_freq, false);
         output.map_err(|error| match wrong_index(input, self.weight.size()[0]) {
             Some(why) => Fault::Why(why),
             None => error.into(),

@@ -105,7 +105,9 @@ pub(super) fn one_value_a_group(num_groups: i64, input: &Tensor) -> Outcome<()> 
     let size = input.size();
     let is_one = size.len() >= 2 && size[0] * size[1] / num_groups * size[2..].iter().product::<i64>() == 1;
     shape(!is_one, input, || {
-        format!("more than one value a group is needed, to take a variance of, with `num_groups` {num_groups}")
+        format!(
+            "more than one value a group is needed, to take a variance of, with `num_groups` {num_groups}"
+        )
     })
 }
 

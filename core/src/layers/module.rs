@@ -122,7 +122,8 @@ fn look(module: &dyn Any, input: &Tensor, train: bool) -> Outcome<()> {
 
 /// Why a module failed.
 fn explain(module: &dyn Any, input: &Tensor, panic: &str) -> Fault {
-    if let Some(why) = module.downcast_ref::<nn::Embedding>().and_then(|e| wrong_index(input, e.ws.size()[0])) {
+    if let Some(why) = module.downcast_ref::<nn::Embedding>().and_then(|e| wrong_index(input, e.ws.size()[0]))
+    {
         return Fault::Why(why);
     }
     let kind = input.f_kind().unwrap_or(Kind::Float);

@@ -179,7 +179,12 @@ impl AdaptiveAvgPool2d {
     }
 }
 
-fn windows(kernel_size: [i64; 2], stride: Option<[i64; 2]>, padding: [i64; 2], reach: [i64; 2]) -> Outcome<()> {
+fn windows(
+    kernel_size: [i64; 2],
+    stride: Option<[i64; 2]>,
+    padding: [i64; 2],
+    reach: [i64; 2],
+) -> Outcome<()> {
     each_at_least_1("kernel_size", &kernel_size)?;
     each_at_least_1("stride", &stride.unwrap_or(kernel_size))?;
     let fits = (0..2).all(|d| (0..=reach[d] / 2).contains(&padding[d]));
@@ -196,7 +201,8 @@ fn image(input: &Tensor) -> Outcome<()> {
 impl Define for MaxPool2d {
     fn check(&self) -> Outcome<()> {
         each_at_least_1("dilation", &self.dilation)?;
-        let reach = [0, 1].map(|d| self.dilation[d].saturating_mul(self.kernel_size[d] - 1).saturating_add(1));
+        let reach =
+            [0, 1].map(|d| self.dilation[d].saturating_mul(self.kernel_size[d] - 1).saturating_add(1));
         windows(self.kernel_size, self.stride, self.padding, reach)
     }
 
@@ -229,7 +235,14 @@ impl Compute for AvgPool2d {
         image(input)?;
         let Self { kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override } = *self;
         let stride = stride.unwrap_or(kernel_size);
-        Ok(input.f_avg_pool2d(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)?)
+        Ok(input.f_avg_pool2d(
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode,
+            count_include_pad,
+            divisor_override,
+        )?)
     }
 }
 

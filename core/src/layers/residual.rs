@@ -62,7 +62,9 @@ impl Compute for Made {
         if output.size() != input.size() {
             // torch would broadcast, which is hardly ever meant
             let (from, to) = (input.size(), output.size());
-            let text = format!("the layers within make shape {to:?} of {from:?}, but must keep it, so that the two can be added");
+            let text = format!(
+                "the layers within make shape {to:?} of {from:?}, but must keep it, so that the two can be added"
+            );
             return Err(text.into());
         }
         Ok(input.f_add(&output)?)

@@ -113,7 +113,9 @@ impl Define for Sequential {
                 return Err(Fault::Why(text));
             }
             if self.layers[..at].iter().any(|(other, _)| other == name) {
-                return Err(Fault::Why(format!("two layers are named `{name}`; give each a name of its own")));
+                return Err(Fault::Why(format!(
+                    "two layers are named `{name}`; give each a name of its own"
+                )));
             }
         }
         Ok(())

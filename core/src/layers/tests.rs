@@ -56,19 +56,14 @@ fn a_recording_ends_with_a_panic_too_and_one_within_another_has_its_own() {
 fn closures_of_one_name_are_numbered() {
     let relu = |layers: Layers| layers.add_fn("relu", Tensor::relu);
     let (_, outputs) = record(|| relu(relu(relu(Layers::new()))).forward_t(&ones(&[1]), true));
-    assert_eq!(
-        outputs.iter().map(|o| o.layer.as_str()).collect::<Vec<_>>(),
-        ["relu", "relu_2", "relu_3"]
-    );
+    assert_eq!(outputs.iter().map(|o| o.layer.as_str()).collect::<Vec<_>>(), ["relu", "relu_2", "relu_3"]);
 }
 
 #[test]
 fn a_layer_in_a_layer_is_told_before_it() {
     let vs = nn::VarStore::new(Device::Cpu);
     let block = |p: Path<'_>| {
-        Layers::new()
-            .add(&p / "fc", |p| nn::linear(p, 3, 5, Default::default()))
-            .add_fn("act", Tensor::tanh)
+        Layers::new().add(&p / "fc", |p| nn::linear(p, 3, 5, Default::default())).add_fn("act", Tensor::tanh)
     };
     let model = Layers::new().add(vs.root() / "block", block);
     let (_, outputs) = record(|| model.forward_t(&ones(&[2, 3]), true));
@@ -97,23 +92,20 @@ fn names_that_are_taken_or_can_not_be_are_refused() {
         "layer `net` (Sequential): two layers are named `a`; give each a name of its own"
     );
     let within = Sequential::new().add("block", Residual::new(Sequential::new().push(Dropout::new(2.0))));
-    assert_eq!(
-        says(within.build(vs.root())),
-        "layer `block.0` (Dropout): `p` is 2.0, but must be in [0, 1]"
-    );
+    assert_eq!(says(within.build(vs.root())), "layer `block.0` (Dropout): `p` is 2.0, but must be in [0, 1]");
     assert_eq!(vs.len(), 2, "nothing but the first layer's was made");
 }
 
 #[test]
 fn a_panic_in_a_module_of_tch_or_a_closure_is_an_error_with_the_layers_name() {
     let vs = nn::VarStore::new(Device::Cpu);
-    let block =
-        |p: Path<'_>| Layers::new().add(&p / "fc", |p| nn::linear(p, 3, 5, Default::default()));
+    let block = |p: Path<'_>| Layers::new().add(&p / "fc", |p| nn::linear(p, 3, 5, Default::default()));
     let layers = Layers::new()
         .add_fn("double", |x| x * 2)
         .add(vs.root() / "block", block)
         .add_fn("rows", |x| x.view([7, 5]));
-    let says = |shape: &[i64]| layers.forward(&ones(shape), crate::model::Mode::Eval).unwrap_err().to_string();
+    let says =
+        |shape: &[i64]| layers.forward(&ones(shape), crate::model::Mode::Eval).unwrap_err().to_string();
     assert_eq!(
         says(&[2, 4]),
         "layer `block.fc` (Linear): an input of shape [2, 4] and dtype Float ended in: libtorch: mat1 and mat2 shapes cannot be \

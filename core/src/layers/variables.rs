@@ -69,7 +69,8 @@ impl<'a> Variables<'a> {
     }
 
     fn add(&mut self, name: &str, tensor: Tensor, is_parameter: bool) -> Outcome<Tensor> {
-        let (within, last) = name.rsplit_once('.').map_or((None, name), |(within, last)| (Some(within), last));
+        let (within, last) =
+            name.rsplit_once('.').map_or((None, name), |(within, last)| (Some(within), last));
         let path = within.map_or_else(|| self.path.clone(), |within| self.path / within);
         let full = path.path(last);
         if path.get(last).is_some() {

@@ -4,8 +4,8 @@ use serde_json::Value;
 use tch::Reduction;
 
 use super::{Loss, LossFn, floating, same_shape, written};
-use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
 use crate::Result;
+use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
 
 /// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal where PyTorch warns and broadcasts.
 ///
