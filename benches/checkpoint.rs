@@ -107,8 +107,8 @@ impl Turns {
 }
 
 impl Callback for Turns {
-    fn phase(&self) -> Phase {
-        Phase::Report
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::Report).looks()
     }
 
     fn on_batch_start(&mut self, _: &mut Context) -> Result<Flow> {

@@ -16,6 +16,11 @@ impl SkipSpikes {
 }
 
 impl Callback for SkipSpikes {
+    // phase decide: the metrics have seen the loss, and nobody has used it yet; it needs the number at once, and `plan()` marks that
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::Decide).hears([Event::Loss, Event::StageEnd]).syncs(true)
+    }
+
     // what must survive a resume; a field added later does not compile until it is looked at here
     fn state(&self) -> State {
         let Self { factor: _, mean, skipped } = self;
@@ -25,20 +30,6 @@ impl Callback for SkipSpikes {
     fn load_state(&mut self, state: State) -> catena::chain::Result<()> {
         (self.mean, self.skipped) = state.read()?;
         Ok(())
-    }
-
-    // the metrics have seen the loss, and nobody has used it yet
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss, Event::StageEnd])
-    }
-
-    // it needs the number at once; `plan()` marks that
-    fn syncs(&self) -> bool {
-        true
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> catena::chain::Result<Flow> {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catena_callbacks::{
-    Backward, Criterion, CsvFiles, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize, Throughput,
-    ToDevice, ZeroGrad,
+    Backward, Criterion, CsvFiles, FiniteModel, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize,
+    Throughput, ToDevice, ZeroGrad,
 };
-use catena_chain::{Callback, Driver, Event, Member, Settings};
+use catena_chain::{Callback, Driver, Event, Member, Role, Settings};
 use catena_tensor::data::Loader;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::params::{matching, parameters};
@@ -93,7 +93,7 @@ impl RunnerBuilder {
 
     /// The run directory (none by default: nothing is written). It is made if it is missing, and locked for as long as the
     /// runner lives. The runner puts in the journal ([`Journal`]), the metric files ([`Loggers`] with [`JsonLines`] and
-    /// [`CsvFiles`]) and [`Throughput`], unless callbacks of these names are there.
+    /// [`CsvFiles`]) and [`Throughput`], unless callbacks of these roles are there.
     #[must_use]
     pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.run_dir = Some(path.into());
@@ -144,6 +144,7 @@ impl RunnerBuilder {
             for callback in stage.callbacks.drain(..) {
                 members.push(Member::new(callback).in_stage(i));
             }
+            check_losses(stage, &members, i).map_err(|text| wrong(text.into()))?;
             if let Some(schedule) = stage.schedule.take() {
                 members.push(Member::new(Box::new(LrSchedule::boxed(schedule))).in_stage(i));
             }
@@ -165,6 +166,7 @@ impl RunnerBuilder {
             member.callback().check().map_err(settings)?;
         }
         check_watched(&members, &stages)?;
+        check_writers(&members, &stages)?;
         let disk = run_dir.as_deref().map(|path| Disk::open(path, file_system)).transpose()?;
         let settings = Settings { seed, device: model.var_store().device(), run_dir };
         let driver = Driver::new(model, members, settings)?;
@@ -178,7 +180,8 @@ fn put_in_files(callbacks: &mut Vec<Box<dyn Callback>>) {
     let own: [Box<dyn Callback>; 3] =
         [Box::new(Journal::new()), Box::new(files), Box::new(Throughput::new())];
     for callback in own {
-        if callbacks.iter().all(|other| other.name() != callback.name()) {
+        let role = callback.about().role;
+        if callbacks.iter().all(|other| other.about().role != role) {
             callbacks.push(callback);
         }
     }
@@ -188,7 +191,9 @@ fn put_in_files(callbacks: &mut Vec<Box<dyn Callback>>) {
 fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
     for (i, stage) in stages.iter().enumerate() {
         let here = || members.iter().filter(move |member| member.hears_in(i));
-        let Some(logged) = here().map(|m| m.callback().logs()).collect::<Option<Vec<_>>>() else { continue };
+        let Some(logged) = here().map(|m| m.about().logs.clone()).collect::<Option<Vec<_>>>() else {
+            continue;
+        };
         let logged: Vec<String> = logged.into_iter().flatten().collect();
         let known = |name: &String| {
             let of_loader = |l: &StageLoader| name.strip_prefix(&format!("{}/", l.name)).map(str::to_owned);
@@ -196,7 +201,7 @@ fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
                 || stage.loaders.iter().filter_map(of_loader).any(|rest| logged.contains(&rest))
         };
         for member in here() {
-            if let Some(name) = member.callback().watches().iter().find(|name| !known(name)) {
+            if let Some(name) = member.about().watches.iter().find(|name| !known(name)) {
                 let loaders: Vec<&str> = stage.loaders.iter().map(|loader| loader.name.as_str()).collect();
                 let source = format!(
                     "{} watches `{name}`, but nobody logs it; logged are {}, each in the loaders {}",
@@ -211,7 +216,35 @@ fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
     Ok(())
 }
 
-/// Puts in what acts on a batch, first in its phase, unless the user has put in a callback of that name.
+/// Two callbacks that move one setting of one group in one stage undo each other's work.
+fn check_writers(members: &[Member], stages: &[Stage]) -> Result<()> {
+    for (i, stage) in stages.iter().enumerate() {
+        let here = members.iter().filter(|member| member.hears_in(i));
+        let all = here.flat_map(|member| member.about().writes.iter().map(move |write| (member, write)));
+        let all: Vec<_> = all.filter(|(_, write)| write.is_in(&stage.name)).collect();
+        for (n, (member, write)) in all.iter().enumerate() {
+            let other =
+                all[..n].iter().find(|(other, before)| other.key() != member.key() && before.collides(write));
+            if let Some((other, before)) = other {
+                let group = match write.group.as_ref().or(before.group.as_ref()) {
+                    Some(pattern) => format!("group `{pattern}`"),
+                    None => "every group".into(),
+                };
+                let source = format!(
+                    "{} and {} both move `{}` of {group}, so one undoes what the other does; leave one out, or give each a group of its own \
+                     (`ParamGroup` in the optimizer, `.group(…)` of the schedule)",
+                    other.name(),
+                    member.name(),
+                    write.setting,
+                );
+                return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts in what acts on a batch, first in its phase, unless a callback of the user's has that role.
 fn put_in_acting(members: &mut Vec<Member>, stage: &mut Stage, index: usize) {
     let mut acting: Vec<Box<dyn Callback>> = vec![Box::new(ToDevice), Box::new(Forward)];
     let losses = stage.passes.iter_mut().filter_map(|pass| Some((pass.name.clone(), pass.loss.take()?)));
@@ -223,14 +256,18 @@ fn put_in_acting(members: &mut Vec<Member>, stage: &mut Stage, index: usize) {
         acting.push(Box::new(Backward));
         acting.push(Box::new(Optimize));
         acting.push(Box::new(ZeroGrad));
+        acting.push(Box::new(FiniteModel::new()));
     }
     for callback in acting {
         let member = Member::new(callback).in_stage(index).first_in_phase();
-        let replaced = members.iter().any(|m| m.name() == member.name() && m.hears_in(index));
-        if !replaced {
+        if !has_role(members, member.about().role, index) {
             members.push(member);
         }
     }
+}
+
+fn has_role(members: &[Member], role: Option<Role>, stage: usize) -> bool {
+    role.is_some() && members.iter().any(|member| member.about().role == role && member.hears_in(stage))
 }
 
 fn limit(stage: &mut Stage, batches: u64) {
@@ -270,6 +307,20 @@ fn check(stage: &Stage) -> std::result::Result<(), String> {
                 loader.name
             ));
         }
+        let begins = |end: &str| {
+            let start = format!("{}{end}", loader.name);
+            stage
+                .loaders
+                .iter()
+                .find(|other| if end == "/" { other.name.starts_with(&start) } else { other.name == start })
+        };
+        if let Some(other) = begins("/").or_else(|| begins(".batches")) {
+            return Err(format!(
+                "the loaders `{}` and `{}` could have metrics of one name, for a metric is called `<loader>/<metric>`, and \
+                 `<loader>.batches/<metric>` for batches; give one another name with `.loader(name, …)`",
+                loader.name, other.name
+            ));
+        }
         if loader.source.batches() == Some(0) {
             return Err(format!("loader `{}` is empty: it has no batch", loader.name));
         }
@@ -285,13 +336,20 @@ fn check(stage: &Stage) -> std::result::Result<(), String> {
                     pass.name
                 ));
             }
-            let own_criterion = stage.callbacks.iter().any(|callback| callback.name() == "Criterion");
-            if pass.loss.is_none() && !own_criterion {
-                return Err(format!("pass `{}` has no loss; add one with `.loss(…)`", pass.name));
-            }
         }
     }
     Ok(())
+}
+
+/// Each pass of a stage that trains has a loss, unless a callback of the user's sets it.
+fn check_losses(stage: &Stage, members: &[Member], index: usize) -> std::result::Result<(), String> {
+    if !stage.acts() || !stage.trains() || has_role(members, Some(Role::Criterion), index) {
+        return Ok(());
+    }
+    match stage.passes.iter().find(|pass| pass.loss.is_none()) {
+        Some(pass) => Err(format!("pass `{}` has no loss; add one with `.loss(…)`", pass.name)),
+        None => Ok(()),
+    }
 }
 
 fn check_params(stage: &Stage, model: &dyn Model) -> catena_tensor::Result<()> {

@@ -62,10 +62,12 @@ pub enum Error {
         known: String,
     },
     /// There is nothing to go on from.
-    #[error("{} holds no snapshot to go on from", path.display())]
+    #[error("{} holds no snapshot to go on from{damaged}", path.display())]
     NoSnapshot {
         /// The run directory.
         path: PathBuf,
+        /// The snapshots that were damaged and passed over, after a semicolon; empty if there were none.
+        damaged: String,
     },
     /// The run directory holds another run.
     #[error(
@@ -77,11 +79,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run is not the one that was saved.
-    #[error(
-        "the run is not the one that was saved: {differences}; to go on all the same, name what is in backticks with `.allow(\"…\")`"
-    )]
+    #[error("the run is not the one that was saved: {differences}")]
     OtherRun {
-        /// What was, and what is.
+        /// What was, and what is; and what to do about it.
         differences: String,
     },
     /// A snapshot could not be taken or read.

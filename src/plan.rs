@@ -38,7 +38,7 @@ pub(crate) fn plan(stages: &[Stage], driver: &Driver) -> String {
         }
         events(&mut text, driver, Some(i));
     }
-    let marked = driver.chain().members().iter().any(|member| member.callback().syncs());
+    let marked = driver.chain().members().iter().any(|member| member.about().syncs);
     if marked {
         line(&mut text, format_args!("\n* waits for the device at every batch"));
     }
@@ -54,10 +54,10 @@ fn events(text: &mut String, driver: &Driver, stage: Option<usize>) {
         }
         line(text, format_args!("  {event}"));
         for member in hearing {
-            let note = member.callback().note();
-            let note = if note.is_empty() { note } else { format!(" ({note})") };
-            let mark = if member.callback().syncs() { " *" } else { "" };
-            line(text, format_args!("    {:<9} {}{note}{mark}", phase(member.phase()), member.name()));
+            let note = &member.about().note;
+            let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+            let mark = if member.about().syncs { " *" } else { "" };
+            line(text, format_args!("    {:<9} {}{note}{mark}", phase(member.about().phase), member.name()));
         }
     }
 }

@@ -2,13 +2,16 @@
 pub use catena_callbacks::metrics::{Average, ClassScore, Measure, Metric, Task};
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console,
-    Criterion, CsvFiles, DeadActivations, EarlyStopping, Ema, Forward, GaussianNoise, GradNorms,
+    Criterion, CsvFiles, DeadActivations, EarlyStopping, Ema, FiniteModel, Forward, GaussianNoise, GradNorms,
     GradientNoise, Journal, JsonLines, Loggers, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule,
     MaxSteps, MemoryUse, Mlflow, ModelSummary, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau,
     RunLog, Sam, Signals, SoftUpdate, Swa, SyncAudit, Tail, TensorBoard, Throughput, Timeline, ToDevice,
     Validate, ZeroGrad,
 };
-pub use catena_chain::{Callback, Context, Event, Events, Every, Flow, Outcome, Phase, Reduce, State, on};
+pub use catena_chain::{
+    About, Callback, Context, Effect, Event, Events, Every, Flow, Lifetime, Outcome, Phase, Reduce, Role,
+    State, look, on,
+};
 pub use catena_tensor::batch::{Batch, Outputs};
 pub use catena_tensor::data::{Loader, TensorLoader};
 pub use catena_tensor::layers::{self, Layers};

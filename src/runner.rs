@@ -1,8 +1,11 @@
 //! The loop. Everything that acts on a batch is a callback; here is only what happens when.
+mod compare;
 mod cursor;
 mod cuts;
 mod edges;
 mod resume;
+
+use std::collections::HashSet;
 
 use catena_chain::{Driver, Event, Skip, Stop};
 use catena_tensor::batch::Batch;
@@ -14,7 +17,7 @@ pub(crate) use self::cursor::{Cursor, Open};
 use self::edges::Quiet;
 pub(crate) use self::edges::params_of;
 pub use self::resume::Resume;
-use crate::disk::{Cut, Disk};
+use crate::disk::{Cut, Description, Disk};
 use crate::{Report, Result, RunnerBuilder, Stage, plan};
 
 /// Runs stages, epochs, loaders and batches, and tells the chain of callbacks.
@@ -40,10 +43,16 @@ pub struct Runner {
     stages: Vec<Stage>,
     at: Cursor,
     frozen: Vec<Tensor>,
+    /// The parameters at the stage's start, by identity.
+    known: HashSet<usize>,
+    /// Whether a batch of the stage is still to come that may make the model's parameters.
+    looks_for_new: bool,
     disk: Option<Disk>,
     allowed: Vec<String>,
     has_run: bool,
     resumed_from: Option<u64>,
+    /// What a run before this one was made of, and how many stages it had ended.
+    before: Option<(Description, usize)>,
     is_leaving: bool,
 }
 
@@ -59,10 +68,13 @@ impl Runner {
             stages,
             at: Cursor::default(),
             frozen: Vec::new(),
+            known: HashSet::new(),
+            looks_for_new: false,
             disk,
             allowed,
             has_run: false,
             resumed_from: None,
+            before: None,
             is_leaving: false,
         }
     }
@@ -104,7 +116,8 @@ impl Runner {
             self.driver.fire_exception(error);
             self.save_crash(error);
         }
-        went.map(|()| Report::new(self.driver.context(), self.at.cut_short, self.resumed_from))
+        let left = self.leave_nothing_behind();
+        went.and(left).map(|()| Report::new(self.driver.context(), self.at.cut_short, self.resumed_from))
     }
 
     fn run_stages(&mut self) -> Result<()> {
@@ -201,6 +214,9 @@ impl Runner {
         }
         self.driver.fire(Event::BatchEnd)?;
         self.driver.end_batch();
+        if self.looks_for_new && mode == Mode::Train {
+            self.check_for_new_parameters()?;
+        }
         if mode == Mode::Train { self.cut(Cut::Batch) } else { Ok(()) }
     }
 

@@ -56,6 +56,17 @@ pub enum StartFrom {
     },
 }
 
+impl StartFrom {
+    /// As data; null for [`StartFrom::AsItIs`].
+    pub(crate) fn to_value(&self) -> serde_json::Value {
+        match self {
+            Self::AsItIs => serde_json::Value::Null,
+            Self::Last => "last".into(),
+            Self::Best { metric, mode } => serde_json::json!({ "best": metric, "mode": mode }),
+        }
+    }
+}
+
 pub(crate) struct StageLoader {
     pub(crate) name: String,
     pub(crate) mode: Mode,

@@ -268,11 +268,12 @@ fn a_second_run_on_another_thread_is_refused_while_one_is_running() {
 fn a_hook_that_hears_leaves_out_is_found() {
     struct Forgetful;
     impl Callback for Forgetful {
+        fn about(&self) -> About {
+            About::of::<Self>().hears([Event::EpochStart])
+        }
+
         fn state(&self) -> State {
             State::none()
-        }
-        fn hears(&self) -> Events {
-            Events::of(&[Event::EpochStart])
         }
         fn on_epoch_end(&mut self, _: &mut Context) -> catena::chain::Result<Flow> {
             Ok(Flow::STOP_RUN)
@@ -281,7 +282,7 @@ fn a_hook_that_hears_leaves_out_is_found() {
     let text = fails(stage().callback(Forgetful));
     assert_eq!(
         text,
-        "Forgetful has a hook for epoch_end, but hears() leaves it out; add it there, or it is never called"
+        "Forgetful has a hook for epoch_end, but its about() leaves it out of what it hears; add it there, or it is never called"
     );
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use catena::callbacks::{HostSyncs, Memory, Rates, Summary, Timings};
 use catena::chain::testing::{tiny_loader, tiny_model};
 use catena::prelude::*;
-use catena::tensor::data::Start;
+use catena::tensor::data::{LoaderDescription, Start};
 use catena::tensor::rng::Exclusive;
 use serde_json::Value;
 
@@ -36,6 +36,9 @@ impl<L: Loader> Loader for Slow<L> {
     fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
         std::thread::sleep(std::time::Duration::from_millis(20));
         self.0.next_batch()
+    }
+    fn describe(&self) -> LoaderDescription {
+        self.0.describe()
     }
 }
 

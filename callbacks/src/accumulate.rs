@@ -1,7 +1,7 @@
 //! Gradient accumulation: several micro-batches, one step.
 use std::collections::BTreeMap;
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a window that a loader's end leaves short.
@@ -98,20 +98,23 @@ impl Accumulate {
 }
 
 impl Callback for Accumulate {
+    fn about(&self) -> About {
+        let Self { n, tail, sum, from_epoch } = self;
+        let how = if *sum { "sum" } else { "mean" };
+        let later: String =
+            from_epoch.iter().map(|(epoch, n)| format!(", of {n} from epoch {epoch}")).collect();
+        let tail = if *tail == Tail::Drop { ", drops a short tail" } else { "" };
+        let note = format!("{how} of {n}{later}{tail}");
+        About::of::<Self>()
+            .phase(Phase::Loss)
+            .hears([Event::Loss, Event::Backward, Event::Step])
+            .logs_nothing()
+            .settings(self)
+            .note(note)
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Loss
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss, Event::Backward, Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {
@@ -125,18 +128,6 @@ impl Callback for Accumulate {
             .into()),
             None => Ok(()),
         }
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        let Self { n, tail, sum, from_epoch } = self;
-        let how = if *sum { "sum" } else { "mean" };
-        let later: String =
-            from_epoch.iter().map(|(epoch, n)| format!(", of {n} from epoch {epoch}")).collect();
-        format!("{how} of {n}{later}{}", if *tail == Tail::Drop { ", drops a short tail" } else { "" })
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {

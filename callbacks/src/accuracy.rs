@@ -1,5 +1,5 @@
 //! The share of samples whose label is among the k highest outputs.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use catena_tensor::Error;
 use catena_tensor::batch::{OUTPUT, TARGET};
 use catena_tensor::tch::{self, Kind};
@@ -89,20 +89,16 @@ impl Accuracy {
 }
 
 impl Callback for Accuracy {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Measure)
+            .hears([Event::Loss])
+            .looks()
+            .logs(self.metrics.iter().map(|(_, name)| name))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Measure
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(self.metrics.iter().map(|(_, name)| name.clone()).collect())
     }
 
     fn check(&self) -> Result<()> {

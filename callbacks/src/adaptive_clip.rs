@@ -1,5 +1,5 @@
 //! Clips gradients relative to their parameters.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Phase, Result, State};
 use catena_tensor::params::matching;
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
@@ -86,20 +86,19 @@ fn unit_norm(tensor: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
 }
 
 impl Callback for AdaptiveClip {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Clip)
+            .hears([Event::StageStart, Event::Step])
+            .logs_nothing()
+            .lifetime(Lifetime::Stage)
+            .syncs(self.on_nonfinite.is_some())
+            .settings(self)
+            .note(format!("clip_factor {}", self.clip_factor))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Clip
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {
@@ -109,18 +108,6 @@ impl Callback for AdaptiveClip {
             }
         }
         Ok(())
-    }
-
-    fn syncs(&self) -> bool {
-        self.on_nonfinite.is_some()
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("clip_factor {}", self.clip_factor)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! Mixed precision: forward pass and loss in half precision.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::native::precision;
 use catena_tensor::tch::Kind;
 use serde::{Deserialize, Serialize};
@@ -49,33 +49,24 @@ impl Autocast {
 }
 
 impl Callback for Autocast {
+    fn about(&self) -> About {
+        let note = match self.dtype {
+            Half::Bf16 => "bf16",
+            Half::F16 => "f16",
+        };
+        About::of::<Self>()
+            .phase(Phase::Input)
+            .hears([Event::Forward, Event::Backward, Event::BatchEnd, Event::Exception])
+            .logs_nothing()
+            .settings(self)
+            .note(note)
+    }
+
     fn state(&self) -> State {
         State::none()
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Input
-    }
-
     // a batch that is skipped has no backward pass, and an evaluation has none: its end ends autocast
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Forward, Event::Backward, Event::BatchEnd, Event::Exception])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        match self.dtype {
-            Half::Bf16 => "bf16".into(),
-            Half::F16 => "f16".into(),
-        }
-    }
 
     fn on_forward(&mut self, cx: &mut Context) -> Result<Flow> {
         if self.guard.is_none() {

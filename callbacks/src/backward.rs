@@ -1,5 +1,5 @@
 //! The backward pass.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, Role, State};
 use catena_tensor::loss::Loss;
 
 /// Runs the backward pass at `backward`: `cx.loss` times its scale. In a stage of several passes, only the parameters of the
@@ -25,20 +25,16 @@ use catena_tensor::loss::Loss;
 pub struct Backward;
 
 impl Callback for Backward {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Backward)
+            .hears([Event::Backward])
+            .role(Role::Backward)
+            .logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Backward
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Backward])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_backward(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! When snapshots are taken, and which are kept.
-use catena_chain::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger};
+use catena_chain::{About, Callback, Context, Event, Every, Flow, Phase, Result, Role, State, Trigger};
 use catena_record::retention::{Best, Goal, Retention};
 use catena_tensor::schedule::PlateauMode;
 use serde_json::{Value, json};
@@ -142,6 +142,23 @@ pub fn goal(mode: PlateauMode) -> Goal {
 }
 
 impl Callback for Checkpoint {
+    fn about(&self) -> About {
+        let SnapshotPolicy { retention, background, crash } = &self.policy;
+        let (every, at_end) = (self.texts(), self.at_end);
+        let how = if *background { "" } else { ", synchronous" };
+        let note = format!("every {}; keeps {retention}{how}", every.join(" and "));
+        let settings = json!({ "every": every, "at_end": at_end, "keep": retention, "background": background, "crash": crash });
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::RunStart, Event::StageStart, Event::BatchEnd, Event::EpochEnd, Event::RunEnd])
+            .looks()
+            .role(Role::Checkpoint)
+            .logs_nothing()
+            .watches(retention.best.iter().map(|best| best.metric.clone()))
+            .settings(&settings)
+            .note(note)
+    }
+
     fn state(&self) -> State {
         let Self { triggers, at_end: _, policy: _, of_run: _ } = self;
         let seen = triggers.iter().map(|trigger| (trigger.every().to_string(), trigger.state().json));
@@ -158,35 +175,8 @@ impl Callback for Checkpoint {
         Ok(())
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::RunStart, Event::StageStart, Event::BatchEnd, Event::EpochEnd, Event::RunEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn watches(&self) -> Vec<String> {
-        self.policy.retention.best.iter().map(|best| best.metric.clone()).collect()
-    }
-
     fn check(&self) -> Result<()> {
         self.triggers.iter().try_for_each(|trigger| trigger.every().check())
-    }
-
-    fn settings(&self) -> Value {
-        let SnapshotPolicy { retention, background, crash } = &self.policy;
-        json!({ "every": self.texts(), "at_end": self.at_end, "keep": retention, "background": background, "crash": crash })
-    }
-
-    fn note(&self) -> String {
-        let every = self.texts();
-        let how = if self.policy.background { "" } else { ", synchronous" };
-        format!("every {}; keeps {}{how}", every.join(" and "), self.policy.retention)
     }
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
@@ -241,7 +231,7 @@ mod tests {
         let best = json!({ "k": 2, "metric": "valid/auc", "goal": "max" });
         let keep = json!({ "keep_last": 2, "best": best, "every": null });
         let expected = json!({ "every": ["3 batches"], "at_end": true, "keep": keep, "background": true, "crash": true });
-        assert_eq!(boxed.settings(), expected);
-        assert_eq!(Checkpoint::new().settings()["every"], json!(["1 epoch"]));
+        assert_eq!(boxed.about().settings, expected);
+        assert_eq!(Checkpoint::new().about().settings["every"], json!(["1 epoch"]));
     }
 }

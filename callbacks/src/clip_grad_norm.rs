@@ -1,5 +1,5 @@
 //! Clips gradients by their global norm.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use serde::{Deserialize, Serialize};
 
 use crate::OnNan;
@@ -30,8 +30,9 @@ use crate::OnNan;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipGradNorm {
+    #[serde(with = "catena_record::float")]
     max_norm: f64,
-    #[serde(default = "two")]
+    #[serde(default = "two", with = "catena_record::float")]
     norm_type: f64,
     #[serde(default)]
     on_nonfinite: Option<OnNan>,
@@ -64,20 +65,18 @@ impl ClipGradNorm {
 }
 
 impl Callback for ClipGradNorm {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Clip)
+            .hears([Event::Step])
+            .logs(["grad_norm"])
+            .syncs(self.on_nonfinite.is_some())
+            .settings(self)
+            .note(format!("max_norm {}", self.max_norm))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Clip
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(vec!["grad_norm".into()])
     }
 
     fn check(&self) -> Result<()> {
@@ -88,18 +87,6 @@ impl Callback for ClipGradNorm {
             }
         }
         Ok(())
-    }
-
-    fn syncs(&self) -> bool {
-        self.on_nonfinite.is_some()
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("max_norm {}", self.max_norm)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! Clips each gradient's elements.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::tch;
 use serde::{Deserialize, Serialize};
 
@@ -52,20 +52,18 @@ impl ClipGradValue {
 }
 
 impl Callback for ClipGradValue {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Clip)
+            .hears([Event::Step])
+            .logs_nothing()
+            .syncs(self.on_nonfinite.is_some())
+            .settings(self)
+            .note(format!("clip_value {}", self.clip_value))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Clip
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {
@@ -73,18 +71,6 @@ impl Callback for ClipGradValue {
             return Ok(());
         }
         Err(format!("`clip_value` is {}, but must be a number above 0", self.clip_value).into())
-    }
-
-    fn syncs(&self) -> bool {
-        self.on_nonfinite.is_some()
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("clip_value {}", self.clip_value)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Instant;
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use serde::{Deserialize, Serialize};
 
 use crate::progress::Bars;
@@ -90,20 +90,16 @@ impl Console {
 }
 
 impl Callback for Console {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears([Event::LoaderStart, Event::LoaderEnd, Event::RunEnd])
+            .looks()
+            .logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::LoaderStart, Event::LoaderEnd, Event::RunEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_loader_start(&mut self, _: &mut Context) -> Result<Flow> {

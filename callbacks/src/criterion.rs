@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, Role, State};
 use catena_tensor::batch::{Batch, Outputs};
 use catena_tensor::loss::{AnyLoss, Loss, LossFn};
 use serde::{Deserialize, Serialize, Serializer};
@@ -165,20 +165,19 @@ impl Criterion {
 }
 
 impl Callback for Criterion {
+    fn about(&self) -> About {
+        let names: Vec<String> = self.losses.0.iter().map(PassLoss::name).collect();
+        About::of::<Self>()
+            .phase(Phase::Loss)
+            .hears([Event::Loss])
+            .role(Role::Criterion)
+            .logs(self.losses.0.iter().map(|l| &l.metric))
+            .settings(self)
+            .note(names.join(", "))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Loss
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(self.losses.0.iter().map(|l| l.metric.clone()).collect())
     }
 
     fn check(&self) -> Result<()> {
@@ -186,15 +185,6 @@ impl Callback for Criterion {
             Ok(loss) => Ok(loss.check()?),
             Err(_) => Ok(()),
         })
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        let names: Vec<String> = self.losses.0.iter().map(PassLoss::name).collect();
-        names.join(", ")
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! Logs the share of units that never fire.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,15 @@ impl DeadActivations {
 }
 
 impl Callback for DeadActivations {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Measure)
+            .hears([Event::LoaderStart, Event::Forward, Event::LoaderEnd])
+            .looks()
+            .logs(self.outputs.iter().map(|output| format!("dead/{output}")))
+            .note(self.outputs.join(", "))
+    }
+
     fn state(&self) -> State {
         let Self { outputs, unit_dim: _, threshold: _, running } = self;
         // snapshots are taken where one loader is open at most
@@ -107,18 +116,6 @@ impl Callback for DeadActivations {
         Ok(())
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Measure
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::LoaderStart, Event::Forward, Event::LoaderEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(self.outputs.iter().map(|output| format!("dead/{output}")).collect())
-    }
-
     fn check(&self) -> Result<()> {
         if self.outputs.is_empty() {
             return Err("`outputs` is empty, but must name tensors that the model returns".into());
@@ -127,10 +124,6 @@ impl Callback for DeadActivations {
             return Ok(());
         }
         Err(format!("`threshold` is {}, but must be a number of at least 0", self.threshold).into())
-    }
-
-    fn note(&self) -> String {
-        self.outputs.join(", ")
     }
 
     fn on_loader_start(&mut self, _: &mut Context) -> Result<Flow> {

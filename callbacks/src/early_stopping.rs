@@ -1,5 +1,5 @@
 //! Stops when a metric no longer gets better.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State, Stop};
+use catena_chain::{About, Callback, Context, Flow, Lifetime, Phase, Result, State, Stop, Watch};
 use catena_tensor::schedule::PlateauMode;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,8 @@ pub struct EarlyStopping {
     check_finite: bool,
     #[serde(default = "stage")]
     stops: Stop,
+    #[serde(default)]
+    across_stages: bool,
     #[serde(skip)]
     seen: Seen,
 }
@@ -51,7 +53,8 @@ struct Seen {
     #[serde(with = "catena_record::float::option")]
     best: Option<f64>,
     best_epoch: u64,
-    bad_epochs: u64,
+    bad: u64,
+    watch: Watch,
 }
 
 fn three() -> u64 {
@@ -76,6 +79,7 @@ impl EarlyStopping {
             mode: PlateauMode::Min,
             check_finite: yes(),
             stops: stage(),
+            across_stages: false,
             seen: Seen::default(),
         }
     }
@@ -129,44 +133,65 @@ impl EarlyStopping {
             return Some(format!("{} is {value}", self.metric));
         }
         if self.is_better(value) {
-            self.seen = Seen { best: Some(value), best_epoch: epoch, bad_epochs: 0 };
+            (self.seen.best, self.seen.best_epoch, self.seen.bad) = (Some(value), epoch, 0);
             return None;
         }
-        self.seen.bad_epochs += 1;
-        let Seen { best, best_epoch, bad_epochs } = self.seen;
-        (bad_epochs >= self.patience).then(|| {
+        self.seen.bad += 1;
+        let Seen { best, best_epoch, bad, watch: _ } = self.seen;
+        (bad >= self.patience).then(|| {
             let best =
                 best.map_or("it was NaN ever since".into(), |best| format!("{best} in epoch {best_epoch}"));
-            format!("{} has not got better for {bad_epochs} epochs; the best was {best}", self.metric)
+            format!("{} has not got better in {bad} measurements; the best was {best}", self.metric)
         })
     }
 }
 
+impl EarlyStopping {
+    fn decide(&mut self, cx: &mut Context) -> Result<Flow> {
+        let Some(value) = self.seen.watch.measured(&self.metric, cx)? else { return Ok(Flow::GO) };
+        let Some(why) = self.observe(value, cx.epoch()) else { return Ok(Flow::GO) };
+        cx.because(why);
+        Ok(Flow { stop: self.stops, ..Flow::GO })
+    }
+}
+
 impl Callback for EarlyStopping {
+    fn about(&self) -> About {
+        let Self { metric, patience, min_delta, mode, .. } = self;
+        let delta = if *min_delta == 0.0 { String::new() } else { format!(", min_delta {min_delta}") };
+        let mode = if *mode == PlateauMode::Min { "min" } else { "max" };
+        let note = format!("{mode} of {metric}, patience {patience}{delta}");
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears(Watch::EVENTS)
+            .logs_nothing()
+            .watches([metric])
+            .lifetime(if self.across_stages { Lifetime::Run } else { Lifetime::Stage })
+            .settings(self)
+            .note(note)
+    }
+
     fn state(&self) -> State {
-        let Self { metric: _, patience: _, min_delta: _, mode: _, check_finite: _, stops: _, seen } = self;
-        State::of(seen).unwrap_or_default()
+        let Self {
+            metric,
+            patience: _,
+            min_delta: _,
+            mode,
+            check_finite: _,
+            stops: _,
+            across_stages: _,
+            seen,
+        } = self;
+        State::of(&(metric, mode, seen)).unwrap_or_default()
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        self.seen = state.read()?;
+        let (metric, mode, seen): (String, PlateauMode, Seen) = state.read()?;
+        // the best of another metric, which was allowed, is none of this one's
+        if (metric, mode) == (self.metric.clone(), self.mode) {
+            self.seen = seen;
+        }
         Ok(())
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::EpochEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn watches(&self) -> Vec<String> {
-        vec![self.metric.clone()]
     }
 
     fn check(&self) -> Result<()> {
@@ -179,25 +204,17 @@ impl Callback for EarlyStopping {
         Err(format!("`min_delta` is {}, but must be a number of at least 0", self.min_delta).into())
     }
 
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.seen.watch.begin(&self.metric, cx);
+        Ok(Flow::GO)
     }
 
-    fn note(&self) -> String {
-        let Self { metric, patience, min_delta, mode, .. } = self;
-        let delta = if *min_delta == 0.0 { String::new() } else { format!(", min_delta {min_delta}") };
-        let mode = if *mode == PlateauMode::Min { "min" } else { "max" };
-        format!("{mode} of {metric}, patience {patience}{delta}")
+    fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.decide(cx)
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        if cx.interrupted().is_some() {
-            return Ok(Flow::GO);
-        }
-        let value = cx.metrics.require(&self.metric)?;
-        let Some(why) = self.observe(value, cx.epoch()) else { return Ok(Flow::GO) };
-        cx.because(why);
-        Ok(Flow { stop: self.stops, ..Flow::GO })
+        self.decide(cx)
     }
 }
 

@@ -1,5 +1,5 @@
 //! An exponential moving average of the weights.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
 use catena_tensor::model::Mode;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,15 @@ impl Ema {
 }
 
 impl Callback for Ema {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Average)
+            .hears([Event::LoaderStart, Event::Step, Event::LoaderEnd, Event::Exception])
+            .logs_nothing()
+            .settings(self)
+            .note(format!("decay {}{}", self.decay, if self.by_epoch { " by epoch" } else { "" }))
+    }
+
     fn state(&self) -> State {
         let Self { decay: _, warm_up: _, by_epoch: _, evaluate: _, average, stepped } = self;
         State { json: serde_json::json!([average.updates(), stepped]), tensors: average.tensors() }
@@ -99,31 +108,11 @@ impl Callback for Ema {
         self.average.load(&state.tensors, updates)
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Average
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::LoaderStart, Event::Step, Event::LoaderEnd, Event::Exception])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
     fn check(&self) -> Result<()> {
         if (0.0..1.0).contains(&self.decay) {
             return Ok(());
         }
         Err(format!("`decay` is {}, but must be in [0, 1)", self.decay).into())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("decay {}{}", self.decay, if self.by_epoch { " by epoch" } else { "" })
     }
 
     fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! The model's forward pass.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, Role, State};
 
 /// Runs the model on the batch at `forward` and sets `cx.outputs`. On resume: nothing to keep.
 ///
@@ -16,20 +16,12 @@ use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State}
 pub struct Forward;
 
 impl Callback for Forward {
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::Forward).hears([Event::Forward]).role(Role::Forward).logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Forward
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Forward])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_forward(&mut self, cx: &mut Context) -> Result<Flow> {

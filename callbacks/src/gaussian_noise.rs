@@ -1,5 +1,5 @@
 //! Noise on the inputs.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::Error;
 use catena_tensor::batch::INPUT;
 use catena_tensor::data::{Start, draws};
@@ -56,20 +56,17 @@ impl GaussianNoise {
 }
 
 impl Callback for GaussianNoise {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Input)
+            .hears([Event::BatchStart])
+            .logs_nothing()
+            .settings(self)
+            .note(format!("sigma {}", self.sigma))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Input
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::BatchStart])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {
@@ -77,14 +74,6 @@ impl Callback for GaussianNoise {
             return Ok(());
         }
         Err(format!("`sigma` is {}, but must be a number of at least 0", self.sigma).into())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("sigma {}", self.sigma)
     }
 
     fn on_batch_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! Logs the norm of each parameter's gradient.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use catena_tensor::params::matching;
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct GradNorms {
     pattern: String,
+    #[serde(with = "catena_record::float")]
     norm_type: f64,
     param_norms: bool,
 }
@@ -79,16 +80,16 @@ impl GradNorms {
 }
 
 impl Callback for GradNorms {
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::Clip).hears([Event::StageStart, Event::Step]).looks().note(format!(
+            "{}{}",
+            self.pattern,
+            if self.param_norms { ", parameters too" } else { "" }
+        ))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Clip
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::Step])
     }
 
     fn check(&self) -> Result<()> {
@@ -96,10 +97,6 @@ impl Callback for GradNorms {
             return Ok(());
         }
         Err(format!("`norm_type` is {}, but must be a number above 0", self.norm_type).into())
-    }
-
-    fn note(&self) -> String {
-        format!("{}{}", self.pattern, if self.param_norms { ", parameters too" } else { "" })
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

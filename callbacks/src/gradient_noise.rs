@@ -1,5 +1,5 @@
 //! Adds noise to gradients.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
 use catena_tensor::tch;
 use serde::{Deserialize, Serialize};
 
@@ -48,20 +48,17 @@ impl GradientNoise {
 }
 
 impl Callback for GradientNoise {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Clip)
+            .hears([Event::Step])
+            .logs_nothing()
+            .settings(self)
+            .note(format!("eta {}, gamma {}", self.eta, self.gamma))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Clip
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {
@@ -71,14 +68,6 @@ impl Callback for GradientNoise {
             }
         }
         Ok(())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("eta {}, gamma {}", self.eta, self.gamma)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,6 +1,8 @@
 //! A line a step, by which two runs can be compared.
+use std::path::PathBuf;
+
 use catena_chain::{
-    Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State, Value, read_values,
+    About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State, Value, read_values,
 };
 use catena_record::logs::LogFile;
 use catena_tensor::hash::sha256;
@@ -19,11 +21,14 @@ use serde::{Deserialize, Serialize};
 /// use catena_callbacks::Journal;
 /// use catena_chain::Callback;
 ///
-/// assert_eq!(Journal::new().params_every(100).note(), "a hash of the parameters every 100 steps");
+/// assert_eq!(Journal::new().params_every(100).about().note, "a hash of the parameters every 100 steps");
 /// ```
 #[derive(Debug, Default)]
 pub struct Journal {
     params_every: u64,
+    path: Option<PathBuf>,
+    /// How many bytes the file had at the snapshot that the run goes on from.
+    cut: Option<u64>,
     file: Option<LogFile>,
     window: Seen,
     rows: Vec<Row>,
@@ -138,8 +143,38 @@ impl Journal {
 }
 
 impl Callback for Journal {
+    fn about(&self) -> About {
+        let note = match self.params_every {
+            0 => String::new(),
+            n => format!("a hash of the parameters every {n} steps"),
+        };
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears([
+                Event::RunStart,
+                Event::Loss,
+                Event::Step,
+                Event::BatchEnd,
+                Event::RunEnd,
+                Event::Exception,
+            ])
+            .looks()
+            .role(Role::Journal)
+            .logs_nothing()
+            .note(note)
+    }
+
     fn state(&self) -> State {
-        let Self { params_every: _, file, window: Seen { ids, loss }, rows: _, values: _, numbers: _ } = self;
+        let Self {
+            params_every: _,
+            path: _,
+            cut: _,
+            file,
+            window: Seen { ids, loss },
+            rows: _,
+            values: _,
+            numbers: _,
+        } = self;
         // flush has read it
         let loss = if let Some(Value::Number(loss)) = loss { Some(bits(*loss)) } else { None };
         let bytes = file.as_ref().map_or(0, LogFile::bytes);
@@ -150,36 +185,21 @@ impl Callback for Journal {
         let Saved { bytes, ids, loss } = state.read()?;
         let loss = loss.map(|bits| u64::from_str_radix(&bits, 16)).transpose()?;
         self.window = Seen { ids, loss: loss.map(|bits| Value::Number(f64::from_bits(bits))) };
-        match &mut self.file {
-            Some(file) => Ok(file.cut_back(bytes)?),
+        self.cut = Some(bytes);
+        match &self.path {
+            Some(path) => Ok(LogFile::check(path, bytes)?),
             None => Ok(()),
         }
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[
-            Event::RunStart,
-            Event::Loss,
-            Event::Step,
-            Event::BatchEnd,
-            Event::RunEnd,
-            Event::Exception,
-        ])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn note(&self) -> String {
-        match self.params_every {
-            0 => String::new(),
-            n => format!("a hash of the parameters every {n} steps"),
+    fn on_resumed(&mut self, _: &mut Context) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut file = LogFile::open(path)?;
+        if let Some(bytes) = self.cut.take() {
+            file.cut_back(bytes)?;
         }
+        self.file = Some(file);
+        Ok(())
     }
 
     fn flush(&mut self, _: &mut Context) -> Result<()> {
@@ -197,7 +217,10 @@ impl Callback for Journal {
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
         let dir = cx.run_dir().ok_or("the journal needs a run directory; give one with `.run_dir(path)`")?;
         let path = dir.join("journal.jsonl");
-        self.file = Some(if cx.resuming() { LogFile::open(path)? } else { LogFile::create(path)? });
+        if !cx.resuming() {
+            self.file = Some(LogFile::create(&path)?);
+        }
+        self.path = Some(path);
         Ok(Flow::GO)
     }
 

@@ -1,5 +1,5 @@
 //! Slow weights that follow fast ones.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Phase, Result, State};
 use catena_tensor::tch::{self, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,16 @@ impl Lookahead {
 }
 
 impl Callback for Lookahead {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Average)
+            .hears([Event::StageStart, Event::Step])
+            .logs_nothing()
+            .lifetime(Lifetime::Stage)
+            .settings(self)
+            .note(format!("k {}, alpha {}", self.k, self.alpha))
+    }
+
     fn state(&self) -> State {
         let Self { k: _, alpha: _, slow } = self;
         let tensors = slow.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
@@ -66,18 +76,6 @@ impl Callback for Lookahead {
         Ok(())
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Average
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
     fn check(&self) -> Result<()> {
         if self.k == 0 {
             return Err("`k` is 0, but must be at least 1".into());
@@ -86,14 +84,6 @@ impl Callback for Lookahead {
             return Ok(());
         }
         Err(format!("`alpha` is {}, but must be in (0, 1]", self.alpha).into())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("k {}, alpha {}", self.k, self.alpha)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

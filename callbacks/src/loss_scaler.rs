@@ -1,5 +1,5 @@
 //! Keeps small gradients from vanishing in float16.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use serde::{Deserialize, Serialize};
 
 /// Multiplies the loss by a scale before the backward pass and divides the gradients by it before clipping. Where a gradient
@@ -96,38 +96,34 @@ impl LossScaler {
 }
 
 impl Callback for LossScaler {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Unscale)
+            .hears([Event::Loss, Event::Step])
+            .logs(["loss_scale"])
+            .syncs(true)
+            .settings(self)
+    }
+
     fn state(&self) -> State {
         let Self {
-            init_scale: _,
+            init_scale,
             growth_factor: _,
             backoff_factor: _,
             growth_interval: _,
             scale: _,
             good_steps,
         } = self;
-        State { json: serde_json::json!([self.scale(), good_steps]), tensors: Vec::new() }
+        State { json: serde_json::json!([self.scale(), good_steps, init_scale]), tensors: Vec::new() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        let (scale, good_steps) = state.read()?;
-        (self.scale, self.good_steps) = (Some(scale), good_steps);
+        let (scale, good_steps, init_scale): (_, _, f64) = state.read()?;
+        // another first scale, which was allowed, is begun with
+        if init_scale == self.init_scale {
+            (self.scale, self.good_steps) = (Some(scale), good_steps);
+        }
         Ok(())
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Unscale
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss, Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(vec!["loss_scale".into()])
-    }
-
-    fn syncs(&self) -> bool {
-        true
     }
 
     fn check(&self) -> Result<()> {
@@ -143,10 +139,6 @@ impl Callback for LossScaler {
             return Err(format!("`backoff_factor` is {}, but must be below 1", self.backoff_factor).into());
         }
         Ok(())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! Sweeps the learning rate to find a good one.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State};
 use catena_tensor::Error;
 use catena_tensor::params::state_dict;
 use catena_tensor::rng::Generators;
@@ -45,11 +45,15 @@ pub struct LrCurve {
 }
 
 impl LrCurve {
-    /// The learning rate at which the loss falls fastest, by the logarithm of the rate; none of fewer than three points.
+    /// The learning rate at which the loss falls fastest, by the logarithm of the rate. It is none for fewer than three finite points in a
+    /// row, and for a loss that never falls.
     pub fn suggestion(&self) -> Option<f64> {
         let slope = |w: &[(f64, f64)]| (w[2].1 - w[0].1) / (w[2].0 / w[0].0).ln();
-        let steepest = self.points.windows(3).min_by(|a, b| slope(a).total_cmp(&slope(b)))?;
-        (slope(steepest) < 0.0).then_some(steepest[1].0)
+        // where a loss is not finite there is no slope
+        let slopes =
+            self.points.windows(3).map(|w| (slope(w), w[1].0)).filter(|(slope, _)| slope.is_finite());
+        let (slope, lr) = slopes.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
+        (slope < 0.0).then_some(lr)
     }
 }
 
@@ -72,7 +76,7 @@ impl Default for LrFinder {
 }
 
 impl LrFinder {
-    /// From 1e-7 to 10 in 100 steps, losses smoothed by 0.98, diverged at 4 times the best.
+    /// From 1e-7 to 10 in 100 steps, losses smoothed by 0.98, diverged at 4 times the range seen so far above the best.
     pub fn new() -> Self {
         Self::default()
     }
@@ -113,10 +117,19 @@ impl LrFinder {
         let steps = self.curve.points.len();
         self.average = self.smoothing * self.average + (1.0 - self.smoothing) * loss;
         let smooth = self.average / (1.0 - self.smoothing.powi(steps as i32 + 1));
-        let best = self.curve.points.iter().map(|(_, loss)| *loss).fold(smooth, f64::min);
+        self.curve.diverged = !smooth.is_finite() || self.has_diverged(smooth);
         self.curve.points.push((self.lr(steps), smooth));
-        self.curve.diverged = !smooth.is_finite() || (steps > 0 && smooth > self.diverged * best);
         !self.curve.diverged && self.curve.points.len() < self.num_steps as usize
+    }
+
+    /// Whether a smoothed loss lies further above the best than `diverged` times the range that was seen before it. A range knows no sign
+    /// and no zero: a loss below 0 is judged as one above. The first tenth of the sweep, in which the range is noise, judges nothing.
+    fn has_diverged(&self, smooth: f64) -> bool {
+        let before = || self.curve.points.iter().map(|(_, loss)| *loss);
+        let (least, most) =
+            (before().fold(f64::INFINITY, f64::min), before().fold(f64::NEG_INFINITY, f64::max));
+        let warm = self.curve.points.len() as u64 >= (self.num_steps / 10).max(2);
+        warm && smooth - least > self.diverged * (most - least)
     }
 
     fn keep(cx: &mut Context) -> Result<Kept> {
@@ -147,24 +160,20 @@ impl LrFinder {
 }
 
 impl Callback for LrFinder {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::StageStart, Event::Step, Event::StageEnd])
+            // a sweep may end in NaN, and puts the weights back
+            .role(Role::FiniteModel)
+            .sets("lr", None)
+            .settings(self)
+            .logs_nothing()
+            .syncs(true)
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::Step, Event::StageEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn syncs(&self) -> bool {
-        true
     }
 
     fn check(&self) -> Result<()> {
@@ -198,6 +207,9 @@ impl Callback for LrFinder {
             return Ok(Flow::GO);
         }
         let loss = cx.loss.as_ref().ok_or("no loss is set")?;
+        if loss.weight == 0.0 {
+            return Ok(Flow::GO); // it counts nothing: its mean is NaN
+        }
         let loss = loss.value.f_double_value(&[]).map_err(Error::from)?;
         if self.record(loss) {
             self.set_lr(cx)?;
@@ -233,7 +245,11 @@ mod tests {
         assert!((finder.curve.suggestion().unwrap() / 1e-3 - 1.0).abs() < 1e-12, "where it falls fastest");
 
         let mut finder = LrFinder::new().smoothing(0.0);
-        assert!(finder.record(1.0) && finder.record(3.9) && !finder.record(4.1));
+        // the first ten of a hundred judge nothing; then the range is 0.9
+        for i in 0..10 {
+            assert!(finder.record(f64::from(i) * 0.1 - 7.0));
+        }
+        assert!(finder.record(-7.0 + 3.5) && !finder.record(-7.0 + 4.0 * 3.5 + 0.1));
         assert!(finder.curve.diverged);
         let mut finder = LrFinder::new();
         assert!(!finder.record(f64::NAN) && finder.curve.suggestion().is_none());

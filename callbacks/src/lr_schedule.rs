@@ -1,6 +1,6 @@
 //! Moves learning rates along a schedule.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Reduce, Result, State};
-use catena_tensor::optim::Group;
+use catena_chain::{About, Callback, Context, Event, Events, Flow, Outcome, Phase, Reduce, Result, State};
+use catena_tensor::optim::{Group, Optimizer};
 use catena_tensor::schedule::{AnySchedule, Schedule};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,7 +11,9 @@ use serde_json::Value;
 /// (`weight_decay`, `lr(head.*)`, … for those below).
 ///
 /// The counter is the optimizer's own steps: a step that was skipped moves nothing. With [`LrSchedule::by_epoch`] it is the
-/// stage's epochs. On resume: the optimizer keeps its steps and rates, so there is nothing to keep here.
+/// stage's epochs. In a stage of several passes, each pass's optimizer has its own counter. With a
+/// [`ReduceLrOnPlateau`](crate::ReduceLrOnPlateau) beside it, its learning rates are multiplied by what that has reduced. On resume: the
+/// optimizer keeps its steps and rates; with other settings (allowed by name) the values are computed anew.
 ///
 /// ```
 /// use catena_callbacks::{LrSchedule, Optimize};
@@ -36,7 +38,8 @@ use serde_json::Value;
 /// let decay = LrSchedule::new(CosineAnnealing::new(1000)).of("weight_decay");
 /// let head = LrSchedule::new(Linear::new()).group("head.*").by_epoch();
 /// # use catena_chain::Callback;
-/// assert_eq!((decay.name(), head.name()), ("LrSchedule(weight_decay)", "LrSchedule(lr of head.*)"));
+/// assert_eq!(decay.about().name, "LrSchedule(weight_decay)");
+/// assert_eq!(head.about().name, "LrSchedule(lr of head.*)");
 /// ```
 ///
 /// As data: `{"schedule": {"name": "cosine_annealing", "t_max": 1000}, "of": "weight_decay", "group": "head.*", "by_epoch": true}`.
@@ -51,6 +54,8 @@ pub struct LrSchedule {
     name: String,
     /// What it logs.
     key: String,
+    /// Whether an epoch has begun and not ended.
+    in_epoch: bool,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +94,7 @@ impl Serialize for LrSchedule {
             group: &'a Option<String>,
             by_epoch: bool,
         }
-        let Self { schedule, setting: of, group, by_epoch, name: _, key: _ } = self;
+        let Self { schedule, setting: of, group, by_epoch, name: _, key: _, in_epoch: _ } = self;
         let schedule = match schedule.settings() {
             Value::Null => {
                 let name = schedule.name();
@@ -113,7 +118,7 @@ impl LrSchedule {
     /// By step, from a schedule whose type is not known.
     pub fn boxed(schedule: Box<dyn Schedule>) -> Self {
         let (setting, key, name) = (lr(), lr(), "LrSchedule".into());
-        Self { schedule, setting, group: None, by_epoch: false, name, key }
+        Self { schedule, setting, group: None, by_epoch: false, name, key, in_epoch: false }
     }
 
     /// By epoch of the stage: the first epoch has counter 0.
@@ -152,14 +157,19 @@ impl LrSchedule {
         self.group.is_none() || group.pattern() == self.group.as_deref()
     }
 
-    fn set(&self, cx: &mut Context, counter: u64) -> Result<()> {
+    /// Sets what the optimizer of this name uses from the counter on.
+    fn set(&self, cx: &mut Context, optimizer: &str, counter: u64) -> Result<()> {
         let momentum = self.schedule.momentum(counter).filter(|_| self.setting == "lr");
-        let mut moved = false;
-        for group in cx.optimizer_mut()?.groups_mut().iter_mut().filter(|group| self.moves(group)) {
+        let of_lr = self.setting == "lr";
+        let (mut moved, own) = (false, cx.optimizers.get_mut(optimizer));
+        let own = own.ok_or_else(|| format!("there is no optimizer `{optimizer}`"))?;
+        for group in own.groups_mut().iter_mut().filter(|group| self.moves(group)) {
             let name = name_in(group, &self.setting);
             // one that the group doesn't have is refused by `set`, by name
             let initial = group.initial(name).unwrap_or_default();
-            let value = self.schedule.lr(initial, counter);
+            // what a plateau has reduced stays reduced
+            let factor = if of_lr { group.lr_factor() } else { 1.0 };
+            let value = self.schedule.lr(initial, counter) * factor;
             if !value.is_finite() {
                 let (schedule, setting) = (self.schedule.name(), &self.setting);
                 return Err(format!(
@@ -183,13 +193,22 @@ impl LrSchedule {
             moved = true;
         }
         if !moved {
-            let known: Vec<&str> = cx.optimizer_mut()?.groups().iter().filter_map(Group::pattern).collect();
+            let known: Vec<&str> = own.groups().iter().filter_map(Group::pattern).collect();
             let (pattern, known) = (self.group.as_deref().unwrap_or("*"), known.join(", "));
             return Err(
                 format!("the optimizer has no group `{pattern}`; its groups' patterns are: {known}").into()
             );
         }
         Ok(())
+    }
+
+    /// Sets what each optimizer of the stage uses, from its own counter on.
+    fn set_all(&self, cx: &mut Context, counter: impl Fn(&Context, &str) -> u64) -> Result<()> {
+        let names: Vec<String> = cx.optimizers.iter().map(|(name, _)| name.to_owned()).collect();
+        if names.is_empty() {
+            return Err("this stage has no optimizer whose settings it could move".into());
+        }
+        names.iter().try_for_each(|name| self.set(cx, name, counter(cx, name)))
     }
 
     /// What the last step used, in the last group that is moved: the rest, which has the rule's own settings.
@@ -207,41 +226,54 @@ fn name_in<'a>(group: &Group, setting: &'a str) -> &'a str {
 }
 
 impl Callback for LrSchedule {
+    fn about(&self) -> About {
+        let by_step = Events::from([Event::StageStart, Event::Step]);
+        let hears =
+            if self.by_epoch { by_step.with([Event::EpochStart, Event::EpochEnd].into()) } else { by_step };
+        let (group, counter) = (self.group.as_deref(), if self.by_epoch { "epoch" } else { "step" });
+        let moves_momentum = self.setting == "lr" && self.schedule.momentum(0).is_some();
+        let about = About::named(&self.name)
+            .phase(Phase::Schedule)
+            .hears(hears)
+            .logs([self.key.clone()])
+            .sets(&self.setting, group)
+            .settings(self)
+            .note(format!("{} by {counter}", self.schedule.name()));
+        if moves_momentum { about.sets("momentum", group) } else { about }
+    }
+
     fn state(&self) -> State {
         State::none()
     }
 
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Schedule
-    }
-
-    fn hears(&self) -> Events {
-        let by_step = Events::of(&[Event::StageStart, Event::Step]);
-        if self.by_epoch { by_step.with(Events::of(&[Event::EpochEnd])) } else { by_step }
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(vec![self.key.clone()])
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
+        if !cx.has_other_settings() {
+            return Ok(());
+        }
+        // the optimizer has what another schedule, or another initial value, gave
+        let epochs = cx.epoch() - u64::from(self.in_epoch);
+        let by_epoch = self.by_epoch;
+        self.set_all(cx, |cx, name| match by_epoch {
+            true => epochs,
+            false => cx.optimizers.get(name).map_or(0, Optimizer::steps),
+        })
     }
 
     fn check(&self) -> Result<()> {
         Ok(self.schedule.check()?)
     }
 
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("{} by {}", self.schedule.name(), if self.by_epoch { "epoch" } else { "step" })
-    }
-
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        self.set(cx, 0)?;
+        self.in_epoch = false;
+        self.set_all(cx, |_, _| 0)?;
+        Ok(Flow::GO)
+    }
+
+    fn on_epoch_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        if !self.by_epoch {
+            return cx.default_hook();
+        }
+        self.in_epoch = true;
         Ok(Flow::GO)
     }
 
@@ -254,7 +286,8 @@ impl Callback for LrSchedule {
         }
         if !self.by_epoch {
             let steps = cx.optimizer_mut()?.steps();
-            self.set(cx, steps)?;
+            let name = cx.optimizer_name().unwrap_or_default().to_owned();
+            self.set(cx, &name, steps)?;
         }
         Ok(Flow::GO)
     }
@@ -263,8 +296,9 @@ impl Callback for LrSchedule {
         if !self.by_epoch {
             return cx.default_hook();
         }
+        self.in_epoch = false;
         let epochs = cx.epoch();
-        self.set(cx, epochs)?;
+        self.set_all(cx, |_, _| epochs)?;
         Ok(Flow::GO)
     }
 }
@@ -272,7 +306,7 @@ impl Callback for LrSchedule {
 #[cfg(test)]
 mod tests {
     use catena_chain::{Driver, on, testing};
-    use catena_tensor::optim::{Adagrad, AdamW, Optimizer, OptimizerConfig, ParamGroup, Rule, Sgd};
+    use catena_tensor::optim::{Adagrad, AdamW, OptimizerConfig, ParamGroup, Rule, Sgd};
     use catena_tensor::params::parameters;
     use catena_tensor::schedule::{Chained, Exponential, Lambda, Linear, OneCycle};
     use proptest::prelude::*;
@@ -321,10 +355,12 @@ mod tests {
         assert_eq!(settings(&one, "lr"), [0.2, 0.8]);
 
         let bias = LrSchedule::new(Linear::new()).group("*.bias").by_epoch();
-        let mut both = driver(config, vec![halved(), bias])?;
-        both.fire(Event::Step)?;
-        // the later one has the last word on its group at an epoch's end, the earlier one at each step
-        assert_eq!(settings(&both, "lr"), [0.2, 0.4]);
+        let mut by_epoch = driver(config, vec![bias])?;
+        by_epoch.fire(Event::Step)?;
+        assert_eq!(settings(&by_epoch, "lr"), [0.4 / 3.0, 0.8]);
+        by_epoch.fire(Event::EpochEnd)?;
+        assert_eq!(settings(&by_epoch, "lr")[1], 0.8);
+        assert!(settings(&by_epoch, "lr")[0] > 0.4 / 3.0);
         Ok(())
     }
 

@@ -1,5 +1,5 @@
 //! Stops the run after so many steps.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use serde::{Deserialize, Serialize};
 
 /// Stops the run when its global step has reached a number. On resume: the run keeps its steps, so nothing to keep here.
@@ -38,32 +38,21 @@ impl From<MaxSteps> for Settings {
 }
 
 impl Callback for MaxSteps {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::BatchEnd, Event::LoaderEnd])
+            .logs_nothing()
+            .settings(self)
+            .note(self.0.to_string())
+    }
+
     fn state(&self) -> State {
         State::none()
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::BatchEnd, Event::LoaderEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
     fn check(&self) -> Result<()> {
         if self.0 > 0 { Ok(()) } else { Err("`steps` is 0, but must be at least 1".into()) }
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        self.0.to_string()
     }
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {

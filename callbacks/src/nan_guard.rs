@@ -1,5 +1,6 @@
 //! Acts on a loss that is not finite.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Phase, Result, State};
+use catena_tensor::loss::Loss;
 use serde::{Deserialize, Serialize};
 
 /// What is done about a number that is not finite.
@@ -50,32 +51,24 @@ impl NanGuard {
 }
 
 impl Callback for NanGuard {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::Loss])
+            .logs_nothing()
+            .lifetime(Lifetime::Stage)
+            .syncs(true)
+            .settings(self)
+    }
+
     fn state(&self) -> State {
         State::none()
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn syncs(&self) -> bool {
-        true
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
-        let Some(loss) = cx.loss.as_ref().filter(|_| cx.is_train()) else { return Ok(Flow::GO) };
+        // a loss of weight 0 counts nothing: its mean is NaN, and trains nothing
+        let counts = |loss: &&Loss| cx.is_train() && loss.weight != 0.0;
+        let Some(loss) = cx.loss.as_ref().filter(counts) else { return Ok(Flow::GO) };
         let value = loss.value.f_double_value(&[]).map_err(catena_tensor::Error::from)?;
         if value.is_finite() {
             return Ok(Flow::GO);

@@ -1,5 +1,5 @@
 //! The optimizer's step.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, Role, State};
 
 /// Steps the pass's optimizer at `step`, unless somebody skips it. On resume: nothing to keep.
 ///
@@ -16,20 +16,12 @@ use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State}
 pub struct Optimize;
 
 impl Callback for Optimize {
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::Optimize).hears([Event::Step]).role(Role::Optimize).logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Optimize
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

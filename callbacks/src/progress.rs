@@ -1,7 +1,7 @@
 //! A bar that moves while a loader runs.
 use std::time::{Duration, Instant};
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
@@ -62,20 +62,16 @@ fn style(known: bool) -> Result<ProgressStyle> {
 }
 
 impl Callback for Progress {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears([Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception])
+            .looks()
+            .logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,13 +1,15 @@
 //! Lowers the learning rate when a metric no longer gets better.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
-use catena_tensor::schedule::Plateau;
+use catena_chain::{About, Callback, Context, Flow, Lifetime, Phase, Result, State, Watch};
+use catena_tensor::schedule::{Plateau, PlateauMode, PlateauState};
 use serde::{Deserialize, Serialize};
 
-/// Looks at a metric at the end of each epoch, and lowers the learning rate of the first pass's optimizer when the metric no
-/// longer gets better. Source: `torch.optim.lr_scheduler.ReduceLROnPlateau`; its settings are those of [`Plateau`].
+/// Looks at each measurement of a metric, and lowers the learning rate of the first pass's optimizer when the metric no longer gets
+/// better. Source: `torch.optim.lr_scheduler.ReduceLROnPlateau`; its settings are those of [`Plateau`].
 ///
-/// An epoch in which the metric's loader has not run is an error that names the metrics that exist. On resume: the best value
-/// and the counts are kept; the rates are the optimizer's.
+/// `patience` counts measurements: an epoch without one counts nothing, an evaluation in mid-epoch counts at once ([`Watch`]). With an
+/// [`LrSchedule`](crate::LrSchedule) beside it, its factor multiplies what the schedule sets. The best value and the counts begin anew with
+/// each stage, unless [`ReduceLrOnPlateau::across_stages`] is set. A loader that ends without the metric is an error that names the metrics that
+/// it has. On resume: the best value and the counts are kept; the rates are the optimizer's.
 ///
 /// ```
 /// use catena_callbacks::ReduceLrOnPlateau;
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 /// driver.context_mut().log("loss", 1.0, Reduce::Last)?;
 /// driver.leave_loader()?;
 /// driver.fire(Event::EpochEnd)?; // the first value is the best
+/// driver.context_mut().log("train/loss", 1.0, Reduce::Last)?; // outside of a loader a name is whole
 /// driver.fire(Event::EpochEnd)?; // the same again is no better
 /// assert_eq!(driver.context().optimizer().unwrap().lr(), 0.05);
 /// # Ok::<(), catena_chain::BoxError>(())
@@ -29,86 +32,98 @@ pub struct ReduceLrOnPlateau {
     metric: String,
     #[serde(default)]
     plateau: Plateau,
+    #[serde(default)]
+    across_stages: bool,
+    #[serde(skip)]
+    watch: Watch,
 }
 
 impl ReduceLrOnPlateau {
     /// Watches a metric by its whole name, such as `valid/loss`.
     pub fn new(metric: impl Into<String>, plateau: Plateau) -> Self {
-        Self { metric: metric.into(), plateau }
-    }
-}
-
-impl Callback for ReduceLrOnPlateau {
-    fn state(&self) -> State {
-        let Self { metric: _, plateau } = self;
-        State::of(&plateau.state()).unwrap_or_default()
+        Self { metric: metric.into(), plateau, across_stages: false, watch: Watch::default() }
     }
 
-    fn load_state(&mut self, state: State) -> Result<()> {
-        self.plateau.set_state(state.read()?);
-        Ok(())
+    /// Goes on from stage to stage (default false: the best value and the counts begin anew with each stage).
+    #[must_use]
+    pub fn across_stages(mut self) -> Self {
+        self.across_stages = true;
+        self
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::EpochEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn watches(&self) -> Vec<String> {
-        vec![self.metric.clone()]
-    }
-
-    fn check(&self) -> Result<()> {
-        Ok(self.plateau.check()?)
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("watches {}", self.metric)
-    }
-
-    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        let groups = cx.optimizer_mut()?.groups().len();
-        self.plateau.check_for(groups)?;
-        Ok(Flow::GO)
-    }
-
-    fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        let value = cx.metrics.require(&self.metric)?;
+    fn decide(&mut self, cx: &mut Context) -> Result<Flow> {
+        let Some(value) = self.watch.measured(&self.metric, cx)? else { return Ok(Flow::GO) };
         if self.plateau.observe(value) {
             for (i, group) in cx.optimizer_mut()?.groups_mut().iter_mut().enumerate() {
                 let lr = group.get("lr").unwrap_or_default();
-                group.set("lr", self.plateau.reduced(lr, i))?;
+                group.scale_lr(self.plateau.reduced(lr, i), self.plateau.factor_from(lr, i))?;
             }
         }
         Ok(Flow::GO)
     }
 }
 
+impl Callback for ReduceLrOnPlateau {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears(Watch::EVENTS)
+            .logs_nothing()
+            .watches([&self.metric])
+            .scales("lr", None)
+            .lifetime(if self.across_stages { Lifetime::Run } else { Lifetime::Stage })
+            .settings(self)
+            .note(format!("watches {}", self.metric))
+    }
+
+    fn state(&self) -> State {
+        let Self { metric, plateau, across_stages: _, watch } = self;
+        State::of(&(metric, plateau.metric_mode(), plateau.state(), watch)).unwrap_or_default()
+    }
+
+    fn load_state(&mut self, state: State) -> Result<()> {
+        let (metric, mode, plateau, watch): (String, PlateauMode, PlateauState, Watch) = state.read()?;
+        // the best of another metric, which was allowed, is none of this one's
+        if (metric, mode) == (self.metric.clone(), self.plateau.metric_mode()) {
+            self.plateau.set_state(plateau);
+            self.watch = watch;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.plateau.check()?)
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        let groups = cx.optimizer_mut()?.groups().len();
+        self.plateau.check_for(groups)?;
+        self.watch.begin(&self.metric, cx);
+        Ok(Flow::GO)
+    }
+
+    fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.decide(cx)
+    }
+
+    fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.decide(cx)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use catena_chain::testing;
+    use catena_chain::{Event, testing};
 
     use super::*;
 
     #[test]
     fn a_metric_that_does_not_exist_is_an_error_that_lists_those_that_do() {
-        let reduce = ReduceLrOnPlateau::new("valid/loss", Plateau::new());
+        let reduce = ReduceLrOnPlateau::new("train/lose", Plateau::new());
         let mut driver = testing::driver(vec![Box::new(reduce)]).unwrap();
         driver.context_mut().log("loss", 1.0, catena_chain::Reduce::Last).unwrap();
-        driver.leave_loader().unwrap();
-        let text = driver.fire(Event::EpochEnd).unwrap_err().to_string();
-        assert!(text.ends_with("there is no metric `valid/loss`; there are: train/loss"), "{text}");
+        let text = driver.fire(Event::LoaderEnd).unwrap_err().to_string();
+        assert!(text.ends_with("there is no metric `train/lose`; loader `train` has: train/loss"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 
 /// Keeps what a program logs in `run.log` in the run directory. The library installs no logger: the program writes its log
 /// through [`RunLog::tee`], which hands every line on to standard error as well.
@@ -107,21 +107,13 @@ impl Write for Tee {
 }
 
 impl Callback for RunLog {
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::Report).hears([Event::RunStart]).looks().logs_nothing()
+    }
+
     fn state(&self) -> State {
         let Self { sink: _ } = self;
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::RunStart])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! Looks for weights whose neighbours are good too.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::loss::Loss;
 use catena_tensor::model::Mode;
 use catena_tensor::native::precision::Autocast;
@@ -146,36 +146,26 @@ impl Sam {
 }
 
 impl Callback for Sam {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Loss)
+            .hears([Event::StageStart, Event::Loss, Event::Backward, Event::Exception])
+            .logs_nothing()
+            .settings(self)
+            .note(format!("rho {}{}", self.rho, if self.adaptive { ", adaptive" } else { "" }))
+    }
+
     fn state(&self) -> State {
         State::none()
     }
 
     // before Backward
-    fn phase(&self) -> Phase {
-        Phase::Loss
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::Loss, Event::Backward, Event::Exception])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
 
     fn check(&self) -> Result<()> {
         if self.rho.is_finite() && self.rho >= 0.0 {
             return Ok(());
         }
         Err(format!("`rho` is {}, but must be a number of at least 0", self.rho).into())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("rho {}{}", self.rho, if self.adaptive { ", adaptive" } else { "" })
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

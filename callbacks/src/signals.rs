@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
@@ -59,20 +59,16 @@ impl Drop for Signals {
 }
 
 impl Callback for Signals {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([Event::RunStart, Event::BatchEnd, Event::RunEnd, Event::Exception])
+            .looks()
+            .logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::RunStart, Event::BatchEnd, Event::RunEnd, Event::Exception])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_run_start(&mut self, _: &mut Context) -> Result<Flow> {

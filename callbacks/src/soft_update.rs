@@ -1,5 +1,5 @@
 //! Moves a target network slowly towards another.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
 use catena_tensor::params::state_dict;
 use catena_tensor::tch;
 use serde::{Deserialize, Serialize};
@@ -31,20 +31,17 @@ impl SoftUpdate {
 }
 
 impl Callback for SoftUpdate {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Average)
+            .hears([Event::Step])
+            .logs_nothing()
+            .settings(self)
+            .note(format!("{} to {}, tau {}", self.source, self.target, self.tau))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Average
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {
@@ -52,14 +49,6 @@ impl Callback for SoftUpdate {
             return Ok(());
         }
         Err(format!("`tau` is {}, but must be in (0, 1]", self.tau).into())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        format!("{} to {}, tau {}", self.source, self.target, self.tau)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

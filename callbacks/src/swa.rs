@@ -1,5 +1,5 @@
 //! The mean of the weights along the way.
-use catena_chain::{Callback, Context, Event, Events, Flow, Outcome, Phase, Result, State, Stop};
+use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Phase, Result, State, Stop};
 use catena_tensor::model::Mode;
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,28 @@ impl Swa {
 }
 
 impl Callback for Swa {
+    fn about(&self) -> About {
+        let often = self.every_steps.map_or(String::new(), |steps| format!(", every {steps} steps"));
+        let bn = self.update_bn.as_ref().map_or(String::new(), |name| format!(", statistics of {name}"));
+        let last = if self.replace { ", replaces the weights" } else { "" };
+        let note = format!("from epoch {}{often}{bn}{last}", self.start_epoch);
+        About::of::<Self>()
+            .phase(Phase::Average)
+            .hears([
+                Event::StageStart,
+                Event::LoaderStart,
+                Event::BatchStart,
+                Event::Step,
+                Event::LoaderEnd,
+                Event::StageEnd,
+                Event::Exception,
+            ])
+            .logs_nothing()
+            .lifetime(Lifetime::Stage)
+            .settings(self)
+            .note(note)
+    }
+
     fn state(&self) -> State {
         let Self {
             start_epoch: _,
@@ -144,26 +166,6 @@ impl Callback for Swa {
         self.average.load(&state.tensors, updates)
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Average
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[
-            Event::StageStart,
-            Event::LoaderStart,
-            Event::BatchStart,
-            Event::Step,
-            Event::LoaderEnd,
-            Event::StageEnd,
-            Event::Exception,
-        ])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
     fn check(&self) -> Result<()> {
         for (name, value) in [("start_epoch", Some(self.start_epoch)), ("every_steps", self.every_steps)] {
             if value == Some(0) {
@@ -171,17 +173,6 @@ impl Callback for Swa {
             }
         }
         Ok(())
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    fn note(&self) -> String {
-        let often = self.every_steps.map_or(String::new(), |steps| format!(", every {steps} steps"));
-        let bn = self.update_bn.as_ref().map_or(String::new(), |name| format!(", statistics of {name}"));
-        let last = if self.replace { ", replaces the weights" } else { "" };
-        format!("from epoch {}{often}{bn}{last}", self.start_epoch)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
@@ -195,7 +186,6 @@ impl Callback for Swa {
             )
             .into());
         }
-        (self.average, self.steps, self.stepped) = (Average::default(), 0, false);
         Ok(Flow::GO)
     }
 

@@ -1,5 +1,5 @@
 //! Moves batches to the run's device.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, Role, State};
 
 /// Moves each batch to the run's device at `batch_start`; from pinned memory without waiting. On resume: nothing to keep.
 ///
@@ -16,20 +16,12 @@ use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State}
 pub struct ToDevice;
 
 impl Callback for ToDevice {
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::Input).hears([Event::BatchStart]).role(Role::ToDevice).logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Input
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::BatchStart])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_batch_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! Evaluations in the middle of training.
-use catena_chain::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger};
+use catena_chain::{About, Callback, Context, Event, Every, Flow, Lifetime, Phase, Result, State, Trigger};
 
 /// Asks for an evaluation every so often: it runs at the cut after the batch (or epoch), and leaves the training as it was.
 ///
@@ -50,6 +50,17 @@ impl Validate {
 }
 
 impl Callback for Validate {
+    fn about(&self) -> About {
+        let event = if self.goes_by_epoch() { Event::EpochEnd } else { Event::BatchEnd };
+        About::of::<Self>()
+            .phase(Phase::Decide)
+            .hears([event])
+            .looks()
+            .lifetime(Lifetime::Stage)
+            .logs_nothing()
+            .note(format!("{} every {}", self.loader, self.trigger.every()))
+    }
+
     fn state(&self) -> State {
         let Self { loader: _, trigger } = self;
         trigger.state()
@@ -57,18 +68,6 @@ impl Callback for Validate {
 
     fn load_state(&mut self, state: State) -> Result<()> {
         self.trigger.load_state(&state)
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Decide
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[if self.goes_by_epoch() { Event::EpochEnd } else { Event::BatchEnd }])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {
@@ -80,10 +79,6 @@ impl Callback for Validate {
             }
             every => every.check(),
         }
-    }
-
-    fn note(&self) -> String {
-        format!("{} every {}", self.loader, self.trigger.every())
     }
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,5 +1,5 @@
 //! Clears gradients after a step.
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, Role, State};
 
 /// Sets the gradients of the pass's optimizer to none at `step`, after the optimizer. On resume: nothing to keep.
 ///
@@ -17,20 +17,12 @@ use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State}
 pub struct ZeroGrad;
 
 impl Callback for ZeroGrad {
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::ZeroGrad).hears([Event::Step]).role(Role::ZeroGrad).logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::ZeroGrad
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Step])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

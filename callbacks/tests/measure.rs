@@ -68,7 +68,7 @@ fn numbers_are_logged_under_the_loaders_name_and_tensors_left_for_loggers() {
     let matrix = &tensors.0["valid/confusion_matrix"];
     assert_eq!(matrix.size(), [4, 4]);
     assert_eq!(matrix.sum(Kind::Double).double_value(&[]), 7.0);
-    let declared = driver.chain().members().iter().map(|member| member.callback().logs());
+    let declared = driver.chain().members().iter().map(|member| member.about().logs.clone());
     let declared: Vec<Option<Vec<String>>> = declared.collect();
     assert_eq!(declared[1].as_deref().unwrap(), ["f1/0", "f1/1", "f1/2", "f1/3"]);
     assert_eq!(declared[2].as_deref().unwrap(), ["auroc"]);

@@ -6,7 +6,9 @@ use catena_native::tensor::copy_;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
+use crate::convert;
 use crate::params::state_dict;
+use crate::tensor_file::TensorFile;
 use crate::{Error, Result};
 
 /// Weights to start a model from, and how their names become the model's.
@@ -61,6 +63,30 @@ impl InitReport {
     }
 }
 
+impl InitReport {
+    /// What does not fit, by its first few names.
+    fn in_short(&self) -> String {
+        let shapes: Vec<String> = self
+            .shapes
+            .iter()
+            .map(|(name, model, weights)| {
+                format!("{name} (the model's is {model:?}, the weights' {weights:?})")
+            })
+            .collect();
+        let mut all = Vec::new();
+        for (what, names) in [
+            ("missing in the weights", &self.missing),
+            ("not in the model", &self.unexpected),
+            ("of another shape", &shapes),
+        ] {
+            if !names.is_empty() {
+                all.push(format!("{} {what}: {}", names.len(), first(names)));
+            }
+        }
+        all.join("; ")
+    }
+}
+
 impl fmt::Display for InitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} matched", self.matched.len())?;
@@ -84,13 +110,7 @@ impl InitFrom {
     pub fn file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
-        let read = Tensor::read_safetensors(&path);
-        let mut tensors = read.map_err(|why| Error::Read {
-            path: path.display().to_string(),
-            why: Error::from(why).to_string(),
-        })?;
-        tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(Self::tensors(tensors))
+        Ok(Self::tensors(TensorFile::read(&path)?.tensors))
     }
 
     /// From tensors by name.
@@ -105,6 +125,13 @@ impl InitFrom {
         self
     }
 
+    /// Names that begin with `prefix` are those of the model without it: `module.` of PyTorch's `DistributedDataParallel`, `_orig_mod.`
+    /// of `torch.compile`. Short for a [`InitFrom::rename`] to nothing.
+    #[must_use]
+    pub fn strip_prefix(self, prefix: impl Into<String>) -> Self {
+        self.rename(prefix, "")
+    }
+
     /// Refuses weights that do not fit in every name, shape and dtype; the model stays as it is then.
     #[must_use]
     pub fn strict(mut self) -> Self {
@@ -117,7 +144,8 @@ impl InitFrom {
         self.renames.iter().find_map(fits).unwrap_or_else(|| name.to_owned())
     }
 
-    /// Loads what fits into the variables, and tells what did.
+    /// Loads what fits into the variables, and tells what did; what did not is a warning in the log too. That nothing fits is an
+    /// error, and so is a value that the model's dtype does not have; the model stays as it is then.
     pub fn load(self, vs: &VarStore) -> Result<InitReport> {
         let variables = state_dict(vs);
         let mut report = InitReport::default();
@@ -155,11 +183,59 @@ impl InitFrom {
         if self.strict && !report.is_complete() {
             return Err(Error::Init(format!("the weights do not fit the model: {report}")));
         }
+        if report.matched.is_empty() {
+            return Err(Error::Init(self.nothing_fits(&variables, &report)));
+        }
+        for (name, (variable, tensor)) in report.matched.iter().zip(&fitting) {
+            convert::check(name, tensor, variable.f_kind()?)?;
+        }
+        let InitReport { matched, missing, unexpected, shapes, converted: _ } = &report;
+        if !(missing.is_empty() && unexpected.is_empty() && shapes.is_empty()) {
+            log::warn!(
+                "the weights are for {} of the model's {} variables, and the others stay as they are: {}",
+                matched.len(),
+                variables.len(),
+                report.in_short()
+            );
+        }
         for (variable, tensor) in fitting {
             copy_(&variable.f_detach()?, tensor, false)?;
         }
         Ok(report)
     }
+
+    fn nothing_fits(&self, variables: &[(String, Tensor)], report: &InitReport) -> String {
+        let own: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<String> = self.tensors.iter().map(|(name, _)| self.renamed(name)).collect();
+        let text =
+            format!("none of the {} weights is for one of the model's {} variables", names.len(), own.len());
+        if !report.shapes.is_empty() {
+            return format!("{text}: {}", report.in_short());
+        }
+        let both = format!("the weights are {}; the model has {}", first(&names), first(&own));
+        let prefix = names.first().and_then(|name| {
+            let ends = name.match_indices('.').map(|(at, _)| &name[..=at]);
+            let fits = |prefix: &&str| {
+                let stripped = |name: &String| name.strip_prefix(*prefix).map(str::to_owned);
+                names.iter().filter_map(stripped).any(|name| own.contains(&name.as_str()))
+            };
+            ends.into_iter().find(fits)
+        });
+        match prefix {
+            Some(prefix) => {
+                format!("{text}: {both}. Strip what stands before the names, by `.strip_prefix({prefix:?})`")
+            }
+            None => format!("{text}: {both}. Make their names the model's, by `.rename(from, to)`"),
+        }
+    }
+}
+
+/// The first few names.
+fn first(names: &[impl AsRef<str>]) -> String {
+    let some: Vec<&str> = names.iter().take(3).map(AsRef::as_ref).collect();
+    let rest =
+        if names.len() > some.len() { format!(", … ({} in all)", names.len()) } else { String::new() };
+    if some.is_empty() { "none".into() } else { some.join(", ") + &rest }
 }
 
 /// Whether it is PyTorch's count of the batches that one of the model's batch norms has seen.
@@ -210,6 +286,61 @@ mod tests {
         let error =
             InitFrom::tensors(vec![ones("fc.bias", &[2], Kind::Float)]).strict().load(&vs).unwrap_err();
         assert_eq!(error.to_string(), "the weights do not fit the model: 1 matched; 1 missing: fc.weight");
+        assert_eq!(vs.variables()["fc.bias"], before);
+    }
+
+    #[test]
+    fn weights_of_which_none_fits_are_an_error_that_says_how_to_strip_a_prefix() {
+        let vs = model();
+        let wrapped = |prefix: &str| {
+            ["fc.weight", "fc.bias"].map(|name| {
+                let size: &[i64] = if name == "fc.bias" { &[2] } else { &[2, 4] };
+                ones(&format!("{prefix}{name}"), size, Kind::Float)
+            })
+        };
+        for prefix in ["module.", "_orig_mod.module."] {
+            let error = InitFrom::tensors(wrapped(prefix).into()).load(&vs).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!(
+                    "none of the 2 weights is for one of the model's 2 variables: the weights are {prefix}fc.weight, {prefix}fc.bias; \
+                     the model has fc.weight, fc.bias. Strip what stands before the names, by `.strip_prefix({prefix:?})`"
+                )
+            );
+            let init = InitFrom::tensors(wrapped(prefix).into()).strip_prefix(prefix);
+            assert!(init.load(&vs).unwrap().is_complete());
+        }
+        let other = (0..9).map(|i| ones(&format!("layer.{i}"), &[2], Kind::Float)).collect();
+        let error = InitFrom::tensors(other).load(&vs).unwrap_err().to_string();
+        assert!(
+            error.contains("the weights are layer.0, layer.1, layer.2, … (9 in all); the model has"),
+            "{error}"
+        );
+        assert!(error.ends_with("Make their names the model's, by `.rename(from, to)`"), "{error}");
+        assert!(
+            InitFrom::tensors(Vec::new()).load(&vs).unwrap_err().to_string().contains("the weights are none")
+        );
+        let error =
+            InitFrom::tensors(vec![ones("fc.bias", &[3], Kind::Float)]).load(&vs).unwrap_err().to_string();
+        assert!(
+            error.contains("1 of another shape: fc.bias (the model's is [2], the weights' [3])"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_value_that_the_models_dtype_has_not_is_an_error_and_nothing_is_loaded() {
+        let vs = model();
+        let before = vs.variables()["fc.bias"].copy();
+        let weights = vec![
+            ones("fc.bias", &[2], Kind::Float),
+            ("fc.weight".to_owned(), Tensor::full([2, 4], 1e300, (Kind::Double, Device::Cpu))),
+        ];
+        let error = InitFrom::tensors(weights).load(&vs).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`fc.weight` can't be loaded: its value 1e300 at [0, 0] is of dtype Double"),
+            "{error}"
+        );
         assert_eq!(vs.variables()["fc.bias"], before);
     }
 

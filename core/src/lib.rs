@@ -17,6 +17,7 @@
 
 pub mod batch;
 pub mod bytes;
+mod convert;
 pub mod data;
 pub mod device;
 mod error;
@@ -30,6 +31,7 @@ pub mod params;
 pub mod rng;
 pub mod schedule;
 pub mod settings;
+mod tensor_file;
 
 pub use catena_native as native;
 pub use error::{Error, Result, panic_message, without_frames};

@@ -1,4 +1,6 @@
-//! Settings from data, with errors that name the setting.
+//! Settings from data, with errors that name the setting; and to data.
+use catena_record::float;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -6,7 +8,8 @@ use crate::{Error, Result};
 
 /// Reads settings: a `serde` type from a JSON object. `of` is whose settings they are.
 ///
-/// An error names the setting, which serde alone does not, and says what was expected in words.
+/// An error names the setting, which serde alone does not, and says what was expected in words. Where a setting is a float,
+/// `"inf"`, `"-inf"` and `"nan"` are read too.
 ///
 /// ```
 /// use catena_tensor::schedule::Cyclic;
@@ -20,7 +23,7 @@ use crate::{Error, Result};
 /// );
 /// ```
 pub fn read<T: DeserializeOwned>(of: &str, settings: Value) -> Result<T> {
-    let why = match serde_json::from_value(settings.clone()) {
+    let why = match float::from_value(&settings) {
         Ok(read) => return Ok(read),
         Err(why) => why.to_string(),
     };
@@ -30,6 +33,28 @@ pub fn read<T: DeserializeOwned>(of: &str, settings: Value) -> Result<T> {
         None => text,
     };
     Err(Error::Settings { of: of.into(), why })
+}
+
+/// Settings as data, which [`read`] reads: floats that are not finite are `"inf"`, `"-inf"` and `"nan"`, for JSON has no numbers for
+/// them and serde_json would write null. Null if they can't be written, because a part of them lives in code only.
+///
+/// ```
+/// use catena_tensor::settings;
+/// use serde::{Deserialize, Serialize};
+/// use serde_json::json;
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Clip {
+///     norm_type: f64,
+/// }
+///
+/// let written = settings::to_value(&Clip { norm_type: f64::INFINITY });
+/// assert_eq!(written, json!({"norm_type": "inf"}));
+/// assert_eq!(settings::read::<Clip>("clip", written)?.norm_type, f64::INFINITY);
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
+pub fn to_value(settings: &(impl Serialize + ?Sized)) -> Value {
+    float::to_value(settings).unwrap_or_default()
 }
 
 /// The setting that can't be read: the first one that alone fails with the same words.
@@ -43,7 +68,7 @@ fn culprit<'a, T: DeserializeOwned>(settings: &'a Value, why: &str) -> Option<&'
         let tag = settings.get("name").map(|tag| ("name".to_owned(), tag.clone()));
         let only: Map<String, Value> =
             tag.into_iter().chain([(name.to_string(), (*value).clone())]).collect();
-        serde_json::from_value::<T>(only.into()).is_err_and(|error| error.to_string() == why)
+        float::from_value::<T>(&only.into()).is_err_and(|error| error.to_string() == why)
     };
     settings.iter().find(alone).map(|(name, _)| name.as_str())
 }
@@ -54,11 +79,17 @@ fn in_words(why: &str) -> String {
     let words = match expected {
         "u64" | "u32" | "usize" => "a whole number of at least 0".into(),
         "i64" => "a whole number".into(),
-        "f64" => "a number".into(),
+        "f64" | "f32" => "a number".into(),
         "a sequence" => "a list".into(),
         other => other.replace("a tuple of size", "a list of"),
     };
-    format!("{what}expected {words}")
+    let from_null = match (what, expected) {
+        ("invalid type: null, ", "f64" | "f32") => {
+            "; null is what many programs write for numbers that JSON has not: write \"nan\", \"inf\" or \"-inf\""
+        }
+        _ => "",
+    };
+    format!("{what}expected {words}{from_null}")
 }
 
 #[cfg(test)]
@@ -97,8 +128,11 @@ mod tests {
                 r#"`label`: invalid type: string "x", expected a whole number"#,
             ),
             (json!({"count": 1, "betas": [0.9]}), "`betas`: invalid length 1, expected a list of 2"),
-            // JSON's way to write a NaN
-            (json!({"count": 1, "betas": [0.9, f64::NAN]}), "`betas`: invalid type: null, expected a number"),
+            // what serde_json writes for a NaN
+            (
+                json!({"count": 1, "betas": [0.9, f64::NAN]}),
+                r#"`betas`: invalid type: null, expected a number; null is what many programs write for numbers that JSON has not: write "nan", "inf" or "-inf""#,
+            ),
             (json!({"count": 1, "yes": 1}), "`yes`: invalid type: integer `1`, expected a boolean"),
             (json!({"yes": true}), "missing field `count`"),
             (
@@ -111,5 +145,6 @@ mod tests {
             assert_eq!(error.to_string(), format!("this: {text}"));
         }
         assert!(read::<Settings>("this", json!({"count": 1, "betas": [0.5, 1]})).is_ok());
+        assert!(read::<Settings>("this", json!({"count": 1, "betas": [0.5, "inf"]})).is_ok());
     }
 }

@@ -33,12 +33,12 @@ pub(crate) fn train(
     }
     if let Some(batches) = settings.stop_after_batches {
         let mut left = batches;
-        stage = stage.callback(on(Event::BatchEnd, move |cx| {
+        stage = stage.callback(look(Event::BatchEnd, move |cx| {
             left -= u64::from(cx.is_train());
             if left == 0 {
                 std::process::exit(9);
             }
-            Ok(Flow::GO)
+            Ok(())
         }));
     }
     let mut builder = Runner::builder(Net::new(vs, net))

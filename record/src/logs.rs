@@ -65,17 +65,28 @@ impl LogFile {
         }
     }
 
+    /// Whether a file has at least so many bytes: whether [`LogFile::cut_back`] can cut it back to them.
+    pub fn check(path: impl AsRef<Path>, bytes: u64) -> io::Result<()> {
+        let path = path.as_ref();
+        let now = match path.metadata() {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        if now >= bytes {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "{} has {now} bytes, but had {bytes} when the snapshot was taken: lines are missing",
+            path.display()
+        )))
+    }
+
     /// Cuts it back to what it was when it had so many bytes.
     pub fn cut_back(&mut self, bytes: u64) -> io::Result<()> {
         self.file.flush()?;
+        Self::check(&self.path, bytes)?;
         let file = self.file.get_mut();
-        let now = file.metadata()?.len();
-        if now < bytes {
-            let path = self.path.display();
-            return Err(io::Error::other(format!(
-                "{path} has {now} bytes, but had {bytes} when the snapshot was taken: lines are missing"
-            )));
-        }
         file.set_len(bytes)?;
         file.seek(SeekFrom::Start(bytes))?;
         self.bytes = bytes;

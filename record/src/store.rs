@@ -41,6 +41,9 @@ pub struct Store {
     checkpoints: PathBuf,
     listed: Vec<Listed>,
     sequence: u64,
+    /// Snapshots that were found damaged, and why; they are where they were until [`Store::begin`].
+    damaged: Vec<(SnapshotName, String)>,
+    has_begun: bool,
     // held for as long as the store lives; a killed process leaves no lock
     _lock: Option<File>,
 }
@@ -68,8 +71,7 @@ pub struct Saved {
 }
 
 impl Store {
-    /// Makes the run directory if it is missing, locks it, and looks at what is there. Left-overs of a save that was cut short are
-    /// removed.
+    /// Makes the run directory if it is missing, locks it, and looks at what is there. Nothing else is changed before [`Store::begin`].
     pub fn open(run: &Path, fs: Arc<dyn FileSystem>) -> Result<Self> {
         make_durably(run).map_err(Error::io("can't make", run))?;
         let at = run.join("lock");
@@ -89,25 +91,52 @@ impl Store {
     }
 
     fn with_lock(run: &Path, fs: Arc<dyn FileSystem>, lock: Option<File>) -> Result<Self> {
-        let checkpoints = run.join("checkpoints");
-        create_folder(fs.as_ref(), &checkpoints)?;
-        fs.sync_folder(run).map_err(Error::io("can't sync", run))?;
-        let run = run.to_owned();
-        let mut store = Self { fs, run, checkpoints, listed: Vec::new(), sequence: 0, _lock: lock };
+        let (run, checkpoints) = (run.to_owned(), run.join("checkpoints"));
+        let (listed, damaged) = (Vec::new(), Vec::new());
+        let (sequence, has_begun) = (0, false);
+        let mut store = Self { fs, run, checkpoints, listed, sequence, damaged, has_begun, _lock: lock };
         store.look()?;
         Ok(store)
+    }
+
+    /// The run begins or goes on: makes the folder of snapshots if it is missing, removes left-overs of a save that was cut short, and sets
+    /// aside what was found damaged. Whatever writes calls it first.
+    pub fn begin(&mut self) -> Result<()> {
+        if !self.has_begun {
+            create_folder(self.fs.as_ref(), &self.checkpoints)?;
+            self.fs.sync_folder(&self.run).map_err(Error::io("can't sync", &self.run))?;
+            let names = self.entries()?;
+            let left_over = names.iter().filter(|(name, _)| name.starts_with(TEMPORARY));
+            let left_over: Vec<PathBuf> = left_over.map(|(name, _)| self.checkpoints.join(name)).collect();
+            self.clear(&left_over)?;
+            self.has_begun = true;
+        }
+        while let Some((name, why)) = self.damaged.first().cloned() {
+            let path = self.path(name);
+            let aside = self.set_aside(&path)?;
+            log::warn!("{} is damaged: {why}; it is now {}", path.display(), aside.display());
+            self.damaged.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Snapshots that were found damaged since the store was opened, and why: they were passed over, and [`Store::begin`] sets them aside.
+    pub fn damaged(&self) -> &[(SnapshotName, String)] {
+        &self.damaged
+    }
+
+    /// What is in the folder of snapshots; nothing if there is none yet.
+    fn entries(&self) -> Result<Vec<(String, Kind)>> {
+        match self.fs.list(&self.checkpoints) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(Error::io("can't read", &self.checkpoints)),
+        }
     }
 
     /// Reads the tables of contents. What is damaged is left where it is, for [`Store::load_newest`] to judge; what can't be read is
     /// an error, as it may be whole.
     fn look(&mut self) -> Result<()> {
-        let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
-        let left_over: Vec<PathBuf> = names
-            .iter()
-            .filter(|(name, _)| name.starts_with(TEMPORARY))
-            .map(|(name, _)| self.checkpoints.join(name))
-            .collect();
-        self.clear(&left_over)?;
+        let names = self.entries()?;
         self.listed.clear();
         for name in names.iter().filter_map(|(name, _)| name.parse::<SnapshotName>().ok()) {
             let manifest = match read_manifest(self.fs.as_ref(), &self.path(name)) {
@@ -140,8 +169,8 @@ impl Store {
 
     /// Whether the run directory holds anything that is, or was, a snapshot.
     pub fn holds_snapshots(&self) -> Result<bool> {
-        let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
-        Ok(names
+        Ok(self
+            .entries()?
             .iter()
             .any(|(name, _)| name.split('.').next().is_some_and(|n| n.parse::<SnapshotName>().is_ok())))
     }
@@ -150,6 +179,7 @@ impl Store {
     /// same name is never overwritten: it is the same state, and nothing is done.
     pub fn save(&mut self, snapshot: &Snapshot, retention: &Retention) -> Result<Saved> {
         let started = Instant::now();
+        self.begin()?;
         if self.listed.iter().any(|listed| listed.name == snapshot.name) {
             // a save before may have failed at this very call
             self.sync_names()?;
@@ -213,6 +243,7 @@ impl Store {
         if doomed.is_empty() {
             return Ok(());
         }
+        self.begin()?;
         // a newer one whose save failed at its last call may not be durable
         self.sync_names()?;
         let mut all_gone = Vec::new();
@@ -243,14 +274,14 @@ impl Store {
 
     /// The names of snapshots that are on the disk, whole or not, oldest first.
     fn names(&self) -> Result<Vec<SnapshotName>> {
-        let names = self.fs.list(&self.checkpoints).map_err(Error::io("can't read", &self.checkpoints))?;
+        let names = self.entries()?;
         let mut names: Vec<SnapshotName> = names.iter().filter_map(|(name, _)| name.parse().ok()).collect();
         names.sort_unstable();
         Ok(names)
     }
 
-    /// The newest snapshot that is whole. Damaged ones are renamed `*.corrupt` with a warning that says why, and the next is tried; one
-    /// that can't be read, or that a later version wrote, is an error.
+    /// The newest snapshot that is whole. Damaged ones are passed over: [`Store::begin`] renames them `*.corrupt` with a warning that says
+    /// why. One that can't be read, or that a later version wrote, is an error.
     pub fn load_newest(&mut self) -> Result<Option<Loaded>> {
         self.load_newest_of(|_| true)
     }
@@ -264,10 +295,11 @@ impl Store {
         for name in self.names()?.into_iter().rev().filter(|name| counts(*name)) {
             match load(self.fs.as_ref(), &self.path(name)) {
                 Ok(loaded) => return Ok(Some(loaded)),
-                Err(Error::Damaged { path, damage }) => {
+                Err(Error::Damaged { path: _, damage }) => {
                     self.forget(name);
-                    let aside = self.set_aside(&path)?;
-                    log::warn!("{} is damaged: {damage}; it is now {}", path.display(), aside.display());
+                    if self.damaged.iter().all(|(known, _)| *known != name) {
+                        self.damaged.push((name, damage.to_string()));
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -302,6 +334,7 @@ impl Store {
 
     /// Moves the snapshots that are newer than this one into `superseded/<n>`, where `n` is the first number that is free.
     pub fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
+        self.begin()?;
         // also what is damaged or can't be read: none of it is a later part of the run that goes on
         let newer: Vec<SnapshotName> = self.names()?.into_iter().filter(|name| *name > than).collect();
         if newer.is_empty() {

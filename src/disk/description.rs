@@ -1,74 +1,70 @@
 //! What a run is made of, as data: kept in each snapshot, and compared with the run that goes on from it.
-use catena_chain::{Driver, Phase};
+use catena_chain::{Driver, Effect, Phase, Write};
 use catena_tensor::native::context::{cpu_capability, libtorch_version};
 use catena_tensor::{device, tch};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::loaders::{self, StageLoaderDescription};
 use crate::{Result, Stage};
 
 /// What a run is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Description {
-    seed: u64,
-    world_size: u64,
-    stages: Vec<StageDescription>,
-    chain: Vec<CallbackDescription>,
-    machine: Machine,
+    pub(super) seed: u64,
+    pub(super) world_size: u64,
+    pub(super) stages: Vec<StageDescription>,
+    pub(super) chain: Vec<CallbackDescription>,
+    pub(super) machine: Machine,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct StageDescription {
-    name: String,
-    epochs: u64,
-    loaders: Vec<LoaderDescription>,
-    passes: Vec<PassDescription>,
-    frozen: Vec<String>,
+pub(super) struct StageDescription {
+    pub(super) name: String,
+    pub(super) epochs: u64,
+    pub(super) loaders: Vec<StageLoaderDescription>,
+    pub(super) passes: Vec<PassDescription>,
+    pub(super) frozen: Vec<String>,
+    /// Null for a model as it is.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(super) start_from: Value,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct LoaderDescription {
-    name: String,
-    mode: String,
-    batches: Option<u64>,
+pub(super) struct PassDescription {
+    pub(super) name: String,
+    pub(super) params: String,
+    pub(super) optimizer: Value,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct PassDescription {
-    name: String,
-    params: String,
-    optimizer: Value,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct CallbackDescription {
-    key: String,
-    phase: String,
-    note: String,
+pub(super) struct CallbackDescription {
+    pub(super) key: String,
+    /// What it is called in its stage.
+    #[serde(default)]
+    pub(super) name: String,
+    /// The number of its stage; none for one of the run.
+    #[serde(default)]
+    pub(super) stage: Option<usize>,
+    pub(super) phase: Phase,
+    #[serde(default)]
+    pub(super) effect: Effect,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) writes: Vec<Write>,
+    pub(super) note: String,
     /// Null for one that doesn't tell.
     #[serde(default, skip_serializing_if = "Value::is_null")]
-    settings: Value,
+    pub(super) settings: Value,
 }
 
 /// What exactness depends on besides the run itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Machine {
-    catena: String,
-    libtorch: String,
-    device: String,
-    threads: i32,
-    cpu_capability: String,
-}
-
-/// How a run differs from the one that a snapshot was taken of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    /// What [`RunnerBuilder::allow`](crate::RunnerBuilder::allow) calls it.
-    pub(crate) name: String,
-    /// What was, and what is.
-    pub(crate) text: String,
-    /// Whether it changes the numbers.
-    pub(crate) counts: bool,
+pub(super) struct Machine {
+    pub(super) catena: String,
+    pub(super) libtorch: String,
+    pub(super) device: String,
+    pub(super) threads: i32,
+    pub(super) cpu_capability: String,
 }
 
 impl Description {
@@ -76,9 +72,13 @@ impl Description {
         let cx = driver.context();
         let chain = driver.chain().members().iter().map(|member| CallbackDescription {
             key: member.key(),
-            phase: member.phase().to_string(),
-            note: member.callback().note(),
-            settings: member.callback().settings(),
+            name: member.name().to_owned(),
+            stage: member.stage(),
+            phase: member.about().phase,
+            effect: member.about().effect,
+            writes: member.about().writes.clone(),
+            note: member.about().note.clone(),
+            settings: member.about().settings.clone(),
         });
         Ok(Self {
             seed: cx.seed(),
@@ -95,37 +95,41 @@ impl Description {
         })
     }
 
-    /// How this run differs from the one before.
-    pub(crate) fn differences(&self, before: &Self) -> Vec<Difference> {
-        let mut found = Differences::default();
-        found.compare("seed", "the seed", before.seed, self.seed);
-        found.compare("world_size", "the number of processes", before.world_size, self.world_size);
-        let names = |stages: &[StageDescription]| -> Vec<String> {
-            stages.iter().map(|stage| stage.name.clone()).collect()
-        };
-        found.compare(
-            "stages",
-            "the stages",
-            names(&before.stages).join(", "),
-            names(&self.stages).join(", "),
-        );
-        for (now, before) in self.stages.iter().zip(&before.stages) {
-            now.compare(before, &mut found);
+    /// What the run has ended with so far stays what it was: the stages before this one, and their callbacks, are those of the run
+    /// before.
+    pub(crate) fn keep_ended(&mut self, before: &Self, stages: usize) {
+        for (own, before) in self.stages.iter_mut().zip(&before.stages).take(stages) {
+            own.clone_from(before);
         }
-        // a setting that one version has and another hasn't is none that differs
-        let same_catena = self.machine.catena == before.machine.catena;
-        found.chains(&before.chain, &self.chain, same_catena);
-        self.machine.compare(&before.machine, &mut found);
-        found.0
+        let has_ended = |callback: &CallbackDescription| callback.stage.is_some_and(|own| own < stages);
+        self.chain.retain(|callback| !has_ended(callback));
+        self.chain.extend(before.chain.iter().filter(|callback| has_ended(callback)).cloned());
+    }
+
+    /// The settings of optimizers that callbacks of a stage move.
+    pub(crate) fn writes(&self, stage: usize) -> impl Iterator<Item = &Write> {
+        let here = self.chain.iter().filter(move |callback| callback.stage.is_none_or(|own| own == stage));
+        let name = self.stages.get(stage).map_or("", |stage| stage.name.as_str());
+        here.flat_map(|callback| &callback.writes).filter(move |write| write.is_in(name))
     }
 
     /// The schedules of a stage, as `plan()` has them.
     pub(crate) fn schedules(&self, stage: usize) -> Vec<String> {
-        let own = format!("{stage}/");
-        let here = self.chain.iter().filter(|c| c.key.starts_with(&own) || !c.key.contains('/'));
-        here.filter(|c| c.phase == Phase::Schedule.to_string())
-            .map(|c| format!("{} ({})", c.key, c.note))
-            .collect()
+        let here = self.chain.iter().filter(|c| c.stage.is_none_or(|own| own == stage));
+        here.filter(|c| c.phase == Phase::Schedule).map(|c| format!("{} ({})", c.key, c.note)).collect()
+    }
+
+    /// The place at which an epoch of a stage goes on that was at the loader `at`, which had begun if `is_inside`. None if the loaders
+    /// are such that it can't.
+    pub(crate) fn loader_place(
+        &self,
+        before: &Self,
+        stage: usize,
+        at: usize,
+        is_inside: bool,
+    ) -> Option<usize> {
+        let (now, before) = (self.stages.get(stage)?, before.stages.get(stage)?);
+        loaders::place(&before.loaders, at, is_inside, &now.loaders)
     }
 
     /// How many epochs a stage has.
@@ -136,11 +140,7 @@ impl Description {
 
 impl StageDescription {
     fn of(stage: &Stage) -> Result<Self> {
-        let loaders = stage.loaders.iter().map(|loader| LoaderDescription {
-            name: loader.name.clone(),
-            mode: format!("{:?}", loader.mode).to_lowercase(),
-            batches: loader.source.batches(),
-        });
+        let loaders = stage.loaders.iter().map(StageLoaderDescription::of);
         let passes = stage.passes.iter().map(|pass| {
             let optimizer = pass.optimizer.as_ref().map(|config| config.to_value()).transpose()?;
             let (name, params) = (pass.name.clone(), pass.params.clone());
@@ -152,148 +152,7 @@ impl StageDescription {
             loaders: loaders.collect(),
             passes: passes.collect::<Result<_>>()?,
             frozen: stage.frozen.clone(),
+            start_from: stage.start_from.to_value(),
         })
     }
-
-    fn compare(&self, before: &Self, found: &mut Differences) {
-        let of = format!("of stage `{}`", self.name);
-        found.compare("epochs", &format!("the epochs {of}"), before.epochs, self.epochs);
-        found.compare(
-            "frozen",
-            &format!("what is frozen {of}"),
-            before.frozen.join(", "),
-            self.frozen.join(", "),
-        );
-        let names = |loaders: &[LoaderDescription], is_train: bool| -> String {
-            let those = loaders.iter().filter(|loader| (loader.mode == "train") == is_train);
-            those.map(|loader| format!("{} ({})", loader.name, loader.mode)).collect::<Vec<_>>().join(", ")
-        };
-        for (is_train, what) in [(true, "the Train loaders"), (false, "the other loaders")] {
-            let (before, now) = (names(&before.loaders, is_train), names(&self.loaders, is_train));
-            found.add("loaders", &format!("{what} {of}"), before, now, is_train);
-        }
-        for loader in &self.loaders {
-            if let Some(before) = before.loaders.iter().find(|before| before.name == loader.name) {
-                let batches = |n: Option<u64>| n.map_or("unknown".into(), |n| n.to_string());
-                let what = format!("the batches of loader `{}` {of}", loader.name);
-                found.add(
-                    "data",
-                    &what,
-                    batches(before.batches),
-                    batches(loader.batches),
-                    loader.mode == "train",
-                );
-            }
-        }
-        let passes = |stage: &Self| -> String {
-            stage.passes.iter().map(|pass| pass.name.as_str()).collect::<Vec<_>>().join(", ")
-        };
-        found.compare("passes", &format!("the passes {of}"), passes(before), passes(self));
-        for (now, before) in self.passes.iter().zip(&before.passes) {
-            let what = format!("pass `{}` {of}", now.name);
-            found.compare("params", &format!("the parameters of {what}"), &before.params, &now.params);
-            let mut unlike = Vec::new();
-            unequal("", &before.optimizer, &now.optimizer, true, &mut unlike);
-            for (place, before, now) in unlike {
-                let setting = if place.is_empty() { String::new() } else { format!("`{place}` of ") };
-                found.compare("optimizer", &format!("{setting}the optimizer of {what}"), before, now);
-            }
-        }
-    }
-}
-
-impl Machine {
-    fn compare(&self, before: &Self, found: &mut Differences) {
-        let Self { catena, libtorch, device, threads, cpu_capability } = self;
-        let mut differs =
-            |what: &str, before: String, now: String| found.add("machine", what, before, now, false);
-        differs("catena's version", before.catena.clone(), catena.clone());
-        differs("libtorch's version", before.libtorch.clone(), libtorch.clone());
-        differs("the device", before.device.clone(), device.clone());
-        differs("torch's threads", before.threads.to_string(), threads.to_string());
-        differs("the CPU's capability", before.cpu_capability.clone(), cpu_capability.clone());
-    }
-}
-
-#[derive(Default)]
-struct Differences(Vec<Difference>);
-
-impl Differences {
-    fn compare<T: PartialEq + ToString>(&mut self, name: &str, what: &str, before: T, now: T) {
-        self.add(name, what, before, now, true);
-    }
-
-    fn add<T: PartialEq + ToString>(&mut self, name: &str, what: &str, before: T, now: T, counts: bool) {
-        if before != now {
-            let text = format!("{what}: {} before, {} now", or_none(&before), or_none(&now));
-            self.0.push(Difference { name: name.into(), text, counts });
-        }
-    }
-
-    /// Of a callback that is there before and now; one that didn't tell its settings has none that differ.
-    fn settings(&mut self, name: &str, key: &str, (before, now): (&Value, &Value), all: bool) {
-        if before.is_null() || now.is_null() {
-            return;
-        }
-        let mut found = Vec::new();
-        unequal("", before, now, all, &mut found);
-        for (place, before, now) in found {
-            self.compare(name, &format!("`{place}` of {key}"), before, now);
-        }
-    }
-
-    fn chains(&mut self, before: &[CallbackDescription], now: &[CallbackDescription], same_catena: bool) {
-        let find = |all: &[CallbackDescription], key: &str| all.iter().find(|c| c.key == key).cloned();
-        let keys = before.iter().chain(now.iter().filter(|c| find(before, &c.key).is_none()));
-        for CallbackDescription { key, phase, .. } in keys {
-            let text = |callback: Option<CallbackDescription>| match callback {
-                Some(callback) if callback.note.is_empty() => "there".to_owned(),
-                Some(callback) => format!("there ({})", callback.note),
-                None => "not there".to_owned(),
-            };
-            let (before, now) = (find(before, key), find(now, key));
-            let name = key.rsplit('/').next().unwrap_or(key);
-            let counts = changes_numbers(name, phase);
-            if let (Some(before), Some(now)) = (&before, &now)
-                && (counts && before.note == now.note)
-            {
-                self.settings(name, key, (&before.settings, &now.settings), same_catena);
-            }
-            self.add(name, key, text(before), text(now), counts);
-        }
-        let order = |all: &[CallbackDescription], other: &[CallbackDescription]| -> Vec<String> {
-            all.iter().filter(|c| find(other, &c.key).is_some()).map(|c| c.key.clone()).collect()
-        };
-        let (was, is) = (order(before, now), order(now, before));
-        self.compare("order", "the order of the callbacks", was.join(", "), is.join(", "));
-    }
-}
-
-/// What differs between settings, and where: `loss.label_smoothing`. `all`: with what only one of them has.
-fn unequal(place: &str, before: &Value, now: &Value, all: bool, found: &mut Vec<(String, Value, Value)>) {
-    match (before, now) {
-        (Value::Object(was), Value::Object(is)) => {
-            let keys = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
-            for key in keys.filter(|key| all || (was.contains_key(*key) && is.contains_key(*key))) {
-                let of = |settings: &serde_json::Map<String, Value>| {
-                    settings.get(key).cloned().unwrap_or_default()
-                };
-                let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                unequal(&place, &of(was), &of(is), all, found);
-            }
-        }
-        (before, now) if before != now => found.push((place.to_owned(), before.clone(), now.clone())),
-        _ => (),
-    }
-}
-
-/// Whether a callback of this name and phase may change what is computed. Those that only look may come and go.
-fn changes_numbers(name: &str, phase: &str) -> bool {
-    !Phase::LOOKING.iter().any(|looking| looking.to_string() == phase)
-        && !["Checkpoint", "Signals", "Validate"].contains(&name)
-}
-
-fn or_none(value: &impl ToString) -> String {
-    let text = value.to_string();
-    if text.is_empty() { "none".into() } else { text }
 }

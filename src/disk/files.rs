@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use catena_record::float::{self, Words};
 use catena_record::tensors::Entry;
 use catena_record::{Snapshot, SnapshotName, TensorData, TensorFile};
 use catena_tensor::bytes::{self, Bytes};
@@ -45,7 +46,7 @@ pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Resu
         files.push(file);
     }
     copy(copies, end)?;
-    let json = serde_json::to_vec_pretty(&state);
+    let json = serde_json::to_vec_pretty(&Words(&state));
     let json =
         json.map_err(|error| Error::Build(format!("the state of the run can't be written: {error}")))?;
     let SavedState { time, why, stage_name: stage, measured, .. } = state;
@@ -109,5 +110,5 @@ pub(super) fn read(loaded: catena_record::Loaded) -> Result<Loaded> {
     let catena_record::Loaded { path, manifest: _, state, files } = loaded;
     let name = path.file_name().unwrap_or_default().to_string_lossy().parse()?;
     let unreadable = |error| Error::Build(format!("{}: state.json can't be read: {error}", path.display()));
-    Ok(Loaded { name, state: serde_json::from_value(state).map_err(unreadable)?, files: Files(files) })
+    Ok(Loaded { name, state: float::from_value(&state).map_err(unreadable)?, files: Files(files) })
 }

@@ -1,7 +1,9 @@
 //! The run directory: where snapshots are staged, written and read.
 mod description;
+mod differences;
 mod files;
 mod kept;
+mod loaders;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use catena_callbacks::SnapshotPolicy;
 pub(crate) use catena_record::Cut;
+use catena_record::float;
 use catena_record::fs::FileSystem;
 use catena_record::logs::LogFile;
 use catena_record::retention::{Best, Retention};
@@ -18,6 +21,7 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 
 pub(crate) use self::description::Description;
+pub(crate) use self::differences::{Difference, Remedy, Standing, differences};
 pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
@@ -58,15 +62,29 @@ impl Disk {
         if self.writer.store().holds_snapshots()? {
             return Err(Error::HoldsRun { path: self.path.clone() });
         }
+        self.writer.store().begin()?;
         LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?;
         self.open_timing()?;
         self.describe(description, "running")
     }
 
-    /// A run goes on.
-    pub(crate) fn go_on(&mut self, description: &Description) -> Result<()> {
+    /// A run goes on from this snapshot: what is newer, damaged or left over is moved out of its way.
+    pub(crate) fn go_on(&mut self, from: SnapshotName, description: &Description) -> Result<()> {
+        self.writer.store().set_newer_aside(from)?;
         self.open_timing()?;
         self.describe(description, "running")
+    }
+
+    /// The snapshots that were found damaged and passed over, for the text of a refusal; empty if there are none.
+    pub(crate) fn passed_over(&mut self) -> String {
+        let store = self.writer.store();
+        let text = |(name, why): &(SnapshotName, String)| format!("{name} ({why})");
+        let damaged: Vec<String> = store.damaged().iter().map(text).collect();
+        if damaged.is_empty() {
+            String::new()
+        } else {
+            format!("; damaged and passed over: {}", damaged.join(", "))
+        }
     }
 
     /// Callbacks add rows to this file too.
@@ -81,7 +99,8 @@ impl Disk {
         let before = std::fs::read(&at).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
         let ended = (status != "running").then(now);
-        let run = json!({ "status": status, "started": started, "ended": ended, "run": description });
+        let mut run = json!({ "status": status, "started": started, "ended": ended });
+        run["run"] = float::to_value(description).map_err(|error| self.wrong(error.into()))?;
         std::fs::write(&new, format!("{run:#}\n"))
             .and_then(|()| std::fs::rename(&new, &at))
             // best effort: half a file must not stay
@@ -141,7 +160,7 @@ impl Disk {
         }
         let (time, snapshot) = (now(), name.to_string());
         self.tell(
-            &json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": share }),
+            &json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": float::value(share) }),
         );
         Ok(cost)
     }
@@ -192,14 +211,17 @@ impl Disk {
         self.writer.store().load_newest_before(name)?.map(files::read).transpose()
     }
 
+    /// The newest snapshot that was taken between two epochs, up to this one.
+    pub(crate) fn newest_between_epochs(&mut self, up_to: SnapshotName) -> Option<PathBuf> {
+        let store = self.writer.store();
+        let is_between = |name: &SnapshotName| *name <= up_to && name.cut != Cut::Batch;
+        let name = store.listed().iter().map(|listed| listed.name).filter(is_between).max()?;
+        Some(store.path(name))
+    }
+
     /// Removes what is not kept: a run that was killed may have left some.
     pub(crate) fn apply(&mut self, retention: &Retention) -> Result<()> {
         Ok(self.writer.store().apply(retention)?)
-    }
-
-    /// Moves what is newer than this snapshot out of the way.
-    pub(crate) fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
-        Ok(self.writer.store().set_newer_aside(than)?)
     }
 
     /// The newest snapshot of a stage, or its best by a metric.

@@ -7,7 +7,7 @@ use catena_tensor::params::parameters;
 use catena_tensor::rng::Generators;
 
 use super::Runner;
-use crate::disk::{Cut, Description, Kept, SavedState, now};
+use crate::disk::{Cut, Kept, SavedState, now};
 use crate::stage::StageLoader;
 use crate::{Error, Result, StartFrom};
 
@@ -115,7 +115,7 @@ impl Runner {
             why: Vec::new(),
             optimizers: Default::default(),
             callbacks: Vec::new(),
-            run: Description::of(&self.stages, &self.driver)?,
+            run: self.describe()?,
         };
         Ok(Kept::new(state, self.driver.states()?, &generators))
     }
@@ -199,13 +199,13 @@ impl Runner {
 
     /// The run begins in its directory, if it has one.
     pub(super) fn begin_on_disk(&mut self) -> Result<()> {
-        let description = Description::of(&self.stages, &self.driver)?;
+        let description = self.describe()?;
         self.disk.as_mut().map_or(Ok(()), |disk| disk.begin(&description))
     }
 
     /// The run ends: what is being written is waited for.
     pub(super) fn end_on_disk(&mut self) -> Result<()> {
-        let description = Description::of(&self.stages, &self.driver)?;
+        let description = self.describe()?;
         let Some(disk) = &mut self.disk else { return Ok(()) };
         disk.wait()?;
         let status = match (self.driver.context().interrupted(), self.at.cut_short) {

@@ -3,6 +3,7 @@ use catena_chain::{Edge, LoaderScope, Optimizers, PassScope, StageScope, Stop, W
 use catena_tensor::batch::Batch;
 use catena_tensor::data::Start;
 use catena_tensor::model::{Mode, Model};
+use catena_tensor::native::tensor::{identity, set_grad};
 use catena_tensor::optim::Optimizer;
 use catena_tensor::params::{Parameter, matching, parameters};
 use catena_tensor::rng::Generators;
@@ -14,9 +15,13 @@ use crate::{Error, Pass, Result, Stage};
 
 impl Runner {
     pub(super) fn enter_stage(&mut self, index: usize) -> Result<()> {
+        self.driver.begin_states()?;
         let (stage, model) = (&self.stages[index], self.driver.context().model.as_ref());
         let mut optimizers = Optimizers::default();
+        clear_gradients(model)?;
         self.frozen = freeze(stage, model)?;
+        self.known = parameters(model.var_store()).iter().map(|param| identity(&param.tensor)).collect();
+        self.looks_for_new = true;
         for pass in &stage.passes {
             if let Some(config) = &pass.optimizer {
                 let optimizer = Optimizer::new(config.clone(), &params_of(pass, &stage.frozen, model)?)?;
@@ -35,11 +40,44 @@ impl Runner {
     }
 
     pub(super) fn leave_stage(&mut self) -> Result<()> {
+        self.check_for_new_parameters()?;
+        self.thaw()?;
+        self.driver.leave_stage();
+        Ok(())
+    }
+
+    fn thaw(&mut self) -> Result<()> {
         for param in self.frozen.drain(..) {
             let _same = param.f_set_requires_grad(true)?;
         }
-        self.driver.leave_stage();
         Ok(())
+    }
+
+    /// The run is over, whichever way: nothing is frozen any more, and no gradient is left behind.
+    pub(super) fn leave_nothing_behind(&mut self) -> Result<()> {
+        self.thaw()?;
+        clear_gradients(self.driver.context().model.as_ref())
+    }
+
+    /// Refuses parameters that the model has made since the stage began: its optimizers don't have them.
+    pub(super) fn check_for_new_parameters(&mut self) -> Result<()> {
+        self.looks_for_new = false;
+        let cx = self.driver.context();
+        if cx.optimizers.is_empty() {
+            return Ok(());
+        }
+        let params = parameters(cx.model.var_store());
+        let new = params.iter().filter(|param| !self.known.contains(&identity(&param.tensor)));
+        let new: Vec<String> = new.map(|param| format!("`{}`", param.name)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let source = format!(
+            "the model has made parameters after the stage had begun, so no optimizer trains them: {}; let one batch go through the model before \
+             `build()`",
+            new.join(", ")
+        );
+        Err(Error::Stage { stage: cx.stage().to_owned(), source: source.into() })
     }
 
     /// A runner runs once.
@@ -139,13 +177,31 @@ fn guarded<T>(
     }
 }
 
-/// Makes the stage's frozen parameters need no gradient, and gives those that needed one before.
+/// Sets every parameter's gradient to none.
+fn clear_gradients(model: &dyn Model) -> Result<()> {
+    for param in parameters(model.var_store()) {
+        set_grad(&param.tensor, None).map_err(catena_tensor::Error::from)?;
+    }
+    Ok(())
+}
+
+/// Makes parameters need no gradient that the stage freezes, and those that none of its passes trains; gives those that needed one before.
 fn freeze(stage: &Stage, model: &dyn Model) -> Result<Vec<Tensor>> {
     let params = parameters(model.var_store());
     let frozen = frozen(&params, &stage.frozen)?;
+    let mut trained = vec![false; params.len()];
+    for pass in &stage.passes {
+        // who steps without an optimizer of the stage's may train any of them
+        let own = match pass.optimizer {
+            Some(_) => matching(&pass.params, params.iter().map(|p| p.name.as_str()))?,
+            None => vec![stage.trains(); params.len()],
+        };
+        trained.iter_mut().zip(own).for_each(|(trained, own)| *trained |= own);
+    }
     let mut changed = Vec::new();
-    for (param, frozen) in params.into_iter().zip(frozen) {
-        if frozen && param.tensor.requires_grad() {
+    for ((param, frozen), trained) in params.into_iter().zip(frozen).zip(trained) {
+        let needs_none = frozen || stage.trains() && !trained;
+        if needs_none && param.tensor.requires_grad() {
             changed.push(param.tensor.f_set_requires_grad(false)?);
         }
     }

@@ -11,8 +11,7 @@ use catena_tensor::tch::{Device, Tensor};
 
 use super::{Open, Runner};
 use crate::disk::{
-    CALLBACKS, Cut, Description, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState,
-    optimizer_file,
+    CALLBACKS, Cut, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
 };
 use crate::{Error, Report, Result};
 
@@ -74,22 +73,16 @@ impl Runner {
                 self.go_on()
             }
             None if from == Resume::LatestIfAny => self.run(),
-            None => Err(Error::NoSnapshot { path: disk.path().to_owned() }),
+            None => Err(Error::NoSnapshot { path: disk.path().to_owned(), damaged: disk.passed_over() }),
         }
     }
 
     fn restore(&mut self, loaded: Loaded) -> Result<()> {
         let Loaded { name, mut state, mut files } = loaded;
-        self.compare(&mut state)?;
+        let differs = self.compare(name, &mut state)?;
         self.check_place(&state)?;
         let model = self.check_model(files.lend(MODEL)?)?;
-        let description = Description::of(&self.stages, &self.driver)?;
-        if let Some(disk) = &mut self.disk {
-            disk.set_newer_aside(name)?;
-            disk.go_on(&description)?;
-        }
         let SavedState { cut, cursor, stage, evaluations, books, optimizers, callbacks, .. } = state;
-        log::info!("going on from {name}");
         self.resumed_from = Some(books.global_batch());
         self.at = cursor;
 
@@ -109,15 +102,18 @@ impl Runner {
             self.driver.load_books(books.clone());
             self.driver.fire(Event::LoaderStart)?;
         }
-        self.driver.set_resuming(false);
 
         load_variables(&model)?;
         for (name, mut dict) in optimizers {
             dict.tensors = files.lend(&optimizer_file(&name))?;
             let optimizer = self.driver.context_mut().optimizers.get_mut(&name);
-            optimizer
-                .ok_or(Error::Build(format!("the snapshot has an optimizer `{name}`, the run has none")))?
-                .load_state_dict(&dict)?;
+            let optimizer = optimizer
+                .ok_or(Error::Build(format!("the snapshot has an optimizer `{name}`, the run has none")))?;
+            let dict = if differs { optimizer.carry_over(dict)? } else { dict };
+            optimizer.load_state_dict(&dict)?;
+        }
+        if differs {
+            self.put_back_unwritten(stage)?;
         }
         if books.has_open_window() {
             self.load_gradients(files.take(GRADIENTS)?)?;
@@ -126,7 +122,18 @@ impl Runner {
         self.driver.load_books(books);
         self.driver.put_back_evaluations(evaluations.clone());
         let states = files.take(RNG)?.into_iter().map(|(name, state)| Ok((device::parse(&name)?, state)));
-        Generators::from_states(states.collect::<Result<_>>()?).put_back()?;
+        let generators = Generators::from_states(states.collect::<Result<_>>()?);
+        generators.put_back()?;
+
+        // nothing can refuse the resume any more: from here on the run directory is this run's
+        self.driver.set_resuming(false);
+        let description = self.describe()?;
+        if let Some(disk) = &mut self.disk {
+            disk.go_on(name, &description)?;
+        }
+        self.driver.tell_resumed(differs)?;
+        generators.put_back()?;
+        log::info!("going on from {name}");
 
         if !evaluations.is_empty() {
             self.cut(cut)?;
@@ -135,84 +142,6 @@ impl Runner {
             self.leave_stage()?;
         }
         Ok(())
-    }
-
-    /// Refuses a run that is another one, and applies what was allowed.
-    fn compare(&mut self, state: &mut SavedState) -> Result<()> {
-        let now = Description::of(&self.stages, &self.driver)?;
-        let allowed = |name: &str| self.allowed.iter().any(|allowed| allowed == name);
-        let (mut refused, before) = (Vec::new(), &state.run);
-        for difference in now.differences(before) {
-            match difference.counts && !allowed(&difference.name) {
-                true => refused.push(format!("{} (`{}`)", difference.text, difference.name)),
-                false => log::warn!("the run is not quite the one that was saved: {}", difference.text),
-            }
-        }
-        if !refused.is_empty() {
-            return Err(Error::OtherRun { differences: refused.join("; ") });
-        }
-        if allowed("stop") && state.books.stop() > Stop::None {
-            log::warn!("the stop that ended the run is forgotten, as `stop` is allowed");
-            state.books.clear_stop();
-        }
-        if allowed("epochs") {
-            self.reopen(&now, state);
-        }
-        Ok(())
-    }
-
-    /// A place that this run does not have is refused before anything is touched.
-    fn check_place(&self, state: &SavedState) -> Result<()> {
-        let SavedState { cursor, stage, books, cut, .. } = state;
-        let wrong = |why: &str| Err(Error::Build(format!("the snapshot can't be gone on from: {why}")));
-        let Some(stages) = self.stages.get(*stage) else {
-            return wrong("it names a stage that there is not");
-        };
-        let is_between = matches!(cut, Cut::Stage | Cut::Run);
-        let fits = match cursor.open {
-            Open::Nothing => false,
-            Open::Run => cut == &Cut::Stage && cursor.stage == stage + 1,
-            Open::Ended => cut == &Cut::Run,
-            Open::Stage | Open::Epoch | Open::Loader => !is_between && cursor.stage == *stage,
-        };
-        if !fits {
-            return wrong("its cursor is at no place of the run");
-        }
-        if books.windows() != stages.passes.len() {
-            return wrong("it has windows of other passes");
-        }
-        let loader = stages.loaders.get(cursor.loader);
-        match (cursor.open, loader) {
-            (Open::Loader, Some(loader)) if loader.mode.is_train() => {
-                let batches = loader.source.batches();
-                if batches.is_some_and(|n| books.loader_batch() > n) {
-                    return wrong("its loader has fewer batches");
-                }
-            }
-            (Open::Loader, _) => return wrong("its loader is no Train loader"),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// With more epochs than before a stage that had ended, with nothing after it, goes on.
-    fn reopen(&self, now: &Description, state: &mut SavedState) {
-        let stage = state.stage;
-        let (before, after) = (state.run.epochs(stage), now.epochs(stage));
-        if before < after {
-            let schedules = now.schedules(stage);
-            log::warn!(
-                "stage `{}` goes on to more epochs; schedules are functions of their own settings and don't stretch by themselves: {}",
-                state.stage_name,
-                if schedules.is_empty() { "it has none".into() } else { schedules.join(", ") }
-            );
-        }
-        let has_ended = matches!(state.cut, Cut::Stage | Cut::Run) && stage + 1 == self.stages.len();
-        if let (true, Some(epochs)) = (has_ended && before < after && !state.cursor.cut_short, before) {
-            let cursor = &mut state.cursor;
-            (cursor.stage, cursor.epochs, cursor.open) = (stage, epochs, Open::Stage);
-            state.cut = Cut::Epoch;
-        }
     }
 
     /// Loads a snapshot's model, if it is this one.

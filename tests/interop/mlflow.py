@@ -72,7 +72,7 @@ def check(client, run_id, folder, what, status="FINISHED"):
     steps = range(1, STEPS + 1)
     losses = last_by_step(client, run_id, "train.batches/loss")
     common.expect(f"{what}: each batch", losses, {step: 1 / step for step in steps})
-    accuracy = last_by_step(client, run_id, "train.batches/accuracy_1")
+    accuracy = last_by_step(client, run_id, "train.batches/accuracy_1_ad227be7")
     common.expect(f"{what}: a name with @", accuracy, {step: step / 1000 for step in steps})
     for loader in ["train", "valid"]:
         losses = last_by_step(client, run_id, f"{loader}/loss")

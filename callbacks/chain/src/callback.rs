@@ -1,6 +1,6 @@
 //! The one trait that everything in a chain implements.
-use crate::adapters::{Named, Only, OnlyIn, Phased, Throttled};
-use crate::{Context, Edge, Event, Events, Every, Flow, Phase, Result, State, Work};
+use crate::adapters::{Adapted, InPhase, InRole, Named, Only, Throttled};
+use crate::{About, Context, Edge, Event, Every, Flow, Phase, Result, Role, State, Work};
 
 /// Takes part in a run: hears events, works on the [`Context`], answers with a [`Flow`].
 ///
@@ -19,44 +19,14 @@ pub trait Callback {
         if state.is_none() {
             return Ok(());
         }
-        Err(format!("{} was saved with state, but has no load_state to take it back", self.name()).into())
+        let name = self.about().name;
+        Err(format!("{name} was saved with state, but has no load_state to take it back").into())
     }
 
-    /// The name: the type's own, unless changed by [`Callback::named`]. Unique in a chain, and the key of the state.
-    fn name(&self) -> &str {
-        short_name::<Self>()
-    }
-
-    /// Where in the chain it stands.
-    fn phase(&self) -> Phase {
-        Phase::User
-    }
-
-    /// The events it hears. Others are not sent; debug builds check that no hook is left out.
-    fn hears(&self) -> Events {
-        Events::ALL
-    }
-
-    /// The metrics it logs, without the loader's name, if it knows.
-    fn logs(&self) -> Option<Vec<String>> {
-        None
-    }
-
-    /// The metrics that it reads when their loaders have ended, by their whole names, such as `valid/loss`. If every callback
-    /// says what it logs, one that does not exist is an error at `build()`.
-    fn watches(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Whether it waits for the device at every batch.
-    fn syncs(&self) -> bool {
-        false
-    }
-
-    /// Whether [`Callback::on_work`] is told of the run's work; asked when a stage begins. It costs every hook of the chain two
-    /// calls.
-    fn observes(&self) -> bool {
-        false
+    /// What it is: its name, phase, events, effect, metrics, settings. By default the type's name and nothing else, which means that
+    /// it hears everything and acts. Asked once, when the chain is built.
+    fn about(&self) -> About {
+        About::of::<Self>()
     }
 
     /// A piece of work begins or ends, such as another callback's hook. For who measures: it has no answer, and a panic in it is
@@ -70,20 +40,18 @@ pub trait Callback {
         Ok(())
     }
 
-    /// What `plan()` says beside its name, such as a setting; nothing by default.
-    fn note(&self) -> String {
-        String::new()
-    }
-
-    /// Its settings as data, such as its `serde_json::to_value`: they stand in `run.json`, for those who read a run directory, and in
-    /// snapshots. If it acts on the training, resuming with others is refused. Nothing by default, and then nothing is compared.
-    fn settings(&self) -> serde_json::Value {
-        serde_json::Value::Null
-    }
-
     /// Writes out what it holds back, such as lines of a log: asked before a snapshot is taken, whose
     /// [`Callback::state`] then names how far the log went.
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
+
+    /// The run goes on from a snapshot: the start events of what is open have been heard again, everything is loaded, and nothing can refuse
+    /// the resume any more. A callback that writes files begins to write here, and not at a start event with [`Context::resuming`] set: a
+    /// resume that is refused leaves the run directory as it was. A callback that derives something from its settings computes it anew here
+    /// if [`Context::has_other_settings`] says so.
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
         let _ = cx;
         Ok(())
     }
@@ -150,7 +118,7 @@ pub trait Callback {
     }
 
     /// Sends an event to its hook. Wrappers override this alone; who overrides it without wrapping ignores the events that
-    /// [`Callback::hears`] leaves out.
+    /// [`About::hears`] leaves out.
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
         cx.default_dispatch();
         match event {
@@ -173,35 +141,43 @@ pub trait Callback {
     }
 
     /// The same callback under another name.
-    fn named(self, name: impl Into<String>) -> Named<Self>
+    fn named(self, name: impl Into<String>) -> Adapted<Self, Named>
     where
         Self: Sized,
     {
-        Named::new(self, name.into())
+        Adapted::new(self, Named(name.into()))
     }
 
     /// The same callback in another phase.
-    fn in_phase(self, phase: Phase) -> Phased<Self>
+    fn in_phase(self, phase: Phase) -> Adapted<Self, InPhase>
     where
         Self: Sized,
     {
-        Phased::new(self, phase)
+        Adapted::new(self, InPhase(phase))
+    }
+
+    /// The same callback in this role: the runner then puts in no callback of its own for it.
+    fn in_role(self, role: Role) -> Adapted<Self, InRole>
+    where
+        Self: Sized,
+    {
+        Adapted::new(self, InRole(role))
     }
 
     /// The same callback, hearing batches (or epochs) only as often as that.
-    fn every(self, every: Every) -> Throttled<Self>
+    fn every(self, every: Every) -> Adapted<Self, Throttled>
     where
         Self: Sized,
     {
-        Throttled::new(self, every)
+        Adapted::new(self, Throttled::new(every))
     }
 
     /// The same callback, hearing one loader, mode or stage only.
-    fn only(self, only: impl Into<Only>) -> OnlyIn<Self>
+    fn only(self, only: impl Into<Only>) -> Adapted<Self, Only>
     where
         Self: Sized,
     {
-        OnlyIn::new(self, only.into())
+        Adapted::new(self, only.into())
     }
 }
 
@@ -214,29 +190,8 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     fn load_state(&mut self, state: State) -> Result<()> {
         (**self).load_state(state)
     }
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-    fn phase(&self) -> Phase {
-        (**self).phase()
-    }
-    fn hears(&self) -> Events {
-        (**self).hears()
-    }
-    fn logs(&self) -> Option<Vec<String>> {
-        (**self).logs()
-    }
-    fn watches(&self) -> Vec<String> {
-        (**self).watches()
-    }
-    fn syncs(&self) -> bool {
-        (**self).syncs()
-    }
-    fn note(&self) -> String {
-        (**self).note()
-    }
-    fn settings(&self) -> serde_json::Value {
-        (**self).settings()
+    fn about(&self) -> About {
+        (**self).about()
     }
     fn check(&self) -> Result<()> {
         (**self).check()
@@ -244,8 +199,8 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         (**self).flush(cx)
     }
-    fn observes(&self) -> bool {
-        (**self).observes()
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
+        (**self).on_resumed(cx)
     }
     fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
         (**self).on_work(work, edge, cx);

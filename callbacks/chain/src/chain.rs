@@ -2,29 +2,32 @@
 use std::fmt;
 
 use crate::context::Probe;
-use crate::{BoxError, Callback, Context, Edge, Error, Event, Events, Flow, Phase, Skip, Stop, Work};
+use crate::{
+    About, BoxError, Callback, Context, Edge, Error, Event, Events, Flow, Lifetime, Skip, State, Stop, Work,
+};
 
 /// A callback and where it belongs.
 pub struct Member {
     callback: Box<dyn Callback>,
     stage: Option<usize>,
     acting: bool,
-    name: String,
-    phase: Phase,
-    hears: Events,
+    about: About,
+    /// Its state before anything ran, if each stage begins with it.
+    initial: Option<State>,
 }
 
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.phase)
+        write!(f, "{} ({})", self.about.name, self.about.phase)
     }
 }
 
 impl Member {
     /// A callback of the whole run.
     pub fn new(callback: Box<dyn Callback>) -> Self {
-        let (name, phase, hears) = (callback.name().to_owned(), callback.phase(), callback.hears());
-        Self { callback, stage: None, acting: false, name, phase, hears }
+        let about = callback.about();
+        let initial = (about.lifetime == Lifetime::Stage).then(|| callback.state());
+        Self { callback, stage: None, acting: false, about, initial }
     }
 
     /// Only in the stage of this number.
@@ -43,12 +46,12 @@ impl Member {
 
     /// The callback's name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.about.name
     }
 
-    /// The callback's phase.
-    pub fn phase(&self) -> Phase {
-        self.phase
+    /// What the callback says of itself.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// The callback itself.
@@ -60,9 +63,20 @@ impl Member {
         self.callback.as_mut()
     }
 
+    /// Its state before anything ran, if each stage begins with it.
+    pub(crate) fn initial(&self) -> Option<State> {
+        self.initial.as_ref().map(State::shared)
+    }
+
+    /// The number of its stage; none for a callback of the run.
+    pub fn stage(&self) -> Option<usize> {
+        self.stage
+    }
+
     /// What its state is kept under: its name, and for a callback of one stage `<number of the stage>/<name>`.
     pub fn key(&self) -> String {
-        self.stage.map_or_else(|| self.name.clone(), |stage| format!("{stage}/{}", self.name))
+        let name = &self.about.name;
+        self.stage.map_or_else(|| name.clone(), |stage| format!("{stage}/{name}"))
     }
 
     /// Whether it takes part in the stage of this number.
@@ -72,7 +86,7 @@ impl Member {
 
     /// Whether it hears an event in a stage (or, with none, outside of stages).
     pub fn hears(&self, event: Event, stage: Option<usize>) -> bool {
-        self.hears.contains(event) && (self.stage.is_none() || self.stage == stage)
+        self.about.hears.contains(event) && (self.stage.is_none() || self.stage == stage)
     }
 }
 
@@ -97,14 +111,14 @@ pub(crate) struct Failure {
 impl Chain {
     /// Puts callbacks in order. Two of one name in one stage are an error.
     pub fn new(mut members: Vec<Member>) -> Result<Self, Error> {
-        members.sort_by_key(|member| (member.phase, !member.acting));
+        members.sort_by_key(|member| (member.about.phase, !member.acting));
         for (i, a) in members.iter().enumerate() {
             let meets = |b: &&Member| a.stage.is_none() || b.stage.is_none() || a.stage == b.stage;
-            if members[..i].iter().filter(meets).any(|b| a.name == b.name) {
-                return Err(Error::TwoOfOneName(a.name.clone()));
+            if members[..i].iter().filter(meets).any(|b| a.name() == b.name()) {
+                return Err(Error::TwoOfOneName(a.name().to_owned()));
             }
         }
-        let names = members.iter().map(|member| member.name.as_str().into()).collect();
+        let names = members.iter().map(|member| member.name().into()).collect();
         let (lists, observers) = (Default::default(), Vec::new());
         let mut chain = Self { members, lists, observers, names, unchecked: Events::ALL, stage: None };
         chain.enter(None);
@@ -128,7 +142,7 @@ impl Chain {
         }
         let is_here = |member: &Member| member.stage.is_none() || member.stage == stage;
         let observing = self.members.iter().enumerate();
-        let observing = observing.filter(|(_, member)| is_here(member) && member.callback.observes());
+        let observing = observing.filter(|(_, member)| is_here(member) && member.about.observes);
         self.observers = observing.map(|(i, _)| i).collect();
     }
 
@@ -162,10 +176,8 @@ impl Chain {
             }
             match answer {
                 Ok(Flow::GO) => {}
-                Ok(flow) => {
-                    let name = &self.members[i].name;
-                    merge(event, cx, name, flow).map_err(|error| Failure { member: i, error })?
-                }
+                Ok(flow) => merge(event, cx, &self.members[i].about, flow)
+                    .map_err(|error| Failure { member: i, error })?,
                 Err(error) => return Err(Failure { member: i, error }),
             }
         }
@@ -176,12 +188,12 @@ impl Chain {
     fn check_declarations(&mut self, event: Event, cx: &mut Context) -> Result<(), Failure> {
         self.unchecked = self.unchecked.without(event);
         for (i, member) in
-            self.members.iter_mut().enumerate().filter(|(_, member)| !member.hears.contains(event))
+            self.members.iter_mut().enumerate().filter(|(_, member)| !member.about.hears.contains(event))
         {
             cx.probe = Probe::default();
             let answer = member.callback.on_event(event, cx);
             if cx.probe.default_dispatch && !cx.probe.default_hook || answer.is_err() {
-                let error = Error::Undeclared { callback: member.name.clone(), event };
+                let error = Error::Undeclared { callback: member.name().to_owned(), event };
                 return Err(Failure { member: i, error: error.into() });
             }
         }
@@ -197,8 +209,8 @@ impl Chain {
             }));
             match told {
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => log::error!("{} failed at exception: {error}", member.name),
-                Err(_) => log::error!("{} panicked at exception", member.name),
+                Ok(Err(error)) => log::error!("{} failed at exception: {error}", member.name()),
+                Err(_) => log::error!("{} panicked at exception", member.name()),
             }
         }
     }
@@ -210,13 +222,17 @@ fn tell_one(member: &mut Member, work: Work<'_>, edge: Edge, cx: &Context) -> bo
         member.callback.on_work(work, edge, cx);
     }));
     if told.is_err() {
-        log::error!("{} panicked while it observed, and is told nothing more of this stage", member.name);
+        log::error!("{} panicked while it observed, and is told nothing more of this stage", member.name());
     }
     told.is_ok()
 }
 
-fn merge(event: Event, cx: &mut Context, name: &str, flow: Flow) -> Result<(), BoxError> {
-    let reason = cx.reason.take();
+fn merge(event: Event, cx: &mut Context, about: &About, flow: Flow) -> Result<(), BoxError> {
+    let (name, reason) = (about.name.as_str(), cx.reason.take());
+    if !about.acts() {
+        let (callback, place) = (name.to_owned(), Box::new(cx.place()));
+        return Err(Error::OnlookerActs { callback, event, place }.into());
+    }
     if flow.skip > Skip::None && event.is_of_batch() {
         if !cx.can_still_skip(event) {
             return Err(

@@ -47,6 +47,7 @@ pub struct Context {
     pub(crate) steps_before: u64,
     pub(crate) outcome: Outcome,
     pub(crate) flow: Flow,
+    pub(crate) on_request: bool,
     pub(crate) cut_short: bool,
     pub(crate) global_batch: u64,
     pub(crate) global_step: u64,
@@ -61,11 +62,12 @@ pub struct Context {
     pub(crate) interruption: Option<String>,
     pub(crate) interrupted: Option<String>,
     pub(crate) resuming: bool,
+    pub(crate) other_settings: bool,
     pub(crate) exception: Option<String>,
     pub(crate) probe: Probe,
 }
 
-/// Whether the event just sent met a default: how debug builds find a hook that `hears()` leaves out.
+/// Whether the event just sent met a default: how debug builds find a hook that `about()` leaves out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Probe {
     pub(crate) default_dispatch: bool,
@@ -104,6 +106,7 @@ impl Context {
             steps_before: 0,
             outcome: Outcome::default(),
             flow: Flow::GO,
+            on_request: false,
             cut_short: false,
             global_batch: 0,
             global_step: 0,
@@ -118,6 +121,7 @@ impl Context {
             interruption: None,
             interrupted: None,
             resuming: false,
+            other_settings: false,
             exception: None,
             probe: Probe::default(),
         }
@@ -154,6 +158,11 @@ impl Context {
         self.pass_scope()
             .and_then(|pass| pass.optimizer.as_deref())
             .and_then(|name| self.optimizers.get(name))
+    }
+
+    /// The name of the current pass's optimizer, if there is one: its key in [`Context::optimizers`].
+    pub fn optimizer_name(&self) -> Option<&str> {
+        self.pass_scope().and_then(|pass| pass.optimizer.as_deref())
     }
 
     /// Tells that the parameters were updated. Only who steps something else than an optimizer of [`Context::optimizers`]
@@ -207,9 +216,16 @@ impl Context {
         self.interrupted.as_deref()
     }
 
-    /// In a start event: whether it is fired again because the run goes on from a snapshot, whose state is loaded after it.
+    /// In a start event: whether it is fired again because the run goes on from a snapshot, whose state is loaded after it. The resume may
+    /// still be refused: nothing is written before [`Callback::on_resumed`](crate::Callback::on_resumed).
     pub fn resuming(&self) -> bool {
         self.resuming
+    }
+
+    /// In [`Callback::on_resumed`](crate::Callback::on_resumed): whether the run goes on with other settings than the snapshot's, which were
+    /// allowed.
+    pub fn has_other_settings(&self) -> bool {
+        self.other_settings
     }
 
     /// The names of the stage's Eval loaders: what [`Context::request_evaluation`] can be asked for.
@@ -255,6 +271,12 @@ impl Context {
     /// Whether the loader's mode is Train.
     pub fn is_train(&self) -> bool {
         self.mode() == Mode::Train
+    }
+
+    /// Whether the running loader is an evaluation that somebody asked for with [`Context::request_evaluation`]. One in the middle of an
+    /// epoch is one, and one at an epoch's or a stage's end.
+    pub fn is_on_request(&self) -> bool {
+        self.on_request
     }
 
     /// The batch in its loader's epoch, from 1; 0 before the first.

@@ -116,7 +116,8 @@ impl Driver {
         self.chain.tell_exception(&mut self.cx);
     }
 
-    /// Enters a stage with its optimizers; its callbacks join in.
+    /// Enters a stage with its optimizers; its callbacks join in. Those whose state belongs to a stage should begin anew before, by
+    /// [`Driver::begin_states`].
     pub fn enter_stage(&mut self, stage: StageScope, optimizers: Optimizers) {
         self.chain.enter(Some(stage.index));
         self.windows = vec![Window::default(); stage.passes.len().max(1)];
@@ -170,6 +171,7 @@ impl Driver {
     /// Puts the loader's view aside for an evaluation in its middle.
     pub fn put_loader_aside(&mut self) {
         let cx = &mut self.cx;
+        cx.on_request = true;
         self.aside.push(Aside {
             loader: cx.loader.take(),
             batch: std::mem::take(&mut cx.batch),
@@ -189,6 +191,7 @@ impl Driver {
     pub fn take_loader_back(&mut self) {
         let Some(aside) = self.aside.pop() else { return };
         let cx = &mut self.cx;
+        cx.on_request = !self.aside.is_empty();
         let Aside {
             loader,
             batch,

@@ -48,9 +48,22 @@ pub enum Error {
         /// Where the run was.
         place: Box<Place>,
     },
+    /// A callback that declares that it only looks has skipped or stopped something.
+    #[error(
+        "{callback} skips or stops at {event} ({place}), but declares that it only looks; leave `.looks()` out of its about(), or \
+         use `on(…)` in place of `look(…)`"
+    )]
+    OnlookerActs {
+        /// The callback's name.
+        callback: String,
+        /// What it was told.
+        event: Event,
+        /// Where the run was.
+        place: Box<Place>,
+    },
     /// A callback has a hook for an event that it says it doesn't hear.
     #[error(
-        "{callback} has a hook for {event}, but hears() leaves it out; add it there, or it is never called"
+        "{callback} has a hook for {event}, but its about() leaves it out of what it hears; add it there, or it is never called"
     )]
     Undeclared {
         /// The callback's name.

@@ -145,6 +145,12 @@ impl Events {
     }
 }
 
+impl<const N: usize> From<[Event; N]> for Events {
+    fn from(events: [Event; N]) -> Self {
+        Self::of(&events)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,5 @@
 //! How often.
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Instant;
@@ -153,15 +154,15 @@ impl<'de> Deserialize<'de> for Every {
 #[derive(Debug)]
 pub struct Trigger {
     every: Every,
-    /// How many multiples had passed; none if it was not asked yet.
-    seen: Option<u64>,
+    /// The counter at the last call (of a clock, how many spans had passed); none if it was not asked yet.
+    asked: Option<u64>,
     since: Option<Instant>,
 }
 
 impl Trigger {
     /// Not asked yet.
     pub fn new(every: Every) -> Self {
-        Self { every, seen: None, since: None }
+        Self { every, asked: None, since: None }
     }
 
     /// How often.
@@ -179,14 +180,13 @@ impl Trigger {
             Every::Seconds(s) => {
                 let since = *self.since.get_or_insert_with(Instant::now);
                 let passed = (since.elapsed().as_secs_f64() / s) as u64;
-                return passed > self.seen.replace(passed).unwrap_or(0);
+                return passed > self.asked.replace(passed).unwrap_or(0);
             }
             Every::Overhead(share) => return self.affordable(cx, share),
             Every::Never => return false,
         };
-        let Some(passed) = counter.checked_div(n) else { return false };
-        let before = self.seen.replace(passed).unwrap_or_else(|| counter.saturating_sub(1) / n);
-        passed > before
+        let before = self.asked.replace(counter).unwrap_or_else(|| counter.saturating_sub(1));
+        n > 0 && counter / n > before / n
     }
 
     /// The first one is due at once, since only it tells the cost; then one when enough time has passed to pay for it.
@@ -202,16 +202,30 @@ impl Trigger {
         due
     }
 
-    /// What must survive a resume. A clock begins anew.
-    pub fn state(&self) -> State {
-        let Self { every, seen, since: _ } = self;
-        let seen = if matches!(every, Every::Seconds(_) | Every::Overhead(_)) { &None } else { seen };
-        State { json: serde_json::json!(seen), tensors: Vec::new() }
+    /// The counter's name; none of a clock.
+    fn unit(&self) -> Option<&'static str> {
+        match self.every {
+            Every::Batches(_) => Some("batches"),
+            Every::Steps(_) => Some("steps"),
+            Every::Epochs(_) => Some("epochs"),
+            Every::Seconds(_) | Every::Overhead(_) | Every::Never => None,
+        }
     }
 
-    /// Takes it back.
+    /// What must survive a resume: the counter at the last call, whatever the number is. A clock begins anew.
+    pub fn state(&self) -> State {
+        let Self { every: _, asked, since: _ } = self;
+        let json = match (self.unit(), asked) {
+            (Some(unit), Some(asked)) => serde_json::json!({ unit: asked }),
+            _ => serde_json::Value::Null,
+        };
+        State { json, tensors: Vec::new() }
+    }
+
+    /// Takes it back. The state of a trigger that went by another counter is none: this one then begins late.
     pub fn load_state(&mut self, state: &State) -> Result<()> {
-        self.seen = state.read()?;
+        let asked: Option<BTreeMap<String, u64>> = state.read()?;
+        self.asked = asked.zip(self.unit()).and_then(|(asked, unit)| asked.get(unit).copied());
         Ok(())
     }
 }
@@ -256,6 +270,21 @@ mod tests {
                 driver.context_mut().global_batch = counter;
                 prop_assert_eq!(trigger.due(driver.context()), counter / n > before / n);
             }
+        }
+
+        #[test]
+        fn another_number_holds_from_the_resume_on(n in 1u64..9, m in 1u64..9, at in 0u64..40, further in 1u64..40) {
+            let mut driver = testing::driver(vec![]).unwrap();
+            let mut trigger = Trigger::new(Every::Batches(n));
+            driver.context_mut().global_batch = at;
+            trigger.due(driver.context());
+            let mut resumed = Trigger::new(Every::Batches(m));
+            resumed.load_state(&trigger.state()).unwrap();
+            driver.context_mut().global_batch = at + further;
+            prop_assert_eq!(resumed.due(driver.context()), (at + further) / m > at / m);
+            let mut other = Trigger::new(Every::Epochs(m));
+            other.load_state(&trigger.state()).unwrap();
+            prop_assert!(other.asked.is_none(), "epochs are no batches");
         }
 
         #[test]

@@ -21,16 +21,20 @@
 //! ```
 //!
 //! * [`Event`]: the loop as an outline; [`Callback`]: one hook an event
+//! * [`About`]: what a callback is, as data: phase, events, effect, metrics, settings
 //! * [`Phase`]: in which order callbacks hear an event
 //! * [`Flow`]: how a callback skips a step or a batch, or stops a loader, an epoch, a stage, the run
 //! * [`Context`]: what callbacks work on
 //! * [`State`]: what a callback keeps over a resume
 //! * [`Work`]: what the run's time goes into, for who measures it
-//! * [`Every`]: how often; adapters: [`on`], [`Callback::every`], [`Callback::only`], [`Callback::named`]
+//! * [`on`] and [`look`]: closures as callbacks
+//! * [`Every`]: how often; adapters: [`Callback::every`], [`Callback::only`], [`Callback::named`]
+//! * [`Watch`]: each measurement of a metric once, for a callback that decides by it
 //! * [`Driver`]: what a runner and a test drive the chain with; [`testing`]: a recorder, a tiny model and loader
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
+mod about;
 mod adapters;
 mod callback;
 mod chain;
@@ -49,10 +53,12 @@ mod saved;
 mod scope;
 mod state;
 pub mod testing;
+mod watch;
 mod window;
 mod work;
 
-pub use adapters::{Named, On, Only, OnlyIn, Phased, Throttled, on};
+pub use about::{About, Effect, Lifetime, Role, Write, Writes};
+pub use adapters::{Adapted, Adapter, InPhase, InRole, Look, Named, On, Only, Throttled, look, on};
 pub use callback::{Callback, short_name};
 pub use chain::{Chain, Member};
 pub use context::Context;
@@ -69,6 +75,7 @@ pub use place::Place;
 pub use saved::Books;
 pub use scope::{LoaderScope, PassScope, Settings, StageScope};
 pub use state::State;
+pub use watch::Watch;
 pub use window::Window;
 pub use work::{Edge, Work};
 

@@ -1,8 +1,11 @@
 //! The order in which callbacks hear an event.
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Where a callback stands in the chain: every event is heard in this order, then in the order of insertion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Transfer to the device, augmentation of a batch.
     Input,
@@ -35,12 +38,6 @@ pub enum Phase {
     Decide,
     /// Loggers and progress.
     Report,
-}
-
-impl Phase {
-    /// Those in which a callback only looks at the training: it may come and go, and a clock may choose when. One of yours that acts
-    /// names its phase.
-    pub const LOOKING: [Self; 3] = [Self::Measure, Self::User, Self::Report];
 }
 
 impl fmt::Display for Phase {

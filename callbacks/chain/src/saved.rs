@@ -135,6 +135,23 @@ impl Driver {
         Ok(())
     }
 
+    /// Tells every callback that takes part here that the run goes on, with other settings than before or with the same.
+    pub fn tell_resumed(&mut self, other_settings: bool) -> std::result::Result<(), Error> {
+        let Self { cx, chain, .. } = self;
+        cx.other_settings = other_settings;
+        let stage = cx.stage.as_ref().map(|stage| stage.index);
+        let here = chain
+            .members_mut()
+            .iter_mut()
+            .filter(|member| member.stage().is_none_or(|own| Some(own) == stage));
+        for member in here {
+            let name = member.name().to_owned();
+            guarded(&name, "on_resumed", || member.callback_mut().on_resumed(cx))?;
+        }
+        cx.other_settings = false;
+        Ok(())
+    }
+
     /// Every callback's state by its key, in the chain's order; those that keep nothing are left out.
     ///
     /// The key is the name, and for a callback of one stage `<number of the stage>/<name>`.
@@ -147,6 +164,17 @@ impl Driver {
             }
         }
         Ok(states)
+    }
+
+    /// Gives every callback whose state belongs to a stage the state that it had when the chain was built.
+    pub fn begin_states(&mut self) -> std::result::Result<(), Error> {
+        for member in self.chain.members_mut() {
+            if let Some(initial) = member.initial() {
+                let name = member.name().to_owned();
+                guarded(&name, "load_state", || member.callback_mut().load_state(initial))?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives a callback its state back. False if the chain has no callback of this key.

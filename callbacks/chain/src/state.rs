@@ -1,4 +1,5 @@
 //! What a callback keeps over a resume.
+use catena_record::float;
 use catena_tensor::tch::Tensor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,10 +31,10 @@ impl State {
         Self::default()
     }
 
-    /// State that is JSON. Destructure `self` exhaustively where you make it, so that a new field does not compile until it
+    /// State that is JSON; floats that are not finite are kept too, and read back by [`State::read`]. Destructure `self` exhaustively where you make it, so that a new field does not compile until it
     /// is kept (or left out on purpose).
     pub fn of(value: &impl Serialize) -> Result<Self> {
-        Ok(Self { json: serde_json::to_value(value)?, tensors: Vec::new() })
+        Ok(Self { json: float::to_value(value)?, tensors: Vec::new() })
     }
 
     /// Adds a tensor.
@@ -43,9 +44,16 @@ impl State {
         self
     }
 
+    /// The same state once more; the tensors are shared.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        let tensors = self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        Self { json: self.json.clone(), tensors: tensors.collect() }
+    }
+
     /// The JSON part as a value.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        Ok(T::deserialize(&self.json)?)
+        Ok(float::from_value(&self.json)?)
     }
 
     /// Whether there is nothing in it.

@@ -10,7 +10,7 @@ use catena_tensor::params::parameters;
 use catena_tensor::tch::{Device, Kind, Tensor, nn};
 
 use crate::{
-    Callback, Context, Driver, Event, Flow, LoaderScope, Member, Optimizers, PassScope, Phase, Result,
+    About, Callback, Context, Driver, Event, Flow, LoaderScope, Member, Optimizers, PassScope, Phase, Result,
     Settings, StageScope, State,
 };
 
@@ -53,12 +53,12 @@ impl Recorder {
 }
 
 impl Callback for Recorder {
-    fn state(&self) -> State {
-        State::none()
+    fn about(&self) -> About {
+        About::of::<Self>().phase(Phase::Report).looks().logs_nothing()
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Report
+    fn state(&self) -> State {
+        State::none()
     }
 
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {

@@ -2,25 +2,22 @@
 use crate::Event;
 
 /// A piece of work of the training thread: told to callbacks that ask for it with
-/// [`Callback::observes`](crate::Callback::observes), once when it begins and once when it ends.
+/// [`About::observes`](crate::About::observes), once when it begins and once when it ends.
 ///
 /// What begins later ends earlier; an evaluation holds hooks and data of its own. What an error or a panic ends is not told to end.
 ///
 /// ```
-/// use catena_chain::{Callback, Context, Edge, Event, Flow, State, Work, on, testing};
+/// use catena_chain::{About, Callback, Context, Edge, Event, State, Work, look, testing};
 ///
 /// /// Counts how often each callback hears an event.
 /// struct Calls(testing::Record);
 ///
 /// impl Callback for Calls {
+///     fn about(&self) -> About {
+///         About::of::<Self>().hears([]).looks().observes()
+///     }
 ///     fn state(&self) -> State {
 ///         State::none()
-///     }
-///     fn hears(&self) -> catena_chain::Events {
-///         catena_chain::Events::of(&[])
-///     }
-///     fn observes(&self) -> bool {
-///         true
 ///     }
 ///     fn on_work(&mut self, work: Work<'_>, edge: Edge, _: &Context) {
 ///         if let (Work::Hook { event, callback, .. }, Edge::End) = (work, edge) {
@@ -30,7 +27,7 @@ use crate::Event;
 /// }
 ///
 /// let record = testing::Record::default();
-/// let idle = on(Event::Loss, |_| Ok(Flow::GO)).named("Idle");
+/// let idle = look(Event::Loss, |_| Ok(())).named("Idle");
 /// let mut driver = testing::driver(vec![Box::new(Calls(record.clone())), Box::new(idle)])?;
 /// driver.fire(Event::Loss)?;
 /// assert_eq!(record.events(), ["Idle has heard loss"]);
@@ -68,7 +65,7 @@ pub enum Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Callback, Context, Driver, Events, Flow, Member, State, on, testing};
+    use crate::{About, Callback, Context, Driver, Flow, Member, State, look, on, testing};
 
     struct Observer {
         record: testing::Record,
@@ -76,14 +73,11 @@ mod tests {
     }
 
     impl Callback for Observer {
+        fn about(&self) -> About {
+            About::of::<Self>().hears([]).looks().observes()
+        }
         fn state(&self) -> State {
             State::none()
-        }
-        fn hears(&self) -> Events {
-            Events::of(&[])
-        }
-        fn observes(&self) -> bool {
-            true
         }
         fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
             let what = match work {
@@ -123,7 +117,7 @@ mod tests {
     fn one_that_panics_is_told_nothing_more_and_the_run_goes_on() {
         let (panics, record) = observer(Some(Event::Loss));
         let (other, goes_on) = observer(None);
-        let idle = on(Event::Loss, |_| Ok(Flow::GO)).named("Idle");
+        let idle = look(Event::Loss, |_| Ok(())).named("Idle");
         let chain: Vec<Box<dyn Callback>> =
             vec![Box::new(panics.named("Panics")), Box::new(other), Box::new(idle)];
         let mut driver = testing::driver(chain).unwrap();

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use catena_chain::{
-    Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger, Value, read_values,
+    About, Callback, Context, Event, Events, Every, Flow, Phase, Result, Role, State, Trigger, Value,
+    read_values,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -34,6 +35,8 @@ pub struct Loggers {
     names: Vec<String>,
     batches: Trigger,
     params: Option<Result<Params>>,
+    /// The run, from `run_start` on.
+    run: Option<RunInfo>,
     writer: Option<Writer>,
     positions: Map<String, Json>,
     waiting: Waiting,
@@ -76,6 +79,7 @@ impl Default for Loggers {
             names,
             batches: Trigger::new(Every::Never),
             params: None,
+            run: None,
             writer: None,
             positions,
             waiting: Waiting::default(),
@@ -113,6 +117,15 @@ impl Loggers {
         self
     }
 
+    /// The loggers begin, and go to the thread that writes.
+    fn begin(&mut self) -> Result<()> {
+        if let Some(run) = &self.run {
+            self.loggers.iter_mut().try_for_each(|logger| logger.start(run))?;
+        }
+        self.writer = Some(Writer::spawn(std::mem::take(&mut self.loggers))?);
+        Ok(())
+    }
+
     fn writer(&self) -> Result<&Writer> {
         let never = "it begins at run_start, which a callback of a stage does not hear; add it to the runner with `.callback(…)`";
         self.writer.as_ref().ok_or_else(|| never.into())
@@ -148,8 +161,32 @@ impl Loggers {
 }
 
 impl Callback for Loggers {
+    fn about(&self) -> About {
+        use Event::{
+            BatchEnd, EpochEnd, EpochStart, Exception, LoaderEnd, RunEnd, RunStart, StageEnd, StageStart,
+        };
+        let starts = Events::of(&[RunStart, StageStart, EpochStart]);
+        let hears = starts.with(Events::of(&[BatchEnd, LoaderEnd, EpochEnd, StageEnd, RunEnd, Exception]));
+        let params = self.params.as_ref().and_then(|params| params.as_ref().ok());
+        let settings = params.map_or(Json::Null, |params| json!({ "params": params }));
+        let batches = match self.batches.every() {
+            Every::Never => String::new(),
+            every => format!(", batches every {every}"),
+        };
+        let note = self.names.join(", ") + &batches;
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears(hears)
+            .looks()
+            .role(Role::Loggers)
+            .logs_nothing()
+            .settings(&settings)
+            .note(note)
+    }
+
     fn state(&self) -> State {
-        let Self { loggers: _, names: _, batches, params: _, writer: _, positions, waiting: _ } = self;
+        let Self { loggers: _, names: _, batches, params: _, run: _, writer: _, positions, waiting: _ } =
+            self;
         let saved = Saved { positions: positions.clone(), batches: batches.state().json };
         State { json: serde_json::to_value(saved).unwrap_or_default(), tensors: Vec::new() }
     }
@@ -157,24 +194,21 @@ impl Callback for Loggers {
     fn load_state(&mut self, state: State) -> Result<()> {
         let Saved { positions, batches } = state.read()?;
         self.batches.load_state(&State { json: batches, tensors: Vec::new() })?;
+        if let Some(run) = &self.run {
+            for logger in &self.loggers {
+                if let Some(position) = positions.get(logger.name()) {
+                    logger.check(run, position)?;
+                }
+            }
+        }
         self.positions.clone_from(&positions);
-        self.writer()?.resume(positions)
+        // of a run that goes on, the writer begins in `on_resumed`
+        self.writer.as_ref().map_or(Ok(()), |writer| writer.resume(positions))
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        use Event::{
-            BatchEnd, EpochEnd, EpochStart, Exception, LoaderEnd, RunEnd, RunStart, StageEnd, StageStart,
-        };
-        Events::of(&[RunStart, StageStart, EpochStart, BatchEnd, LoaderEnd])
-            .with(Events::of(&[EpochEnd, StageEnd, RunEnd, Exception]))
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
+    fn on_resumed(&mut self, _: &mut Context) -> Result<()> {
+        self.begin()?;
+        self.writer()?.resume(self.positions.clone())
     }
 
     fn check(&self) -> Result<()> {
@@ -194,19 +228,6 @@ impl Callback for Loggers {
         }
     }
 
-    fn settings(&self) -> Json {
-        let params = self.params.as_ref().and_then(|params| params.as_ref().ok());
-        params.map_or(Json::Null, |params| json!({ "params": params }))
-    }
-
-    fn note(&self) -> String {
-        let batches = match self.batches.every() {
-            Every::Never => String::new(),
-            every => format!(", batches every {every}"),
-        };
-        self.names.join(", ") + &batches
-    }
-
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         if self.writer.is_some() {
             self.hand_on(cx)?;
@@ -216,13 +237,15 @@ impl Callback for Loggers {
     }
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        let run = RunInfo::of(cx);
-        self.loggers.iter_mut().try_for_each(|logger| logger.start(&run))?;
-        self.writer = Some(Writer::spawn(std::mem::take(&mut self.loggers))?);
+        self.run = Some(RunInfo::of(cx));
         if cx.ext.get::<Outbox>().is_none() {
             cx.ext.insert(Outbox::default());
         }
-        if let (Some(Ok(params)), false) = (&self.params, cx.resuming()) {
+        if cx.resuming() {
+            return Ok(Flow::GO);
+        }
+        self.begin()?;
+        if let Some(Ok(params)) = &self.params {
             let params = entry(cx, Scope::Run, Payload::Params(params.clone()));
             self.writer()?.log(vec![params])?;
         }

@@ -22,8 +22,8 @@ impl Growing {
         Self::open(path, &options, 0)
     }
 
-    /// A file that is there, cut back to `length` bytes.
-    pub(crate) fn cut(path: &Path, length: u64) -> Result<Self> {
+    /// Whether a file has at least `length` bytes.
+    pub(crate) fn check(path: &Path, length: u64) -> Result<()> {
         let found = length_of(path)?;
         if found < length {
             let path = path.display();
@@ -33,6 +33,12 @@ impl Growing {
             )
             .into());
         }
+        Ok(())
+    }
+
+    /// A file that is there, cut back to `length` bytes.
+    pub(crate) fn cut(path: &Path, length: u64) -> Result<Self> {
+        Self::check(path, length)?;
         let options = OpenOptions::new().write(true).create(true).truncate(false).to_owned();
         Self::open(path, &options, length)
     }

@@ -147,6 +147,11 @@ impl Logger for JsonLines {
         self.position.into()
     }
 
+    fn check(&self, run: &RunInfo, position: &Json) -> Result<()> {
+        let path = run.needs_dir("JsonLines")?.join("metrics.jsonl");
+        Growing::check(&path, serde_json::from_value(position.clone())?)
+    }
+
     fn resume(&mut self, position: Json) -> Result<()> {
         self.position = serde_json::from_value(position)?;
         self.file = Some(Growing::cut(&self.path, self.position)?);

@@ -59,6 +59,12 @@ pub trait Logger: Send {
         Json::Null
     }
 
+    /// Whether it can go back to a position that [`Logger::position`] gave. Asked before [`Logger::start`]; it changes nothing.
+    fn check(&self, run: &RunInfo, position: &Json) -> Result<()> {
+        let _ = (run, position);
+        Ok(())
+    }
+
     /// Goes back to a position: what was logged after it is removed. Follows on [`Logger::start`].
     fn resume(&mut self, position: Json) -> Result<()> {
         let _ = position;

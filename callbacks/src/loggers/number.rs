@@ -10,12 +10,7 @@ pub(crate) struct Number(pub(crate) f64);
 
 impl Number {
     fn word(self) -> Option<&'static str> {
-        match self.0 {
-            x if x.is_nan() => Some("nan"),
-            f64::INFINITY => Some("inf"),
-            f64::NEG_INFINITY => Some("-inf"),
-            _ => None,
-        }
+        catena_record::float::word(self.0)
     }
 }
 

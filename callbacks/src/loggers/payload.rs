@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catena_chain::Result;
+use catena_record::float;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
@@ -78,10 +79,11 @@ impl<S: Into<String>> FromIterator<(S, f64)> for Scalars {
 pub struct Params(Vec<(String, Json)>);
 
 impl Params {
-    /// From anything with fields; the names of fields in fields are joined by dots.
+    /// From anything with fields; the names of fields in fields are joined by dots. Floats that are not finite are `"inf"`, `"-inf"`
+    /// and `"nan"`.
     pub fn of(params: &impl Serialize) -> Result<Self> {
         let mut flat = Vec::new();
-        match serde_json::to_value(params)? {
+        match float::to_value(params)? {
             Json::Object(fields) => {
                 fields.into_iter().for_each(|(name, value)| flatten(name, value, &mut flat))
             }

@@ -1,7 +1,7 @@
 //! How much memory the run takes.
 use std::time::{Duration, Instant};
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::native::observe::{DeviceMemory, device_memory};
 use catena_tensor::tch::Device;
 use serde::{Deserialize, Serialize};
@@ -102,20 +102,16 @@ impl MemoryUse {
 }
 
 impl Callback for MemoryUse {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears([Event::BatchEnd, Event::LoaderEnd])
+            .looks()
+            .logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::BatchEnd, Event::LoaderEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn check(&self) -> Result<()> {

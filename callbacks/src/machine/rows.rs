@@ -17,6 +17,9 @@ pub(crate) struct Rows {
 impl Rows {
     /// Adds a row: the time, the train batch, and these.
     pub(crate) fn add<const N: usize>(&mut self, cx: &Context, values: [(&str, Value); N]) {
+        if cx.resuming() {
+            return; // the resume may still be refused
+        }
         if !std::mem::replace(&mut self.is_open, true) {
             self.file = cx.run_dir().and_then(open);
         }

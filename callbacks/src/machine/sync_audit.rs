@@ -1,7 +1,7 @@
 //! Who waits for the device.
 use std::fmt;
 
-use catena_chain::{Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
+use catena_chain::{About, Callback, Context, Edge, Event, Flow, Phase, Result, State, Work};
 use catena_tensor::native::observe::{HostReads, Syncs};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -154,25 +154,13 @@ impl fmt::Display for HostSyncs {
 }
 
 impl Callback for SyncAudit {
+    fn about(&self) -> About {
+        let hears = [Event::RunStart, Event::StageStart, Event::StageEnd, Event::RunEnd, Event::Exception];
+        About::of::<Self>().phase(Phase::Report).hears(hears).looks().logs_nothing().observes()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        let ends = [Event::StageEnd, Event::RunEnd, Event::Exception];
-        Events::of(&[Event::RunStart, Event::StageStart]).with(Events::of(&ends))
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn observes(&self) -> bool {
-        true
     }
 
     fn on_work(&mut self, work: Work<'_>, edge: Edge, _: &Context) {

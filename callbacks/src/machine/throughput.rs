@@ -1,7 +1,7 @@
 //! How fast batches go through, and how long they are waited for.
 use std::time::{Duration, Instant};
 
-use catena_chain::{Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
+use catena_chain::{About, Callback, Context, Edge, Event, Flow, Phase, Result, Role, State, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -148,7 +148,7 @@ impl Throughput {
         };
         let mut throughput = json!({ "batches": rates.batches, "samples": rates.samples });
         if let Some(tokens) = rates.tokens {
-            throughput["tokens"] = json!(tokens);
+            throughput["tokens"] = catena_record::float::value(tokens);
         }
         let (loader, data_wait) = (json!(rates.loader), json!(rates.data_wait));
         let row = [
@@ -163,24 +163,18 @@ impl Throughput {
 }
 
 impl Callback for Throughput {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears([Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception])
+            .looks()
+            .role(Role::Throughput)
+            .logs_nothing()
+            .observes()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn observes(&self) -> bool {
-        true
     }
 
     fn check(&self) -> Result<()> {

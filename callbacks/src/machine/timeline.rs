@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use catena_chain::{Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
+use catena_chain::{About, Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
 use serde::{Deserialize, Serialize};
 
 use super::rows::Rows;
@@ -157,6 +157,9 @@ impl Timeline {
             self.add_slice(what, begin, now, cx);
         }
         let Some(trace) = self.trace.take() else { return };
+        if cx.resuming() {
+            return; // the resume is refused, and leaves the run directory as it was
+        }
         self.timings.set_whole(now - trace.began());
         log::info!("the run's time, by event and callback:\n{}", self.timings);
         self.rows.add(cx, [("timings", self.timings.to_value())]);
@@ -200,25 +203,14 @@ fn later(dir: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
 }
 
 impl Callback for Timeline {
+    fn about(&self) -> About {
+        const OF_PASSES: [Event; 4] = [Event::Forward, Event::Loss, Event::Backward, Event::Step];
+        let hears = OF_PASSES.into_iter().fold(Events::ALL, Events::without);
+        About::of::<Self>().phase(Phase::Report).hears(hears).looks().logs_nothing().observes()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        const OF_PASSES: [Event; 4] = [Event::Forward, Event::Loss, Event::Backward, Event::Step];
-        OF_PASSES.into_iter().fold(Events::ALL, Events::without)
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
-    fn observes(&self) -> bool {
-        true
     }
 
     fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {

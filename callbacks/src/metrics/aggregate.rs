@@ -1,7 +1,7 @@
 //! Several metrics as one.
 use std::fmt;
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 
 /// A closure that makes one number of several.
 pub type CombineNumbers = Box<dyn Fn(&[f64]) -> f64>;
@@ -92,24 +92,17 @@ impl Aggregate {
 }
 
 impl Callback for Aggregate {
+    fn about(&self) -> About {
+        About::named(&self.name)
+            .phase(Phase::Measure)
+            .hears([Event::LoaderEnd])
+            .looks()
+            .logs([self.name.clone()])
+            .note(self.of.join(", "))
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Measure
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::LoaderEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(vec![self.name.clone()])
     }
 
     fn check(&self) -> Result<()> {
@@ -117,10 +110,6 @@ impl Callback for Aggregate {
             return Err("it is made of no values".into());
         }
         self.combine.check(self.of.len())
-    }
-
-    fn note(&self) -> String {
-        self.of.join(", ")
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -14,7 +14,7 @@ pub enum Thresholds {
     /// At so many probabilities, evenly from 0 to 1.
     Number(i64),
     /// At these.
-    These(Vec<f64>),
+    These(#[serde(with = "catena_record::float::list")] Vec<f64>),
 }
 
 /// Thresholds, and what they are in the dtype and on the device of the scores, made once.

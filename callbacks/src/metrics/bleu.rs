@@ -1,5 +1,6 @@
 //! How many n-grams of a translation its references have.
 use catena_tensor::Result;
+use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
 use serde_json::{Value, json};
 
@@ -148,7 +149,7 @@ impl Metric for Bleu {
 
     fn settings(&self) -> Value {
         let Self { n_gram, smooth, weights, ignore_index, memory: _ } = self;
-        json!({ "name": self.name(), "n_gram": n_gram, "smooth": smooth, "weights": weights, "ignore_index": ignore_index })
+        json!({ "name": self.name(), "n_gram": n_gram, "smooth": smooth, "weights": to_value(weights), "ignore_index": ignore_index })
     }
 
     fn check(&self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Scores from true and false positives and negatives: accuracy, precision, recall, F-beta and their kin.
 use catena_tensor::Result;
+use catena_tensor::settings::to_value;
 use catena_tensor::tch::Tensor;
 use serde_json::{Value, json};
 
@@ -236,14 +237,14 @@ impl Metric for ClassScore {
         let mut put = |name: &str, value: Value| drop(map.insert(name.into(), value));
         put("average", json!(average));
         put("top_k", json!(top_k));
-        put("zero_division", json!(zero_division));
+        put("zero_division", to_value(zero_division));
         put("multidim_average", if *samplewise { "samplewise" } else { "global" }.into());
         match score {
             Score::BalancedAccuracy { adjusted } => put("adjusted", json!(adjusted)),
-            Score::FBeta { beta } => put("beta", json!(beta)),
+            Score::FBeta { beta } => put("beta", to_value(beta)),
             Score::Tversky { alpha, beta } => {
-                put("alpha", json!(alpha));
-                put("beta", json!(beta));
+                put("alpha", to_value(alpha));
+                put("beta", to_value(beta));
             }
             _ => {}
         }

@@ -1,4 +1,5 @@
 //! Mean errors of regression: absolute, squared, percentage.
+use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::{Value, json};
@@ -133,7 +134,7 @@ impl Metric for MeanError {
     fn settings(&self) -> Value {
         let mut settings = json!({ "name": self.name(), "num_outputs": self.num_outputs });
         if let Of::Percentage { epsilon } = self.kind {
-            settings["epsilon"] = json!(epsilon);
+            settings["epsilon"] = to_value(&epsilon);
         }
         settings
     }

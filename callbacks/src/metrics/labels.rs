@@ -1,4 +1,5 @@
 //! Classes and scores: which task, which items count, which labels are in range.
+use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -100,7 +101,7 @@ impl Labels {
                 put("num_labels", (*labels).into());
             }
         }
-        put("threshold", json!(threshold));
+        put("threshold", to_value(threshold));
         put("ignore_index", json!(ignore_index));
         put("logits", json!(logits));
         map

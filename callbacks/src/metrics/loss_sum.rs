@@ -1,7 +1,7 @@
 //! Several losses as one.
 use std::fmt;
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, Role, State};
 use catena_tensor::loss::{AnyLoss, Loss, LossFn};
 use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
@@ -105,25 +105,16 @@ impl LossSum {
 }
 
 impl Callback for LossSum {
+    fn about(&self) -> About {
+        let parts = self.parts.iter().map(|part| part.name.as_str());
+        let text = |part: &Part| format!("{} {} {}", part.weight, part.name, part.loss.name());
+        let note = self.parts.iter().map(text).collect::<Vec<_>>().join(" + ");
+        let about = About::of::<Self>().phase(Phase::Loss).hears([Event::Loss]).role(Role::Criterion);
+        about.logs(std::iter::once("loss").chain(parts)).note(note)
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn name(&self) -> &str {
-        "Criterion"
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Loss
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::Loss])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        let parts = self.parts.iter().map(|part| part.name.clone());
-        Some(std::iter::once("loss".to_owned()).chain(parts).collect())
     }
 
     fn check(&self) -> Result<()> {
@@ -143,11 +134,6 @@ impl Callback for LossSum {
             }
             None => self.parts.iter().try_for_each(|part| Ok(part.loss.check()?)),
         }
-    }
-
-    fn note(&self) -> String {
-        let part = |part: &Part| format!("{} {} {}", part.weight, part.name, part.loss.name());
-        self.parts.iter().map(part).collect::<Vec<_>>().join(" + ")
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {

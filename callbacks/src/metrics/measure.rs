@@ -1,7 +1,7 @@
 //! The callback that drives a metric.
 use std::collections::BTreeMap;
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use catena_tensor::batch::{OUTPUT, TARGET};
 use catena_tensor::tch::{self, Kind, Tensor};
 
@@ -154,6 +154,23 @@ fn of_batch<'a>(cx: &'a Context, name: &Option<String>) -> Result<Option<&'a Ten
 }
 
 impl Callback for Measure {
+    fn about(&self) -> About {
+        let settings = self.metric.settings();
+        let settings = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let text = |(name, value): (&String, &serde_json::Value)| match value {
+            serde_json::Value::String(text) => format!("{name} {text}"),
+            value => format!("{name} {value}"),
+        };
+        let note = settings.map(text).collect::<Vec<_>>().join(", ");
+        let mut about = About::named(&self.name)
+            .phase(Phase::Measure)
+            .hears([Event::LoaderStart, Event::Loss, Event::LoaderEnd])
+            .looks()
+            .note(note);
+        about.logs = self.metric.parts().map(|parts| parts.iter().map(|part| self.key(part)).collect());
+        about
+    }
+
     fn state(&self) -> State {
         let Self { metric, name: _, input: _, target: _, weight: _, indexes: _, pass: _, aside, is_open } =
             self;
@@ -181,34 +198,8 @@ impl Callback for Measure {
         Ok(())
     }
 
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Measure
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::LoaderStart, Event::Loss, Event::LoaderEnd])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        self.metric.parts().map(|parts| parts.iter().map(|part| self.key(part)).collect())
-    }
-
     fn check(&self) -> Result<()> {
         Ok(self.metric.check()?)
-    }
-
-    fn note(&self) -> String {
-        let settings = self.metric.settings();
-        let settings = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-        let text = |(name, value): (&String, &serde_json::Value)| match value {
-            serde_json::Value::String(text) => format!("{name} {text}"),
-            value => format!("{name} {value}"),
-        };
-        settings.map(text).collect::<Vec<_>>().join(", ")
     }
 
     fn on_loader_start(&mut self, _: &mut Context) -> Result<Flow> {

@@ -1,5 +1,6 @@
 //! Areas under the ROC and the precision-recall curve.
 use catena_tensor::Result;
+use catena_tensor::settings::to_value;
 use catena_tensor::tch::Kind;
 use serde_json::{Value, json};
 
@@ -183,9 +184,9 @@ impl Metric for Ranking {
         let Self { area, labels, average, bins, memory: _ } = self;
         let mut map = labels.write(self.name());
         map.insert("average".into(), json!(average));
-        map.insert("thresholds".into(), json!(bins.as_ref().map(|bins| &bins.thresholds)));
+        map.insert("thresholds".into(), to_value(&bins.as_ref().map(|bins| &bins.thresholds)));
         if let Area::Roc { max_fpr } = area {
-            map.insert("max_fpr".into(), json!(max_fpr));
+            map.insert("max_fpr".into(), to_value(max_fpr));
         }
         map.into()
     }

@@ -1,6 +1,7 @@
 //! Search: how good are rankings, a query at a time.
 use std::collections::BTreeMap;
 
+use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -242,7 +243,7 @@ impl Metric for Retrieval {
         }
         match score {
             Score::Precision { adaptive_k } => settings["adaptive_k"] = json!(adaptive_k),
-            Score::Auroc { max_fpr } => settings["max_fpr"] = json!(max_fpr),
+            Score::Auroc { max_fpr } => settings["max_fpr"] = to_value(max_fpr),
             _ => {}
         }
         settings

@@ -1,4 +1,5 @@
 //! Reading a metric's settings by name; what is left over is an error that lists the names that exist.
+use catena_record::float;
 use catena_tensor::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -28,7 +29,7 @@ impl Settings {
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>> {
         self.known.push(name);
         let Some(value) = self.map.remove(name) else { return Ok(None) };
-        serde_json::from_value(value).map(Some).map_err(|error| self.wrong(format!("`{name}`: {error}")))
+        float::from_value(&value).map(Some).map_err(|error| self.wrong(format!("`{name}`: {error}")))
     }
 
     /// All has been taken: what is left doesn't exist.

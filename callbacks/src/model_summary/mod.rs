@@ -1,7 +1,7 @@
 //! Tells what a model is made of.
 mod summary;
 
-use catena_chain::{Callback, Context, Event, Events, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::layers::Recording;
 use serde::{Deserialize, Serialize};
 
@@ -73,20 +73,16 @@ impl ModelSummary {
 }
 
 impl Callback for ModelSummary {
+    fn about(&self) -> About {
+        About::of::<Self>()
+            .phase(Phase::Report)
+            .hears([Event::StageStart, Event::BatchStart, Event::Forward, Event::StageEnd, Event::Exception])
+            .looks()
+            .logs_nothing()
+    }
+
     fn state(&self) -> State {
         State::none()
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Report
-    }
-
-    fn hears(&self) -> Events {
-        Events::of(&[Event::StageStart, Event::BatchStart, Event::Forward, Event::StageEnd, Event::Exception])
-    }
-
-    fn logs(&self) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

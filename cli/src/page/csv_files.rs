@@ -52,6 +52,8 @@ fn read_file(file: File, loader: &str, is_fine: bool, record: &mut Record, name:
         metrics::saw(record, stage.unwrap_or_default(), epoch, loader, step, batch);
         let place = ["stage", "epoch", "batch", "global_step", "global_batch"];
         for (metric, cell) in heads.iter().zip(row).filter(|(head, _)| !place.contains(head)) {
+            // a metric of a column's name has this before its own
+            let metric = metric.strip_prefix("value:").unwrap_or(metric);
             if let Ok(value) = cell.parse() {
                 let point = Point { step: step as f64, batch: batch as f64, value };
                 record.push(metrics::name(loader, metric, is_fine), point);

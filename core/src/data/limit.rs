@@ -1,5 +1,5 @@
 //! The first batches of another loader.
-use super::{Loader, Start};
+use super::{Loader, LoaderDescription, Start};
 use crate::Result;
 use crate::batch::Batch;
 
@@ -44,5 +44,15 @@ impl<L: Loader> Loader for Limited<L> {
         }
         self.given += 1;
         self.loader.next_batch()
+    }
+
+    /// The other loader's, with a `limit` if that leaves batches out.
+    fn describe(&self) -> LoaderDescription {
+        let inner = self.loader.describe();
+        if self.loader.batches().is_some_and(|n| n <= self.limit) {
+            inner
+        } else {
+            inner.set("limit", self.limit)
+        }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A loader is told where it starts, by [`Start`], and gives batches until it has none. The same start gives the same
 //! batches in any process, whatever ran before: that is what makes a resumed run exact.
+mod describe;
 pub mod draws;
 mod limit;
 pub mod order;
 mod tensors;
 
+pub use describe::LoaderDescription;
 pub use limit::Limited;
 pub use tensors::TensorLoader;
 
@@ -41,6 +43,14 @@ pub trait Loader {
     /// The next batch, or none at the end of the epoch.
     fn next_batch(&mut self) -> Result<Option<Batch>>;
 
+    /// What it says of itself: what decides which batches it gives. A run that goes on from a snapshot compares it, and refuses
+    /// another one. By default it is the type's name and [`Loader::batches`].
+    ///
+    /// A loader that wraps another one should hand on what that says; a loader of data that may change should add a `fingerprint`.
+    fn describe(&self) -> LoaderDescription {
+        LoaderDescription::of::<Self>().set("batches", self.batches())
+    }
+
     /// The first `n` batches of each epoch, for a dry run.
     fn limit(self, n: u64) -> Limited<Self>
     where
@@ -59,5 +69,8 @@ impl<L: Loader + ?Sized> Loader for Box<L> {
     }
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         (**self).next_batch()
+    }
+    fn describe(&self) -> LoaderDescription {
+        (**self).describe()
     }
 }

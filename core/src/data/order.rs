@@ -4,6 +4,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::Start;
 
+/// Which order [`shuffled`] gives: another one would have another number. Loaders that shuffle describe themselves with it.
+pub const VERSION: u64 = 1;
+
 /// A permutation of `0..n` that depends on the seed, the stage and the epoch of `start`, and on nothing else.
 ///
 /// The numbers come from ChaCha with 8 rounds, whose key is seed, stage and epoch (little-endian u64 each) and the eight bytes

@@ -1,8 +1,11 @@
 //! Batches from tensors that are in memory.
+use std::collections::BTreeMap;
+
 use tch::Tensor;
 
-use super::{Loader, Start, order};
+use super::{Loader, LoaderDescription, Start, order};
 use crate::batch::{Batch, INPUT, NamedTensors, TARGET};
+use crate::hash::sha256;
 use crate::{Error, Result};
 
 /// Batches of rows of tensors that are in memory, in their order or shuffled anew each epoch.
@@ -36,6 +39,7 @@ pub struct TensorLoader {
     drop_last: bool,
     order: Option<(Vec<u64>, Tensor)>,
     next: u64,
+    fingerprint: Option<String>,
 }
 
 impl TensorLoader {
@@ -73,7 +77,16 @@ impl TensorLoader {
         }
         let Some(rows) = rows else { return Err(setting("tensors", "empty".into(), "at least one tensor")) };
         let rows = rows.unsigned_abs();
-        Ok(Self { tensors, rows, batch_size, shuffle: false, drop_last: false, order: None, next: 0 })
+        Ok(Self {
+            tensors,
+            rows,
+            batch_size,
+            shuffle: false,
+            drop_last: false,
+            order: None,
+            next: 0,
+            fingerprint: None,
+        })
     }
 
     /// Whether each epoch has an order of its own (default false).
@@ -88,6 +101,26 @@ impl TensorLoader {
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.drop_last = drop_last;
         self
+    }
+
+    /// Adds a hash of the rows to what the loader says of itself, so that a run can't go on with other ones. All rows are read, once
+    /// and now; tensors of another device are copied to the host for it.
+    ///
+    /// ```
+    /// use catena_tensor::data::{Loader, TensorLoader};
+    /// use tch::Tensor;
+    ///
+    /// let loader = |last: f64| {
+    ///     TensorLoader::from_tensors([("input", Tensor::from_slice(&[0.5, last]))], 2)?.fingerprint()
+    /// };
+    /// assert_eq!(loader(1.0)?.describe(), loader(1.0)?.describe());
+    /// assert_ne!(loader(1.0)?.describe(), loader(1.5)?.describe());
+    /// # Ok::<(), catena_tensor::Error>(())
+    /// ```
+    pub fn fingerprint(mut self) -> Result<Self> {
+        let tensors = self.tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()));
+        self.fingerprint = Some(sha256(&tensors.collect::<Vec<_>>())?);
+        Ok(self)
     }
 
     /// How many rows there are.
@@ -139,6 +172,29 @@ impl Loader for TensorLoader {
         };
         Ok(Some(Batch { tensors, ids, weight: length as f64 }))
     }
+
+    fn describe(&self) -> LoaderDescription {
+        let Self { tensors, rows, batch_size, shuffle, drop_last, order: _, next: _, fingerprint } = self;
+        let rows_of = tensors.iter().map(|(name, tensor)| (name, row_of(tensor).unwrap_or_default()));
+        let mut about = LoaderDescription::of::<Self>()
+            .set("rows", rows)
+            .set("tensors", rows_of.collect::<BTreeMap<_, _>>())
+            .set("batch_size", batch_size)
+            .set("shuffle", shuffle)
+            .set("drop_last", drop_last);
+        if *shuffle {
+            about = about.set("order", order::VERSION);
+        }
+        match fingerprint {
+            Some(fingerprint) => about.set("fingerprint", fingerprint),
+            None => about,
+        }
+    }
+}
+
+/// What a row is: `Float [28, 28]`.
+fn row_of(tensor: &Tensor) -> Result<String> {
+    Ok(format!("{:?} {:?}", tensor.f_kind()?, &tensor.size()[1..]))
 }
 
 #[cfg(test)]

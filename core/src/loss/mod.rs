@@ -76,7 +76,7 @@ impl<L: LossFn + ?Sized> LossFn for Box<L> {
 
 /// Settings with their name, as [`from_value`] reads them.
 fn written(name: &str, settings: &impl serde::Serialize) -> Value {
-    let mut value = serde_json::to_value(settings).unwrap_or_default();
+    let mut value = crate::settings::to_value(settings);
     if let Value::Object(settings) = &mut value {
         settings.insert("name".into(), name.into());
     }

@@ -1,4 +1,5 @@
 //! What an optimizer is made from: a rule with its settings, and groups that differ from it. In code or as data.
+use catena_record::float;
 use serde::de::DeserializeOwned;
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,7 +12,7 @@ use super::{
 use crate::params::Parameter;
 use crate::{Error, Result};
 
-const NO_DECAY: &str = "no_decay_on_bias_and_norm";
+pub(super) const NO_DECAY: &str = "no_decay_on_bias_and_norm";
 
 /// A rule and the groups that differ from it. Every rule becomes one by itself.
 ///
@@ -100,7 +101,7 @@ impl OptimizerConfig {
 
     /// What [`OptimizerConfig::from_value`] reads: every setting, and the groups if there are any.
     pub fn to_value(&self) -> Result<Value> {
-        serde_json::to_value(self)
+        float::to_value(self)
             .map_err(|why| Error::Settings { of: self.rule.name().into(), why: why.to_string() })
     }
 

@@ -1,5 +1,7 @@
 //! Parameters that share their settings, and their state.
 use catena_native::TensorList;
+use catena_record::float;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tch::Tensor;
 
@@ -61,10 +63,12 @@ impl ParamGroup {
         self.set("lr", lr)
     }
 
-    /// Any other setting of its own, by torch's name: a number, a bool, or `serde_json::json!([0.9, 0.99])` for betas.
+    /// Any other setting of its own, by torch's name: a number, a bool, or `(0.9, 0.99)` for betas.
     #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.settings.insert(name.into(), value.into());
+    pub fn set(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        // what can't be JSON is no setting: the check of the rule's settings tells it, by this text
+        let value = float::to_value(&value).unwrap_or_else(|why| why.to_string().into());
+        self.settings.insert(name.into(), value);
         self
     }
 
@@ -144,6 +148,7 @@ pub struct Group {
     pub(super) slots: Vec<Slot>,
     pub(super) state: Vec<TensorList>,
     pub(super) stepped: Vec<u8>,
+    pub(super) lr_factor: f64,
 }
 
 impl Group {
@@ -166,6 +171,7 @@ impl Group {
             params: TensorList::new(&tensors)?,
             slots,
             stepped: vec![0; params.len()],
+            lr_factor: 1.0,
         })
     }
 
@@ -189,6 +195,24 @@ impl Group {
     pub fn set(&mut self, name: &str, value: f64) -> Result<()> {
         let before = std::mem::replace(setting_of(self.rule.as_mut(), name)?, value);
         if before == 0.0 && value != 0.0 { self.add_slots(&self.rule.slots()) } else { Ok(()) }
+    }
+
+    /// Lowers or raises the learning rate, also what a schedule sets from now on: it becomes `lr`, and the schedule's values are
+    /// multiplied by `factor`, besides the factors before.
+    pub fn scale_lr(&mut self, lr: f64, factor: f64) -> Result<()> {
+        self.set("lr", lr)?;
+        self.lr_factor *= factor;
+        Ok(())
+    }
+
+    /// Forgets what [`Group::scale_lr`] has multiplied. The learning rate itself stays as it is.
+    pub fn forget_lr_factor(&mut self) {
+        self.lr_factor = 1.0;
+    }
+
+    /// What a schedule's learning rates are multiplied by: 1, unless [`Group::scale_lr`] has been called.
+    pub fn lr_factor(&self) -> f64 {
+        self.lr_factor
     }
 
     /// Makes the state that is wanted and not there yet, as zeros; what is there stays.

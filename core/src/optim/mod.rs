@@ -24,6 +24,7 @@ mod adagrad;
 mod adam;
 mod adamax;
 mod asgd;
+mod carry;
 mod config;
 mod group;
 mod lamb;

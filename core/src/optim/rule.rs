@@ -2,6 +2,7 @@
 use std::fmt::Debug;
 
 use catena_native::TensorList;
+use catena_record::float;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -156,9 +157,9 @@ where
     Ok(Box::new(settings::read::<R>(rule.name(), all)?))
 }
 
-/// A rule's settings as a JSON object.
+/// A rule's settings as a JSON object; floats that are not finite are words, as [`settings::to_value`] writes them.
 pub fn to_value<R: Rule + Serialize>(rule: &R) -> Result<Value> {
-    serde_json::to_value(rule).map_err(|why| Error::Settings { of: rule.name().into(), why: why.to_string() })
+    float::to_value(rule).map_err(|why| Error::Settings { of: rule.name().into(), why: why.to_string() })
 }
 
 /// The methods of [`Rule`] that are the same in every rule that is a `serde` type.

@@ -1,4 +1,5 @@
 //! All that an optimizer's next steps depend on, as data.
+use catena_record::float;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tch::Tensor;
@@ -43,6 +44,7 @@ pub struct StateDict {
     /// How many steps have been made.
     pub steps: u64,
     /// The first group's learning rate in the last step.
+    #[serde(default, with = "catena_record::float::option")]
     pub last_lr: Option<f64>,
     /// The groups, in their order.
     pub groups: Vec<GroupDict>,
@@ -68,6 +70,17 @@ pub struct GroupDict {
     pub settings: Map<String, Value>,
     /// What its settings that are numbers were when it was made: what schedules are relative to.
     pub initial: Map<String, Value>,
+    /// What schedules' learning rates are multiplied by, if that is not 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub lr_factor: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
 }
 
 impl Optimizer {
@@ -123,8 +136,18 @@ impl Optimizer {
 
 impl Group {
     pub(super) fn dict(&self) -> Result<GroupDict> {
-        let Self { pattern, max_dimensions, rule, initial, names, params: _, slots: _, state: _, stepped } =
-            self;
+        let Self {
+            pattern,
+            max_dimensions,
+            rule,
+            initial,
+            names,
+            params: _,
+            slots: _,
+            state: _,
+            stepped,
+            lr_factor,
+        } = self;
         let Value::Object(settings) = rule.to_value()? else {
             return Err(Error::State(format!("the settings of `{}` are no object", rule.name())));
         };
@@ -138,8 +161,9 @@ impl Group {
                 .settings()
                 .iter()
                 .map(|&name| name.into())
-                .zip(initial.iter().map(|&x| x.into()))
+                .zip(initial.iter().map(|&x| float::value(x)))
                 .collect(),
+            lr_factor: *lr_factor,
         })
     }
 
@@ -150,7 +174,7 @@ impl Group {
         tensors: &[(String, Tensor)],
     ) -> Result<(Box<dyn Rule>, Vec<f64>)> {
         let wrong = |why: String| Err(Error::State(why));
-        let GroupDict { pattern, max_dimensions, params, stepped, settings, initial } = saved;
+        let GroupDict { pattern, max_dimensions, params, stepped, settings, initial, lr_factor: _ } = saved;
         if (pattern, max_dimensions) != (&self.pattern, &self.max_dimensions) {
             let name = |pattern: &Option<String>, most: Option<usize>| match pattern {
                 Some(pattern) => format!("the group {}", name_of(pattern, most)),
@@ -199,7 +223,7 @@ impl Group {
                 settings.iter().filter(alone).map(|(name, value)| format!("{name} {value}")).collect();
             return wrong(format!("it was saved with {}, which keeps other state", other.join(", ")));
         }
-        let number = |name: &&str| initial.get(*name).and_then(Value::as_f64);
+        let number = |name: &&str| initial.get(*name).and_then(float::number);
         match rule.settings().iter().find(|name| number(name).is_none()) {
             Some(name) => wrong(format!("the initial `{name}` is missing")),
             None => Ok((rule.clone_box(), rule.settings().iter().filter_map(number).collect())),
@@ -210,6 +234,7 @@ impl Group {
     fn take(&mut self, saved: &GroupDict, (rule, initial): (Box<dyn Rule>, Vec<f64>)) {
         self.rule = rule;
         self.initial = initial;
+        self.lr_factor = saved.lr_factor;
         self.stepped.iter_mut().zip(&saved.stepped).for_each(|(own, saved)| *own = (*saved).into());
     }
 }

@@ -2,12 +2,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors};
+use catena_record::float;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tch::{Device, Tensor};
 
 use super::{Group, GroupDict, Optimizer, StateDict};
+use crate::bytes::dtype_name;
+use crate::tensor_file::TensorFile;
 use crate::{Error, Result};
 
 /// The metadata's key.
@@ -73,13 +75,20 @@ impl Optimizer {
         let path = path.as_ref();
         let StateDict { name, steps, last_lr: _, groups, tensors } = self.state_dict()?;
         let torchs = |group: GroupDict| {
-            let GroupDict { pattern: _, max_dimensions: _, params, stepped: _, mut settings, initial } =
-                group;
+            let GroupDict {
+                pattern: _,
+                max_dimensions: _,
+                params,
+                stepped: _,
+                mut settings,
+                initial,
+                lr_factor: _,
+            } = group;
             settings.extend(initial.get("lr").map(|lr| ("initial_lr".to_owned(), lr.clone())));
             ParamGroups { params, settings }
         };
         let head = Head { name, steps: Some(steps), param_groups: groups.into_iter().map(torchs).collect() };
-        let head = serde_json::to_string(&head).map_err(|error| in_file(path, error))?;
+        let head = serde_json::to_string(&float::Words(&head)).map_err(|error| in_file(path, error))?;
         let file = file_of(head, &tensors)?;
         std::fs::write(path, file).map_err(|error| in_file(path, error))
     }
@@ -90,16 +99,12 @@ impl Optimizer {
     /// fit. Settings are those of the file; what schedules are relative to is its `initial_lr`, or `lr` where there is none.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let file = std::fs::read(path).map_err(|error| in_file(path, error))?;
-        let (_, metadata) = SafeTensors::read_metadata(&file).map_err(|error| in_file(path, error))?;
-        let Some(head) = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
+        let TensorFile { tensors, metadata } = TensorFile::read(path)?;
+        let Some(head) = metadata.get(KEY) else {
             return Err(in_file(path, format!("its metadata have no `{KEY}`")));
         };
         let head: Head = serde_json::from_str(head).map_err(|error| in_file(path, error))?;
-        let stored = SafeTensors::deserialize(&file).map_err(|error| in_file(path, error))?;
-        let tensors: Result<Vec<_>> =
-            stored.tensors().into_iter().map(|(name, view)| Ok((name, Tensor::try_from(view)?))).collect();
-        let tensors = self.counters_as_kept(tensors?)?;
+        let tensors = self.counters_as_kept(tensors)?;
         let steps = head.steps.map_or_else(|| largest_step(&tensors), Ok)?;
         let groups = self.groups.iter().map(|group| {
             let names: BTreeSet<&String> = group.names.iter().collect();
@@ -186,7 +191,7 @@ fn file_of(head: String, tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
         let (begin, end) = (data.len(), data.len() + tensor.numel() * size);
         data.resize(end, 0);
         tensor.f_copy_data_u8(&mut data[begin..], tensor.numel())?;
-        let dtype = Dtype::try_from(tensor.f_kind()?)?;
+        let dtype = dtype_name(tensor.f_kind()?)?;
         let info = json!({"dtype": dtype, "shape": tensor.size(), "data_offsets": [begin, end]});
         header.insert(name.clone(), info);
     }

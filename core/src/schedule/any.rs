@@ -2,8 +2,10 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use catena_record::float;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::*;
 use crate::settings;
@@ -37,7 +39,7 @@ macro_rules! schedules {
         /// assert_eq!(error.to_string(), "cosine_annealing: unknown field `tmax`, expected `t_max` or `eta_min`");
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(tag = "name")]
         #[non_exhaustive]
         pub enum AnySchedule {
@@ -55,6 +57,26 @@ macro_rules! schedules {
                 match self {
                     $(Self::$kind(schedule) => schedule,)*
                     Self::InCode(InCode(schedule)) => schedule.as_ref(),
+                }
+            }
+        }
+
+        /// By hand, because serde's own way with a `tag` does not see that `"inf"` stands for a float.
+        impl<'de> Deserialize<'de> for AnySchedule {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                let mut settings = Map::deserialize(deserializer)?;
+                let name = match settings.remove("name") {
+                    Some(Value::String(name)) => name,
+                    Some(other) => {
+                        let text = format!("its `name` is {other}, but must be one of {}", Self::NAMES.join(", "));
+                        return Err(D::Error::custom(text));
+                    }
+                    None => return Err(D::Error::missing_field("name")),
+                };
+                let settings = Value::Object(settings);
+                match name.as_str() {
+                    $($name => float::from_value(&settings).map(Self::$kind).map_err(D::Error::custom),)*
+                    _ => Err(D::Error::unknown_variant(&name, Self::NAMES)),
                 }
             }
         }

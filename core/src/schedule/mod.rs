@@ -93,7 +93,7 @@ pub trait Schedule: std::fmt::Debug {
 
 /// One of catena's schedules as [`from_value`] reads it.
 fn written<S: Clone + Into<AnySchedule>>(schedule: &S) -> Value {
-    serde_json::to_value(schedule.clone().into()).unwrap_or_default()
+    crate::settings::to_value(&schedule.clone().into())
 }
 
 pub(crate) fn require(

@@ -32,9 +32,9 @@ pub enum ThresholdMode {
 #[serde(untagged, expecting = "a number is needed, or a list with a number for each group")]
 pub enum MinLr {
     /// For all groups.
-    All(f64),
+    All(#[serde(with = "catena_record::float")] f64),
     /// In the order of the groups.
-    Each(Vec<f64>),
+    Each(#[serde(with = "catena_record::float::list")] Vec<f64>),
 }
 
 /// What [`Plateau`] must remember: this and the optimizer's rates are all that a resume needs.
@@ -42,7 +42,7 @@ pub enum MinLr {
 #[serde(deny_unknown_fields)]
 pub struct PlateauState {
     /// The best value so far; none at first.
-    #[serde(with = "maybe_infinite")]
+    #[serde(default, with = "catena_record::float::option")]
     pub best: Option<f64>,
     /// How many values in a row were not better.
     pub num_bad_epochs: u64,
@@ -218,6 +218,20 @@ impl Plateau {
         if lr - new > self.eps { new } else { lr }
     }
 
+    /// Which way the metric gets better.
+    pub fn metric_mode(&self) -> PlateauMode {
+        self.mode
+    }
+
+    /// What [`Plateau::reduced`] multiplies a learning rate by: `factor`, 1 if it leaves the rate, or what reaches `min_lr`.
+    pub fn factor_from(&self, lr: f64, group: usize) -> f64 {
+        match self.reduced(lr, group) {
+            new if new == lr => 1.0,
+            new if new == lr * self.factor => self.factor,
+            new => new / lr,
+        }
+    }
+
     fn is_better(&self, metric: f64) -> bool {
         match (self.mode, self.threshold_mode) {
             (PlateauMode::Min, ThresholdMode::Rel) => metric < self.best() * (1.0 - self.threshold),
@@ -274,29 +288,3 @@ impl Plateau {
 }
 
 const NAME: &str = "reduce_on_plateau";
-
-/// An infinite value as the text `inf` or `-inf`, for which JSON has no number.
-mod maybe_infinite {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Stored {
-        Number(f64),
-        Text(String),
-    }
-
-    pub(super) fn serialize<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
-        value
-            .map(|x| if x.is_finite() { Stored::Number(x) } else { Stored::Text(x.to_string()) })
-            .serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-        Ok(match Option::<Stored>::deserialize(from)? {
-            None => None,
-            Some(Stored::Number(x)) => Some(x),
-            Some(Stored::Text(text)) => Some(text.parse().map_err(D::Error::custom)?),
-        })
-    }
-}

@@ -1,10 +1,12 @@
 //! Callbacks around callbacks, and closures as callbacks.
+mod adapted;
 mod named;
 mod on;
 mod only;
 mod throttled;
 
-pub use named::{Named, Phased};
-pub use on::{On, on};
-pub use only::{Only, OnlyIn};
+pub use adapted::{Adapted, Adapter};
+pub use named::{InPhase, InRole, Named};
+pub use on::{Look, On, look, on};
+pub use only::Only;
 pub use throttled::Throttled;

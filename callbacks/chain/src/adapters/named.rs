@@ -1,131 +1,46 @@
-//! A callback under another name or in another phase.
-use crate::{Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
+//! A callback under another name, in another phase or in another role.
+use super::Adapter;
+use crate::{About, Phase, Role};
 
-/// A callback under another name. Made by [`Callback::named`].
+/// Gives a callback another name. Made by [`Callback::named`](crate::Callback::named).
 ///
 /// ```
-/// use catena_chain::{Callback, Event, Flow, Phase, on};
+/// use catena_chain::{Callback, Event, Flow, on};
 ///
-/// let first = on(Event::Step, |_| Ok(Flow::GO)).named("first").in_phase(Phase::Clip);
-/// assert_eq!((first.name(), first.phase()), ("first", Phase::Clip));
+/// assert_eq!(on(Event::Step, |_| Ok(Flow::GO)).named("first").about().name, "first");
 /// ```
 #[derive(Debug)]
-pub struct Named<C> {
-    inner: C,
-    name: String,
-}
+pub struct Named(pub(crate) String);
 
-impl<C> Named<C> {
-    pub(crate) fn new(inner: C, name: String) -> Self {
-        Self { inner, name }
-    }
-}
-
-impl<C: Callback> Callback for Named<C> {
-    fn state(&self) -> State {
-        self.inner.state()
-    }
-    fn load_state(&mut self, state: State) -> Result<()> {
-        self.inner.load_state(state)
-    }
-    fn name(&self) -> &str {
-        &self.name
-    }
-    fn phase(&self) -> Phase {
-        self.inner.phase()
-    }
-    fn hears(&self) -> Events {
-        self.inner.hears()
-    }
-    fn logs(&self) -> Option<Vec<String>> {
-        self.inner.logs()
-    }
-    fn watches(&self) -> Vec<String> {
-        self.inner.watches()
-    }
-    fn syncs(&self) -> bool {
-        self.inner.syncs()
-    }
-    fn check(&self) -> Result<()> {
-        self.inner.check()
-    }
-    fn flush(&mut self, cx: &mut Context) -> Result<()> {
-        self.inner.flush(cx)
-    }
-    fn observes(&self) -> bool {
-        self.inner.observes()
-    }
-    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
-        self.inner.on_work(work, edge, cx);
-    }
-    fn note(&self) -> String {
-        self.inner.note()
-    }
-    fn settings(&self) -> serde_json::Value {
-        self.inner.settings()
-    }
-    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
-        self.inner.on_event(event, cx)
-    }
-}
-
-/// A callback in another phase. Made by [`Callback::in_phase`].
+/// Puts a callback into another phase. Made by [`Callback::in_phase`](crate::Callback::in_phase).
 #[derive(Debug)]
-pub struct Phased<C> {
-    inner: C,
-    phase: Phase,
+pub struct InPhase(pub(crate) Phase);
+
+/// Gives a callback a role. Made by [`Callback::in_role`](crate::Callback::in_role).
+///
+/// ```
+/// use catena_chain::{Callback, Event, Flow, Phase, Role, on};
+///
+/// let forward = on(Event::Forward, |_| Ok(Flow::GO)).in_role(Role::Forward).in_phase(Phase::Forward);
+/// assert_eq!(forward.about().role, Some(Role::Forward));
+/// ```
+#[derive(Debug)]
+pub struct InRole(pub(crate) Role);
+
+impl Adapter for Named {
+    fn change(&self, about: &mut About) {
+        about.name.clone_from(&self.0);
+    }
 }
 
-impl<C> Phased<C> {
-    pub(crate) fn new(inner: C, phase: Phase) -> Self {
-        Self { inner, phase }
+impl Adapter for InPhase {
+    fn change(&self, about: &mut About) {
+        about.phase = self.0;
     }
 }
 
-impl<C: Callback> Callback for Phased<C> {
-    fn state(&self) -> State {
-        self.inner.state()
-    }
-    fn load_state(&mut self, state: State) -> Result<()> {
-        self.inner.load_state(state)
-    }
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    fn phase(&self) -> Phase {
-        self.phase
-    }
-    fn hears(&self) -> Events {
-        self.inner.hears()
-    }
-    fn logs(&self) -> Option<Vec<String>> {
-        self.inner.logs()
-    }
-    fn watches(&self) -> Vec<String> {
-        self.inner.watches()
-    }
-    fn syncs(&self) -> bool {
-        self.inner.syncs()
-    }
-    fn check(&self) -> Result<()> {
-        self.inner.check()
-    }
-    fn flush(&mut self, cx: &mut Context) -> Result<()> {
-        self.inner.flush(cx)
-    }
-    fn observes(&self) -> bool {
-        self.inner.observes()
-    }
-    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
-        self.inner.on_work(work, edge, cx);
-    }
-    fn note(&self) -> String {
-        self.inner.note()
-    }
-    fn settings(&self) -> serde_json::Value {
-        self.inner.settings()
-    }
-    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
-        self.inner.on_event(event, cx)
+impl Adapter for InRole {
+    fn change(&self, about: &mut About) {
+        about.role = Some(self.0);
     }
 }

@@ -1,28 +1,48 @@
 //! A closure as a callback.
 use std::fmt;
 
-use crate::{Callback, Context, Event, Events, Flow, Result, State};
+use crate::{About, Callback, Context, Event, Flow, Result, State};
 
-/// A callback of one event, from a closure. It has no state: what the closure keeps is lost over a resume.
+/// A callback of one event, from a closure that may act: it answers with a [`Flow`]. It has no state: what the closure keeps is lost
+/// over a resume.
 ///
-/// Its name is `on_<event>`; two closures for one event need [`Callback::named`].
+/// Its name is `on_<event>`; two closures for one event need [`Callback::named`]. For a closure that only looks, see [`look`].
 ///
 /// ```
-/// use catena_chain::{Callback, Event, Flow, Reduce, on};
+/// use catena_chain::{Callback, Event, Flow, on};
 ///
-/// let log_lr = on(Event::Step, |cx| {
-///     let lr = cx.lr().unwrap_or_default();
-///     cx.log("lr", lr, Reduce::Last)?;
-///     Ok(Flow::GO)
-/// });
-/// assert_eq!(log_lr.name(), "on_step");
+/// let skip = on(Event::BatchStart, |cx| Ok(if cx.global_batch() == 1 { Flow::SKIP_BATCH } else { Flow::GO }));
+/// assert_eq!(skip.about().name, "on_batch_start");
 /// ```
 pub fn on<F: FnMut(&mut Context) -> Result<Flow>>(event: Event, hook: F) -> On<F> {
     On { event, hook }
 }
 
-/// A closure as a callback. Made by [`on`].
+/// A callback of one event, from a closure that only looks: it can't skip or stop. It may log, and may come and go at a resume.
+///
+/// Its name is `look_<event>`; two closures for one event need [`Callback::named`]. It has no state.
+///
+/// ```
+/// use catena_chain::{Callback, Event, Reduce, look};
+///
+/// let log_lr = look(Event::Step, |cx| {
+///     let lr = cx.lr().unwrap_or_default();
+///     cx.log("lr", lr, Reduce::Last)
+/// });
+/// assert_eq!(log_lr.about().name, "look_step");
+/// ```
+pub fn look<F: FnMut(&mut Context) -> Result<()>>(event: Event, hook: F) -> Look<F> {
+    Look { event, hook }
+}
+
+/// A closure that may act, as a callback. Made by [`on`].
 pub struct On<F> {
+    event: Event,
+    hook: F,
+}
+
+/// A closure that only looks, as a callback. Made by [`look`].
+pub struct Look<F> {
     event: Event,
     hook: F,
 }
@@ -33,40 +53,43 @@ impl<F> fmt::Debug for On<F> {
     }
 }
 
+impl<F> fmt::Debug for Look<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Look").field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+fn about(verb: &str, event: Event) -> About {
+    About::named(format!("{verb}_{event}")).hears([event]).note("closure, keeps no state")
+}
+
 impl<F: FnMut(&mut Context) -> Result<Flow>> Callback for On<F> {
+    fn about(&self) -> About {
+        about("on", self.event)
+    }
+
     fn state(&self) -> State {
         State::none()
     }
 
-    fn name(&self) -> &str {
-        match self.event {
-            Event::RunStart => "on_run_start",
-            Event::StageStart => "on_stage_start",
-            Event::EpochStart => "on_epoch_start",
-            Event::LoaderStart => "on_loader_start",
-            Event::BatchStart => "on_batch_start",
-            Event::Forward => "on_forward",
-            Event::Loss => "on_loss",
-            Event::Backward => "on_backward",
-            Event::Step => "on_step",
-            Event::BatchEnd => "on_batch_end",
-            Event::LoaderEnd => "on_loader_end",
-            Event::EpochEnd => "on_epoch_end",
-            Event::StageEnd => "on_stage_end",
-            Event::RunEnd => "on_run_end",
-            Event::Exception => "on_exception",
-        }
+    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
+        if event == self.event { (self.hook)(cx) } else { Ok(Flow::GO) }
+    }
+}
+
+impl<F: FnMut(&mut Context) -> Result<()>> Callback for Look<F> {
+    fn about(&self) -> About {
+        about("look", self.event).looks()
     }
 
-    fn hears(&self) -> Events {
-        Events::of(&[self.event])
-    }
-
-    fn note(&self) -> String {
-        "closure, keeps no state".into()
+    fn state(&self) -> State {
+        State::none()
     }
 
     fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
-        if event == self.event { (self.hook)(cx) } else { Ok(Flow::GO) }
+        if event == self.event {
+            (self.hook)(cx)?;
+        }
+        Ok(Flow::GO)
     }
 }

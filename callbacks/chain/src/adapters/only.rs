@@ -3,9 +3,24 @@ use std::fmt;
 
 use catena_tensor::model::Mode;
 
-use crate::{Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
+use super::Adapter;
+use crate::{About, Context, Event};
 
-/// Where a callback hears what happens.
+/// Where a callback hears what happens. Given to [`Callback::only`](crate::Callback::only).
+///
+/// Events that lie outside of what was named are heard as ever: with a loader or a mode, those of run, stage and epoch; with a
+/// stage, those of the run.
+///
+/// ```
+/// use catena_chain::{Callback, Event, testing};
+///
+/// let (recorder, record) = testing::Recorder::new();
+/// let mut driver = testing::driver(vec![Box::new(recorder.only("valid"))])?; // in loader `train`
+/// driver.fire(Event::BatchEnd)?;
+/// driver.fire(Event::EpochEnd)?;
+/// assert_eq!(record.events(), ["epoch_end"]);
+/// # Ok::<(), catena_chain::BoxError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Only {
     /// In loaders of this mode.
@@ -38,89 +53,22 @@ impl fmt::Display for Only {
     }
 }
 
-/// A callback that hears loaders and batches (or epochs) in one place only. Made by [`Callback::only`].
-///
-/// Events that lie outside of what was named are heard as ever: with a loader or a mode, those of run, stage and epoch; with a
-/// stage, those of the run.
-///
-/// ```
-/// use catena_chain::{Callback, Event, testing};
-///
-/// let (recorder, record) = testing::Recorder::new();
-/// let mut driver = testing::driver(vec![Box::new(recorder.only("valid"))])?; // in loader `train`
-/// driver.fire(Event::BatchEnd)?;
-/// driver.fire(Event::EpochEnd)?;
-/// assert_eq!(record.events(), ["epoch_end"]);
-/// # Ok::<(), catena_chain::BoxError>(())
-/// ```
-#[derive(Debug)]
-pub struct OnlyIn<C> {
-    inner: C,
-    only: Only,
-}
-
-impl<C> OnlyIn<C> {
-    pub(crate) fn new(inner: C, only: Only) -> Self {
-        Self { inner, only }
-    }
-}
-
-impl<C: Callback> Callback for OnlyIn<C> {
-    fn state(&self) -> State {
-        self.inner.state()
-    }
-    fn load_state(&mut self, state: State) -> Result<()> {
-        self.inner.load_state(state)
-    }
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    fn phase(&self) -> Phase {
-        self.inner.phase()
-    }
-    fn hears(&self) -> Events {
-        self.inner.hears()
-    }
-    fn logs(&self) -> Option<Vec<String>> {
-        self.inner.logs()
-    }
-    fn watches(&self) -> Vec<String> {
-        self.inner.watches()
-    }
-    fn syncs(&self) -> bool {
-        self.inner.syncs()
-    }
-    fn check(&self) -> Result<()> {
-        self.inner.check()
-    }
-    fn flush(&mut self, cx: &mut Context) -> Result<()> {
-        self.inner.flush(cx)
-    }
-    fn observes(&self) -> bool {
-        self.inner.observes()
-    }
-    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
-        self.inner.on_work(work, edge, cx);
-    }
-    fn note(&self) -> String {
-        join(&self.only.to_string(), &self.inner.note())
-    }
-    fn settings(&self) -> serde_json::Value {
-        self.inner.settings()
+impl Adapter for Only {
+    fn change(&self, about: &mut About) {
+        about.note = join(&self.to_string(), &about.note);
+        if let Self::Stage(name) = self {
+            about.writes.iter_mut().for_each(|write| write.stage = Some(name.clone()));
+        }
+        about.adapt("only", self.to_string());
     }
 
-    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
+    fn lets_through(&mut self, event: Event, cx: &Context) -> bool {
         let of_run = matches!(event, Event::RunStart | Event::RunEnd | Event::Exception);
         let of_loader = event.is_of_batch() || matches!(event, Event::LoaderStart | Event::LoaderEnd);
-        let lets_through = match &self.only {
-            Only::Mode(mode) => !of_loader || cx.mode() == *mode,
-            Only::Loader(name) => !of_loader || cx.loader() == name,
-            Only::Stage(name) => of_run || cx.stage() == name,
-        };
-        if lets_through && self.hears().contains(event) {
-            self.inner.on_event(event, cx)
-        } else {
-            Ok(Flow::GO)
+        match self {
+            Self::Mode(mode) => !of_loader || cx.mode() == *mode,
+            Self::Loader(name) => !of_loader || cx.loader() == name,
+            Self::Stage(name) => of_run || cx.stage() == name,
         }
     }
 }

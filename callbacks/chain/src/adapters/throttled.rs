@@ -1,8 +1,11 @@
 //! A callback that hears batches or epochs only so often.
-use super::only::join;
-use crate::{Callback, Context, Edge, Event, Events, Every, Flow, Phase, Result, State, Trigger, Work};
+use serde_json::{Value, json};
 
-/// A callback that hears batches or epochs only so often. Made by [`Callback::every`].
+use super::Adapter;
+use super::only::join;
+use crate::{About, Context, Event, Events, Every, Result, State, Trigger};
+
+/// Lets a callback hear batches or epochs only so often. Made by [`Callback::every`](crate::Callback::every).
 ///
 /// With batches, steps or seconds it is decided at each Train batch's `batch_start` whether that batch's events are let
 /// through; batches of evaluations are not, and other events always are. With steps the answer holds for all batches of an
@@ -23,15 +26,25 @@ use crate::{Callback, Context, Edge, Event, Events, Every, Flow, Phase, Result, 
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
 #[derive(Debug)]
-pub struct Throttled<C> {
-    inner: C,
+pub struct Throttled {
     trigger: Trigger,
     open: bool,
 }
 
-impl<C> Throttled<C> {
-    pub(crate) fn new(inner: C, every: Every) -> Self {
-        Self { inner, trigger: Trigger::new(every), open: false }
+impl Throttled {
+    pub(crate) fn new(every: Every) -> Self {
+        Self { trigger: Trigger::new(every), open: false }
+    }
+}
+
+impl Adapter for Throttled {
+    fn change(&self, about: &mut About) {
+        about.note = join(&format!("every {}", self.trigger.every()), &about.note);
+        about.adapt("every", self.trigger.every().to_string());
+        about.hears = about.hears.with(Events::from([match self.trigger.every() {
+            Every::Epochs(_) | Every::Never => Event::EpochStart,
+            Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) | Every::Overhead(_) => Event::BatchStart,
+        }]));
     }
 
     fn lets_through(&mut self, event: Event, cx: &Context) -> bool {
@@ -59,104 +72,56 @@ impl<C> Throttled<C> {
             }
         }
     }
-}
-
-impl<C: Callback> Callback for Throttled<C> {
-    fn state(&self) -> State {
-        let Self { inner, trigger, open } = self;
-        let mut state = inner.state();
-        state.json =
-            serde_json::json!({ "inner": state.json, "trigger": trigger.state().json, "open": open });
-        state
-    }
-    fn load_state(&mut self, state: State) -> Result<()> {
-        let State { mut json, tensors } = state;
-        let mut take = |name: &str| State { json: json[name].take(), tensors: Vec::new() };
-        self.trigger.load_state(&take("trigger"))?;
-        self.open = take("open").read()?;
-        self.inner.load_state(State { tensors, ..take("inner") })
-    }
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    fn phase(&self) -> Phase {
-        self.inner.phase()
-    }
-    fn hears(&self) -> Events {
-        self.inner.hears().with(Events::of(&[match self.trigger.every() {
-            Every::Epochs(_) | Every::Never => Event::EpochStart,
-            Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) | Every::Overhead(_) => Event::BatchStart,
-        }]))
-    }
-    fn logs(&self) -> Option<Vec<String>> {
-        self.inner.logs()
-    }
-    fn watches(&self) -> Vec<String> {
-        self.inner.watches()
-    }
-    fn syncs(&self) -> bool {
-        self.inner.syncs()
-    }
-    fn check(&self) -> Result<()> {
+    fn check(&self, about: &About) -> Result<()> {
         let every = self.trigger.every();
         every.check()?;
-        let only_looks = Phase::LOOKING.contains(&self.phase());
         match every {
-            Every::Overhead(_) => return Err("`every` can't be an overhead: that is for snapshots".into()),
-            Every::Seconds(_) if !only_looks => {
-                return Err(format!(
-                    "`every` is {every}, but in phase {} it acts on the training, and a clock must not choose what is computed",
-                    self.phase()
-                )
-                .into());
+            Every::Overhead(_) => Err("`every` can't be an overhead: that is for snapshots".into()),
+            Every::Seconds(_) if about.acts() => {
+                let name = &about.name;
+                let text = format!(
+                    "`every` is {every}, but {name} acts on the training, and a clock must not choose what is computed; give a \
+                     number of batches, steps or epochs, or declare that it only looks (`look(…)`, `About::looks`)"
+                );
+                Err(text.into())
             }
-            _ => (),
+            _ => Ok(()),
         }
-        self.inner.check()
-    }
-    fn flush(&mut self, cx: &mut Context) -> Result<()> {
-        self.inner.flush(cx)
-    }
-    fn observes(&self) -> bool {
-        self.inner.observes()
-    }
-    fn on_work(&mut self, work: Work<'_>, edge: Edge, cx: &Context) {
-        self.inner.on_work(work, edge, cx);
-    }
-    fn note(&self) -> String {
-        join(&format!("every {}", self.trigger.every()), &self.inner.note())
-    }
-    fn settings(&self) -> serde_json::Value {
-        self.inner.settings()
     }
 
-    fn on_event(&mut self, event: Event, cx: &mut Context) -> Result<Flow> {
-        if self.lets_through(event, cx) && self.inner.hears().contains(event) {
-            self.inner.on_event(event, cx)
-        } else {
-            Ok(Flow::GO)
-        }
+    fn state(&self) -> Value {
+        let Self { trigger, open } = self;
+        json!({ "trigger": trigger.state().json, "open": open })
+    }
+
+    fn load_state(&mut self, mut state: Value) -> Result<()> {
+        let mut take = |name: &str| State { json: state[name].take(), tensors: Vec::new() };
+        self.trigger.load_state(&take("trigger"))?;
+        self.open = take("open").read()?;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Event, on};
+    use crate::{Callback, Flow, Phase, look, on};
 
     #[test]
     fn a_clock_throttles_only_what_looks_and_an_overhead_nothing() {
-        let check = |phase: Phase, every: Every| {
-            let callback = on(Event::BatchEnd, |_| Ok(Flow::GO)).in_phase(phase).every(every);
-            callback.check().map_err(|error| error.to_string())
+        let text = |checked: Result<()>| checked.map_err(|error| error.to_string());
+        let acts = |every: Every| {
+            text(on(Event::BatchEnd, |_| Ok(Flow::GO)).in_phase(Phase::Report).every(every).check())
         };
-        assert_eq!(check(Phase::Report, Every::Seconds(30.0)), Ok(()));
-        assert_eq!(check(Phase::Average, Every::Batches(3)), Ok(()));
-        let text = "`every` is 30 seconds, but in phase average it acts on the training, and a clock must not choose what is computed";
-        assert_eq!(check(Phase::Average, Every::Seconds(30.0)), Err(text.into()));
-        let text = "`every` can't be an overhead: that is for snapshots";
-        assert_eq!(check(Phase::Report, Every::Overhead(0.01)), Err(text.into()));
-        let text = "`every` is 150% overhead, but must be above 0% and at most 100%";
-        assert_eq!(check(Phase::Report, Every::Overhead(1.5)), Err(text.into()));
+        let looks = |every: Every| text(look(Event::BatchEnd, |_| Ok(())).every(every).check());
+        assert_eq!(looks(Every::Seconds(30.0)), Ok(()));
+        assert_eq!(acts(Every::Batches(3)), Ok(()));
+        let refused = acts(Every::Seconds(30.0)).unwrap_err();
+        let expected = "`every` is 30 seconds, but on_batch_end acts on the training, and a clock must not choose what is computed";
+        assert!(refused.starts_with(expected), "{refused}");
+        let expected = "`every` can't be an overhead: that is for snapshots";
+        assert_eq!(looks(Every::Overhead(0.01)), Err(expected.into()));
+        let expected = "`every` is 150% overhead, but must be above 0% and at most 100%";
+        assert_eq!(looks(Every::Overhead(1.5)), Err(expected.into()));
     }
 }

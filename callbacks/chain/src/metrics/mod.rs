@@ -117,6 +117,7 @@ pub struct Metrics {
     pub(crate) current: LoaderMetrics,
     ended: BTreeMap<String, f64>,
     ended_at: BTreeMap<String, u64>,
+    measurements: BTreeMap<String, u64>,
     best: BTreeMap<String, Best>,
     of_event: Vec<(String, f64)>,
 }
@@ -128,6 +129,8 @@ pub(crate) struct SavedMetrics {
     #[serde(with = "catena_record::float::map")]
     ended: BTreeMap<String, f64>,
     ended_at: BTreeMap<String, u64>,
+    #[serde(default)]
+    measurements: BTreeMap<String, u64>,
     best: BTreeMap<String, Best>,
 }
 
@@ -139,6 +142,11 @@ impl Metrics {
     /// The value that a metric had when its loader last ended: `get("valid/loss")`.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.ended.get(name).copied()
+    }
+
+    /// How many times the metric of this name has been measured in the run: how old [`Metrics::get`] is. [`Watch`](crate::Watch) goes by it.
+    pub fn measurements(&self, name: &str) -> u64 {
+        self.measurements.get(name).copied().unwrap_or(0)
     }
 
     /// As [`Metrics::get`], or an error that lists the names that exist.
@@ -244,17 +252,18 @@ impl Metrics {
 
     pub(crate) fn save(&mut self) -> Result<SavedMetrics> {
         self.current.drain()?;
-        let Self { current, ended, ended_at, best, of_event: _ } = &*self;
+        let Self { current, ended, ended_at, measurements, best, of_event: _ } = &*self;
         let LoaderMetrics { slots, queue: _, read: _, batch: _ } = current;
         let (current, ended, ended_at, best) = (slots.clone(), ended.clone(), ended_at.clone(), best.clone());
-        Ok(SavedMetrics { current, ended, ended_at, best })
+        Ok(SavedMetrics { current, ended, ended_at, measurements: measurements.clone(), best })
     }
 
     pub(crate) fn load(&mut self, saved: SavedMetrics) {
-        let SavedMetrics { current, ended, ended_at, best } = saved;
+        let SavedMetrics { current, ended, ended_at, measurements, best } = saved;
         self.current.queue.clear();
         self.current.slots = current;
         (self.ended, self.ended_at, self.best) = (ended, ended_at, best);
+        self.measurements = measurements;
     }
 
     fn end(&mut self, name: Cow<'_, str>, value: f64, Now { epoch, batch }: Now) {
@@ -270,6 +279,7 @@ impl Metrics {
             }
         }
         self.ended_at.insert(name.clone(), batch);
+        *self.measurements.entry(name.clone()).or_default() += 1;
         self.ended.insert(name, value);
     }
 }

@@ -55,7 +55,7 @@ impl Run {
 
     fn tell(&mut self, event: Event) {
         if let Some(loggers) = &mut self.loggers {
-            assert!(loggers.hears().contains(event));
+            assert!(loggers.about().hears.contains(event));
             loggers.on_event(event, self.driver.context_mut()).unwrap();
         }
     }
@@ -367,8 +367,8 @@ fn hyper_parameters_are_among_the_settings_of_run_json() {
     let loggers = both().params(&params).named("mine").in_phase(Phase::User);
     let boxed: Box<dyn Callback> = Box::new(loggers);
     let expected = serde_json::json!({ "params": { "optimizer.lr": 0.5, "layers": [64, 10] } });
-    assert_eq!(boxed.settings(), expected);
-    assert_eq!(both().settings(), Json::Null);
+    assert_eq!(boxed.about().settings, expected);
+    assert_eq!(both().about().settings, Json::Null);
 }
 
 #[test]

@@ -28,8 +28,9 @@ use super::{Ending, Entry, Logger, Payload, RunInfo};
 /// warning) and sending is tried again, at first after half a second, at last every half minute. At the run's end it is waited
 /// for, for at most [`Mlflow::patience`].
 ///
-/// Metrics are called `<loader>/<metric>`, and `<loader>.batches/<metric>` for batches; what MLflow allows in no name becomes
-/// `_`, so `accuracy@1` is `accuracy_1`. On resume the same run goes on: its id is in the state, and in `RUN/mlflow.json` if there
+/// Metrics are called `<loader>/<metric>`, and `<loader>.batches/<metric>` for batches. In a name that MLflow does not allow (with
+/// letters such as `@`, with empty parts as in `loss/`, or longer than 250 letters) what isn't allowed becomes `_`, and a hash of the
+/// name is added, so that two names stay two in every run: `accuracy@1` is `accuracy_1_` and eight digits. On resume the same run goes on: its id is in the state, and in `RUN/mlflow.json` if there
 /// is a run directory; what the server had not got at the snapshot is sent again, and a step may be repeated, the last value
 /// being the right one.
 ///
@@ -227,6 +228,11 @@ impl Logger for Mlflow {
 
     fn position(&self) -> Json {
         serde_json::to_value(&self.position).unwrap_or_default()
+    }
+
+    fn check(&self, _: &RunInfo, position: &Json) -> Result<()> {
+        serde_json::from_value::<Position>(position.clone())?;
+        Ok(())
     }
 
     fn resume(&mut self, position: Json) -> Result<()> {

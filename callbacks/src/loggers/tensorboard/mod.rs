@@ -141,6 +141,12 @@ impl Logger for TensorBoard {
         serde_json::to_value(&self.position).unwrap_or_default()
     }
 
+    fn check(&self, run: &RunInfo, position: &Json) -> Result<()> {
+        let folder = run.needs_dir("TensorBoard")?.join("tensorboard");
+        let Position { files, step: _ } = serde_json::from_value(position.clone())?;
+        files.iter().try_for_each(|(name, &length)| Growing::check(&folder.join(name), length))
+    }
+
     fn resume(&mut self, position: Json) -> Result<()> {
         self.position = serde_json::from_value(position)?;
         let Position { files, step } = self.position.clone();

@@ -1,10 +1,70 @@
 //! Floats that come back from JSON exactly: finite ones as numbers, the others as `"inf"`, `"-inf"` and `"nan"`.
 //!
-//! `#[serde(with = "catena_record::float")]` for an `f64`, `float::option` for an `Option<f64>`, `float::map` for a map from names.
+//! JSON has no numbers for infinities and NaN, and serde_json writes null for them without an error. So all that catena writes
+//! as JSON and may hold a float goes through here:
+//!
+//! * [`to_value`], [`from_value`]: any type to JSON and back, with words at any depth; [`Words`] for text and for files
+//! * [`value`], [`number`]: one float as a value and back
+//! * `#[serde(with = "catena_record::float")]` for a field that is exact whoever writes it: an `f64`, with `float::option` an
+//!   `Option<f64>`, with `float::list` a list, with `float::map` a map from names
+//!
 //! A NaN comes back as a NaN; its sign and payload don't.
+mod read;
+mod write;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+pub use self::read::from_value;
+pub use self::write::{Words, to_value};
+
+/// What stands in JSON for a float that is not finite.
+///
+/// ```
+/// use catena_record::float::word;
+///
+/// assert_eq!([0.5, f64::NAN, f64::NEG_INFINITY].map(word), [None, Some("nan"), Some("-inf")]);
+/// ```
+pub fn word(number: f64) -> Option<&'static str> {
+    match number {
+        number if number.is_finite() => None,
+        number if number.is_nan() => Some("nan"),
+        number if number > 0.0 => Some("inf"),
+        _ => Some("-inf"),
+    }
+}
+
+fn of_word(text: &str) -> Option<f64> {
+    match text {
+        "inf" => Some(f64::INFINITY),
+        "-inf" => Some(f64::NEG_INFINITY),
+        "nan" => Some(f64::NAN),
+        _ => None,
+    }
+}
+
+/// A float as JSON.
+///
+/// ```
+/// assert_eq!(catena_record::float::value(f64::INFINITY), "inf");
+/// ```
+pub fn value(number: f64) -> Value {
+    word(number).map_or_else(|| number.into(), Value::from)
+}
+
+/// A float from JSON; none if it is neither a number nor a word for one.
+///
+/// ```
+/// use catena_record::float;
+///
+/// assert_eq!(float::number(&float::value(f64::INFINITY)), Some(f64::INFINITY));
+/// assert_eq!(float::number(&"infinity".into()), None);
+/// ```
+pub fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str().and_then(of_word))
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number, \"inf\", \"-inf\" or \"nan\" is expected")]
@@ -67,6 +127,22 @@ pub mod option {
     /// Reads a number, if there is one.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
         Ok(Option::<Exact>::deserialize(deserializer)?.map(f64::from))
+    }
+}
+
+/// For a list of numbers.
+pub mod list {
+    use super::*;
+
+    /// Writes the list.
+    pub fn serialize<S: Serializer>(list: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list.iter().map(|number| Exact::from(*number)))
+    }
+
+    /// Reads the list.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let list = Vec::<Exact>::deserialize(deserializer)?;
+        Ok(list.into_iter().map(f64::from).collect())
     }
 }
 

@@ -1,0 +1,313 @@
+//! What a callback is, as data: everything that is known of it before a run.
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Events, Phase, short_name};
+
+/// What a callback is: where it stands, what it hears, whether it changes the training, and what it reads and writes.
+///
+/// [`Callback::about`](crate::Callback::about) returns it. The runner reads it once, when the chain is built: `plan()`, `run.json`, the
+/// checks of `build()` and the comparison at a resume all go by this value. An adapter (`.every(…)`, `.named(…)`) changes it.
+///
+/// A callback that says nothing hears every event in phase `user`, *acts*, and may log anything.
+///
+/// ```
+/// use catena_chain::{About, Callback, Context, Effect, Event, Flow, Phase, Result, State};
+///
+/// /// Logs the learning rate.
+/// struct LogLr;
+///
+/// impl Callback for LogLr {
+///     fn about(&self) -> About {
+///         About::of::<Self>().phase(Phase::Measure).hears([Event::Step]).looks().logs(["lr"])
+///     }
+///
+///     fn state(&self) -> State {
+///         State::none()
+///     }
+///
+///     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
+///         let lr = cx.lr().unwrap_or_default();
+///         cx.log("lr", lr, catena_chain::Reduce::Last)?;
+///         Ok(Flow::GO)
+///     }
+/// }
+///
+/// let about = LogLr.about();
+/// assert_eq!((about.name.as_str(), about.effect), ("LogLr", Effect::Looks));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct About {
+    /// The name: the type's own by default. It is unique in a stage, and the key of the callback's state.
+    pub name: String,
+    /// Where in the chain the callback stands (default [`Phase::User`]).
+    pub phase: Phase,
+    /// The events that it hears (default all). Other events are not sent; debug builds check that no hook is left out.
+    pub hears: Events,
+    /// Whether it may change what is computed (default [`Effect::Acts`]).
+    pub effect: Effect,
+    /// The part that it plays in a stage, if the runner has to know (default none).
+    pub role: Option<Role>,
+    /// The settings of optimizers that it moves (default none).
+    pub writes: Vec<Write>,
+    /// The metrics that it logs, without the loader's name; none if it does not know (the default).
+    pub logs: Option<Vec<String>>,
+    /// The metrics that it reads when their loaders have ended, by their whole names, such as `valid/loss`.
+    pub watches: Vec<String>,
+    /// Whether its state begins anew with each stage (default [`Lifetime::Run`]).
+    pub lifetime: Lifetime,
+    /// Whether it waits for the device at every batch (default false).
+    pub syncs: bool,
+    /// Whether [`Callback::on_work`](crate::Callback::on_work) is told of the run's work (default false). It costs every hook of the
+    /// chain two calls.
+    pub observes: bool,
+    /// Its settings (default null, and then nothing is compared). They stand in `run.json` and in snapshots. If the callback acts,
+    /// a resume with other settings is refused.
+    pub settings: Value,
+    /// What `plan()` says beside its name, such as a setting (default nothing).
+    pub note: String,
+}
+
+/// Whether a callback may change what is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It may change the training: skip, stop, change tensors or settings. A resume without it, or with other settings, is refused.
+    #[default]
+    Acts,
+    /// It only looks. It may log, and may ask for evaluations and snapshots. It may come and go at a resume, and a clock may throttle it.
+    /// If it skips or stops, that is an error.
+    Looks,
+}
+
+/// The part that a callback plays in a stage. The runner puts in a callback of its own for a role that nobody takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// Moves the batch to the device.
+    ToDevice,
+    /// Computes the outputs.
+    Forward,
+    /// Sets the loss.
+    Criterion,
+    /// Computes the gradients.
+    Backward,
+    /// Steps the optimizer.
+    Optimize,
+    /// Clears the gradients.
+    ZeroGrad,
+    /// Looks whether the model's tensors have stayed finite.
+    FiniteModel,
+    /// Says when snapshots are taken, and which are kept.
+    Checkpoint,
+    /// Writes a line for each step.
+    Journal,
+    /// Writes metrics.
+    Loggers,
+    /// Measures the run's speed.
+    Throughput,
+}
+
+/// A setting of an optimizer's groups that a callback moves: which, of which group, in which stage.
+///
+/// Two callbacks that set one setting of one group in one stage are refused at `build()`, and so are two that scale it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    /// The setting's name, such as `lr`.
+    pub setting: String,
+    /// The pattern of the one group; none for every group.
+    pub group: Option<String>,
+    /// The name of the one stage; none for every stage that the callback takes part in.
+    pub stage: Option<String>,
+    /// Whether it sets the value, or multiplies what another callback sets.
+    pub how: Writes,
+}
+
+/// How a callback moves a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Writes {
+    /// It sets the value.
+    Sets,
+    /// It multiplies the value that another callback sets, or the one that is there.
+    Scales,
+}
+
+/// Whether a callback's state begins anew with each stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lifetime {
+    /// The state goes on from stage to stage.
+    #[default]
+    Run,
+    /// At each stage's start the runner gives the callback the state that it had when the chain was built.
+    Stage,
+}
+
+impl About {
+    /// A callback of this type, which has said nothing else yet.
+    pub fn of<C: ?Sized>() -> Self {
+        Self::named(short_name::<C>())
+    }
+
+    /// A callback of this name, which has said nothing else yet.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            phase: Phase::default(),
+            hears: Events::ALL,
+            effect: Effect::default(),
+            role: None,
+            writes: Vec::new(),
+            logs: None,
+            watches: Vec::new(),
+            lifetime: Lifetime::default(),
+            syncs: false,
+            observes: false,
+            settings: Value::Null,
+            note: String::new(),
+        }
+    }
+
+    /// Its phase.
+    #[must_use]
+    pub fn phase(mut self, phase: Phase) -> Self {
+        self.phase = phase;
+        self
+    }
+
+    /// The events that it hears, and no others.
+    #[must_use]
+    pub fn hears(mut self, events: impl Into<Events>) -> Self {
+        self.hears = events.into();
+        self
+    }
+
+    /// It only looks.
+    #[must_use]
+    pub fn looks(mut self) -> Self {
+        self.effect = Effect::Looks;
+        self
+    }
+
+    /// The part that it plays.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.role = Some(role);
+        self
+    }
+
+    /// It sets this setting of the group of this pattern, or with none of every group.
+    #[must_use]
+    pub fn sets(self, setting: impl Into<String>, group: Option<&str>) -> Self {
+        self.writes(setting.into(), group, Writes::Sets)
+    }
+
+    /// It multiplies this setting of the group of this pattern, or with none of every group.
+    #[must_use]
+    pub fn scales(self, setting: impl Into<String>, group: Option<&str>) -> Self {
+        self.writes(setting.into(), group, Writes::Scales)
+    }
+
+    fn writes(mut self, setting: String, group: Option<&str>, how: Writes) -> Self {
+        self.writes.push(Write { setting, group: group.map(str::to_owned), stage: None, how });
+        self
+    }
+
+    /// The metrics that it logs, and no others.
+    #[must_use]
+    pub fn logs<S: Into<String>>(mut self, metrics: impl IntoIterator<Item = S>) -> Self {
+        self.logs = Some(metrics.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// It logs nothing.
+    #[must_use]
+    pub fn logs_nothing(self) -> Self {
+        self.logs::<String>([])
+    }
+
+    /// The metrics that it watches.
+    #[must_use]
+    pub fn watches<S: Into<String>>(mut self, metrics: impl IntoIterator<Item = S>) -> Self {
+        self.watches = metrics.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Its state begins anew with each stage if that is so, else it goes on.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Whether it waits for the device at every batch.
+    #[must_use]
+    pub fn syncs(mut self, syncs: bool) -> Self {
+        self.syncs = syncs;
+        self
+    }
+
+    /// It is told of the run's work.
+    #[must_use]
+    pub fn observes(mut self) -> Self {
+        self.observes = true;
+        self
+    }
+
+    /// Its settings, as what it serializes to; floats that are not finite are words
+    /// ([`to_value`](catena_tensor::settings::to_value)). A value that can't be written (a closure in it) is null.
+    #[must_use]
+    pub fn settings(mut self, settings: &impl Serialize) -> Self {
+        self.settings = catena_tensor::settings::to_value(settings);
+        self
+    }
+
+    /// What `plan()` says beside its name.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    /// Adds what an adapter does to the settings, so that a resume compares it.
+    pub(crate) fn adapt(&mut self, name: &str, how: String) {
+        if self.settings.is_null() {
+            self.settings = Value::Object(serde_json::Map::new());
+        }
+        if let Some(settings) = self.settings.as_object_mut() {
+            settings.insert(name.into(), how.into());
+        }
+    }
+
+    /// Whether it may change what is computed.
+    pub fn acts(&self) -> bool {
+        self.effect == Effect::Acts
+    }
+}
+
+impl Write {
+    /// Whether it moves the setting in the stage of this name.
+    pub fn is_in(&self, stage: &str) -> bool {
+        self.stage.as_deref().is_none_or(|own| own == stage)
+    }
+
+    /// Whether both move one setting of one group in the same way.
+    ///
+    /// ```
+    /// use catena_chain::About;
+    ///
+    /// let head = About::named("a").sets("lr", Some("head.*")).writes.remove(0);
+    /// let all = About::named("b").sets("lr", None).writes.remove(0);
+    /// let scales = About::named("c").scales("lr", None).writes.remove(0);
+    /// assert!(head.collides(&all) && !head.collides(&scales));
+    /// ```
+    pub fn collides(&self, other: &Self) -> bool {
+        // rules without a momentum have a first beta in its place
+        let of = |setting: &str| if setting == "beta1" { "momentum".to_owned() } else { setting.to_owned() };
+        let same_group = self.group.is_none() || other.group.is_none() || self.group == other.group;
+        self.how == other.how && same_group && of(&self.setting) == of(&other.setting)
+    }
+}
