@@ -66,9 +66,11 @@ pub struct Net {
     forward: Forward,
 }
 
+type Closure = Box<dyn FnMut(&Batch, Mode) -> Result<Outputs>>;
+
 enum Forward {
     Layers { layers: Layers, input: &'static str, output: &'static str },
-    Closure(Box<dyn FnMut(&Batch, Mode) -> Result<Outputs>>),
+    Closure(Closure),
 }
 
 impl std::fmt::Debug for Net {
