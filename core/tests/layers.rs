@@ -129,7 +129,9 @@ fn outputs_gradients_and_running_statistics_are_pytorchs() {
     for case in cases() {
         let (vs, layers) = made(&case, Kind::Double);
         let weights = case.state.iter().map(|(name, numbers)| (name.clone(), numbers.tensor()));
-        InitFrom::tensors(weights.collect()).strict().load(&vs).unwrap();
+        if !vs.is_empty() {
+            InitFrom::tensors(weights.collect()).strict().load(&vs).unwrap();
+        }
         let input = case.input.tensor();
         let is_float = input.kind() == Kind::Double;
         let input = if is_float { input.set_requires_grad(true) } else { input };

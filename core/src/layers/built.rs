@@ -8,8 +8,8 @@ use super::fault::{Fault, Outcome};
 use super::module::{Module, kind_of, name_of};
 use super::record::tell;
 use super::variables::{Variable, Variables};
-use crate::Result;
 use crate::model::Mode;
+use crate::{Result, settings};
 
 /// Layers one after the other, each with its name: `torch.nn.Sequential`, or `nn::seq_t()` whose layers can be seen.
 ///
@@ -228,7 +228,7 @@ impl Layer {
 
     /// The definition as JSON; null for a module of tch or a closure.
     pub fn settings(&self) -> Value {
-        self.definition.as_ref().and_then(|d| serde_json::to_value(d).ok()).unwrap_or_default()
+        self.definition.as_ref().map_or(Value::Null, settings::to_value)
     }
 
     /// Parameters and buffers of a typed layer in torch's order, those of layers within included. Those of a module of tch are not

@@ -39,16 +39,17 @@ macro_rules! definitions {
         ///
         /// ```
         /// use catena_tensor::layers::{Definition, Linear};
+        /// use catena_tensor::settings;
         /// use serde_json::json;
         ///
         /// let definition = Definition::from(Linear::new(4, 2));
         /// assert_eq!(definition.kind(), "Linear");
-        /// let settings = json!({"name": "linear", "in_features": 4, "out_features": 2, "bias": true});
-        /// assert_eq!(serde_json::to_value(&definition)?, settings);
+        /// let written = json!({"name": "linear", "in_features": 4, "out_features": 2, "bias": true});
+        /// assert_eq!(settings::to_value(&definition), written);
         ///
-        /// let text = r#"{"name": "linear", "in_features": 4, "out_features": 2}"#;
-        /// assert_eq!(serde_json::from_str::<Definition>(text)?, definition);
-        /// # Ok::<(), serde_json::Error>(())
+        /// let shorter = json!({"name": "linear", "in_features": 4, "out_features": 2});
+        /// assert_eq!(settings::read::<Definition>("layer", shorter)?, definition);
+        /// # Ok::<(), catena_tensor::Error>(())
         /// ```
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", rename_all = "snake_case")]
