@@ -13,10 +13,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // layers with names tell the shapes of their outputs
     let vs = nn::VarStore::new(Device::Cpu);
-    let layers = Layers::new()
-        .add(vs.root() / "fc1", |p| nn::linear(p, 8, 64, Default::default()))
-        .add_fn("relu", Tensor::relu)
-        .add(vs.root() / "fc2", |p| nn::linear(p, 64, 3, Default::default()));
+    let layers = layers::Sequential::new()
+        .add("fc1", layers::Linear::new(8, 64))
+        .add("relu", layers::Relu)
+        .add("fc2", layers::Linear::new(64, 3))
+        .build(vs.root())?;
 
     let x = Tensor::rand([480, 8], (Kind::Float, Device::Cpu));
     let y = x.narrow(1, 0, 3).argmax(1, false);

@@ -14,7 +14,7 @@ pub use catena_chain::{
 };
 pub use catena_tensor::batch::{Batch, Outputs};
 pub use catena_tensor::data::{Loader, TensorLoader};
-pub use catena_tensor::layers::Layers;
+pub use catena_tensor::layers::{self, Layers};
 pub use catena_tensor::loss::{CrossEntropy, Loss, LossFn, Mse};
 pub use catena_tensor::model::{Mode, Model, Net};
 pub use catena_tensor::optim::{

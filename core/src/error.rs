@@ -40,6 +40,26 @@ pub enum Error {
         /// What was expected.
         expected: String,
     },
+    /// A dtype that can't be computed with.
+    #[error("{what} of dtype {got:?} doesn't fit: {expected}")]
+    Kind {
+        /// Which tensor.
+        what: String,
+        /// Its dtype.
+        got: tch::Kind,
+        /// What was expected.
+        expected: String,
+    },
+    /// A layer that can't be made, or an input that it can't take.
+    #[error("layer `{layer}`{}: {why}", kind_in_brackets(kind))]
+    Layer {
+        /// The layer's name: its path in the `VarStore`.
+        layer: String,
+        /// What it is, such as `Conv2d`; empty for a closure.
+        kind: String,
+        /// What is wrong, what was expected, and what to do.
+        why: String,
+    },
     /// A setting outside its range.
     #[error("{of}: `{name}` is {got}, but must be {allowed}")]
     Setting {
@@ -162,6 +182,10 @@ fn list(names: &[String]) -> String {
         names if names.len() > 12 => format!("{}, … ({} in all)", names[..12].join(", "), names.len()),
         names => names.join(", "),
     }
+}
+
+fn kind_in_brackets(kind: &str) -> String {
+    if kind.is_empty() { String::new() } else { format!(" ({kind})") }
 }
 
 /// torch's default leaves the label -100 out.

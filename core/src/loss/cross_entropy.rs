@@ -1,13 +1,14 @@
 //! Cross entropy.
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tch::{Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
-use super::{Loss, LossFn, written};
+use super::{Loss, LossFn, floating, written};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
 use crate::{Error, Result};
 
-/// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, i64), the mean over labels.
+/// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, whole numbers of any dtype), the mean
+/// over labels. A target of floating point numbers in the logits' shape is of class probabilities, as in PyTorch.
 ///
 /// Source: `torch.nn.CrossEntropyLoss`, but no label is left out unless [`CrossEntropy::ignore_index`] says so; torch's default is -100.
 /// A label out of range is an error that names it.
@@ -37,6 +38,14 @@ pub struct CrossEntropy {
     target: String,
     label_smoothing: f64,
     ignore_index: Option<i64>,
+}
+
+/// What a target holds.
+enum Target {
+    Labels,
+    /// Labels of another dtype, in libtorch's.
+    OtherLabels(Tensor),
+    Probabilities,
 }
 
 impl Default for CrossEntropy {
@@ -80,49 +89,73 @@ impl CrossEntropy {
         self
     }
 
-    fn explain(&self, logits: &Tensor, labels: &Tensor, error: tch::TchError) -> Error {
-        let size = logits.size();
-        let fits = size.len() >= 2 && labels.size() == [&size[..1], &size[2..]].concat();
-        if !fits {
-            return Error::Shape {
-                what: format!("`{}`", self.target),
-                got: labels.size(),
-                expected: format!(
-                    "`{}` has shape {size:?}, so labels need {}",
-                    self.output,
-                    label_shape(&size)
-                ),
-            };
+    /// What the target is, if it fits the logits.
+    fn judge(&self, logits: &Tensor, target: &Tensor) -> Result<Target> {
+        floating(&self.output, logits)?;
+        let (size, kind) = (logits.size(), target.f_kind()?);
+        if size.len() < 2 {
+            // torch would take a batch of single numbers for one sample of many classes
+            let expected = "logits need two dimensions at least, [n, classes]".into();
+            return Err(Error::Shape { what: format!("`{}`", self.output), got: size, expected });
         }
-        let wrong = |label: &i64| (*label < 0 || *label >= size[1]) && Some(*label) != self.ignore_index;
+        let is_whole =
+            matches!(kind, Kind::Int64 | Kind::Int | Kind::Int16 | Kind::Int8 | Kind::Uint8 | Kind::Bool);
+        let what = format!("`{}`", self.target);
+        let label_shape = [&size[..1], &size[2..]].concat();
+        if is_whole && target.size() == label_shape {
+            return Ok(match kind {
+                Kind::Int64 => Target::Labels,
+                _ => Target::OtherLabels(target.f_to_kind(Kind::Int64)?),
+            });
+        }
+        if is_whole || target.size() != size {
+            let expected = format!(
+                "`{}` has shape {size:?}, so labels need {label_shape:?}, and class probabilities {size:?}",
+                self.output
+            );
+            let of_kind = format!("{expected} and a floating point dtype");
+            return Err(match target.size() == label_shape {
+                true => Error::Kind { what, got: kind, expected: "labels must be whole numbers".into() },
+                false if target.size() == size => Error::Kind { what, got: kind, expected: of_kind },
+                false => Error::Shape { what, got: target.size(), expected },
+            });
+        }
+        if let Some(label) = self.ignore_index {
+            let name = "ignore_index".to_owned();
+            let allowed = "left out where the target is of class probabilities".to_owned();
+            return Err(Error::Setting { of: "cross_entropy".into(), name, got: label.to_string(), allowed });
+        }
+        Ok(Target::Probabilities)
+    }
+
+    fn explain(&self, logits: &Tensor, labels: &Tensor, error: tch::TchError) -> Error {
+        let classes = logits.size().get(1).copied().unwrap_or_default();
+        let wrong = |label: &i64| (*label < 0 || *label >= classes) && Some(*label) != self.ignore_index;
         let labels = labels.f_flatten(0, -1).and_then(Vec::<i64>::try_from);
         match labels.ok().and_then(|labels| labels.into_iter().find(wrong)) {
-            Some(label) => Error::Label { label, classes: size[1] },
+            Some(label) => Error::Label { label, classes },
             None => error.into(),
         }
     }
 }
 
-fn label_shape(logits: &[i64]) -> String {
-    if logits.len() < 2 {
-        "logits of at least two dimensions".into()
-    } else {
-        format!("{:?}", [&logits[..1], &logits[2..]].concat())
-    }
-}
-
 impl LossFn for CrossEntropy {
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
-        let (logits, labels) = (outputs.get(&self.output)?, batch.get(&self.target)?);
+        let (logits, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
+        let judged = self.judge(logits, target)?;
+        let target = if let Target::OtherLabels(labels) = &judged { labels } else { target };
         let weight = match self.ignore_index {
             None => batch.weight,
-            Some(label) => labels.f_ne(label)?.f_sum(tch::Kind::Int64)?.f_int64_value(&[])? as f64,
+            Some(label) => target.f_ne(label)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as f64,
         };
         // no label, so that each is counted or refused
         let ignore_index = self.ignore_index.unwrap_or(i64::MIN);
         let value = logits
-            .f_cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, ignore_index, self.label_smoothing)
-            .map_err(|error| self.explain(logits, labels, error))?;
+            .f_cross_entropy_loss::<Tensor>(target, None, Reduction::Mean, ignore_index, self.label_smoothing)
+            .map_err(|error| match judged {
+                Target::Probabilities => error.into(),
+                _ => self.explain(logits, target, error),
+            })?;
         Ok(Loss::new(value, weight))
     }
 
@@ -146,7 +179,7 @@ impl LossFn for CrossEntropy {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::*;
 

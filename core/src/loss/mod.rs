@@ -4,14 +4,14 @@ mod cross_entropy;
 mod mse;
 
 use serde_json::Value;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 pub use any::{AnyLoss, from_value, names};
 pub use cross_entropy::CrossEntropy;
 pub use mse::Mse;
 
-use crate::Result;
 use crate::batch::{Batch, Outputs};
+use crate::{Error, Result};
 
 /// A batch's loss.
 #[derive(Debug)]
@@ -83,13 +83,54 @@ fn written(name: &str, settings: &impl serde::Serialize) -> Value {
     value
 }
 
-/// A loss from a closure that returns the mean over the batch, which counts by the batch's weight.
+/// Refuses a target of another shape than the output's. torch would broadcast `[n, 1]` and `[n]` to `[n, n]`, and the loss would be a
+/// number of every output with every target.
+///
+/// ```
+/// use catena_tensor::loss::same_shape;
+/// use tch::Tensor;
+///
+/// let (output, target) = (Tensor::from_slice(&[0.5, 1.5]).unsqueeze(1), Tensor::from_slice(&[0.0, 1.0]));
+/// assert_eq!(
+///     same_shape("output", &output, "target", &target).unwrap_err().to_string(),
+///     "`target` of shape [2] doesn't fit: `output` has shape [2, 1], and the two must be equal",
+/// );
+/// assert!(same_shape("output", &output.squeeze(), "target", &target).is_ok());
+/// ```
+pub fn same_shape(output_name: &str, output: &Tensor, target_name: &str, target: &Tensor) -> Result<()> {
+    if output.size() == target.size() {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        what: format!("`{target_name}`"),
+        got: target.size(),
+        expected: format!("`{output_name}` has shape {:?}, and the two must be equal", output.size()),
+    })
+}
+
+/// Refuses an output that no gradient could flow through.
+fn floating(name: &str, output: &Tensor) -> Result<()> {
+    match output.f_kind()? {
+        Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16 => Ok(()),
+        got => Err(Error::Kind {
+            what: format!("`{name}`"),
+            got,
+            expected: "a loss is taken of real floating point numbers".into(),
+        }),
+    }
+}
+
+/// A loss from a closure that returns the mean over the batch, which counts by the batch's weight. Another thing than one number is an
+/// error.
 ///
 /// ```
 /// use catena_tensor::loss;
+/// use tch::Reduction;
 ///
 /// let l1 = loss::from_fn("L1", |outputs, batch| {
-///     Ok((outputs.get("output")? - batch.get("target")?).f_abs()?.f_mean(None)?)
+///     let (output, target) = (outputs.get("output")?, batch.get("target")?);
+///     loss::same_shape("output", output, "target", target)?;
+///     Ok(output.f_l1_loss(target, Reduction::Mean)?)
 /// });
 /// # use loss::LossFn;
 /// assert_eq!(l1.name(), "L1");
@@ -108,7 +149,15 @@ struct FromFn<F> {
 
 impl<F: FnMut(&Outputs, &Batch) -> Result<Tensor>> LossFn for FromFn<F> {
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
-        Ok(Loss::new((self.value)(outputs, batch)?, batch.weight))
+        let value = (self.value)(outputs, batch)?;
+        if value.numel() != 1 {
+            return Err(Error::Shape {
+                what: format!("the loss `{}`", self.name),
+                got: value.size(),
+                expected: "a loss is one number, the mean over what it counts".into(),
+            });
+        }
+        Ok(Loss::new(value, batch.weight))
     }
 
     fn name(&self) -> &str {

@@ -3,11 +3,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Reduction;
 
-use super::{Loss, LossFn, written};
+use super::{Loss, LossFn, floating, same_shape, written};
+use crate::Result;
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
-use crate::{Error, Result};
 
-/// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal.
+/// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal where PyTorch warns and broadcasts.
+///
+/// The output must be of real floating point numbers; the target may be of whole ones, as in PyTorch.
 ///
 /// ```
 /// use catena_tensor::batch::{Batch, Outputs};
@@ -56,18 +58,8 @@ impl Mse {
 impl LossFn for Mse {
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
         let (output, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
-        if output.size() != target.size() {
-            // torch would broadcast, which is hardly ever meant
-            return Err(Error::Shape {
-                what: format!("`{}`", self.target),
-                got: target.size(),
-                expected: format!(
-                    "`{}` has shape {:?}, and the two must be equal",
-                    self.output,
-                    output.size()
-                ),
-            });
-        }
+        same_shape(&self.output, output, &self.target, target)?;
+        floating(&self.output, output)?;
         Ok(Loss::new(output.f_mse_loss(target, Reduction::Mean)?, batch.weight))
     }
 
