@@ -92,7 +92,7 @@ impl RunnerBuilder {
     }
 
     /// The run directory (none by default: nothing is written). It is made if it is missing, and locked for as long as the
-    /// runner lives. The runner puts in the journal ([`Journal`]), the metric files ([`Loggers`] with [`JsonLines`] and
+    /// runner lives; a relative path is meant from the program's current folder at [`build`](Self::build). The runner puts in the journal ([`Journal`]), the metric files ([`Loggers`] with [`JsonLines`] and
     /// [`CsvFiles`]) and [`Throughput`], unless callbacks of these names are there.
     #[must_use]
     pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
@@ -132,6 +132,8 @@ impl RunnerBuilder {
         if let Some(batches) = dry_run {
             stages.iter_mut().for_each(|stage| limit(stage, batches));
         }
+        // a program that changes its folder later means the directory that it named now
+        let run_dir = run_dir.map(absolute).transpose()?;
         if run_dir.is_some() {
             put_in_files(&mut callbacks);
         }
@@ -170,6 +172,12 @@ impl RunnerBuilder {
         let driver = Driver::new(model, members, settings)?;
         Ok(Runner::new(driver, stages, disk, allowed))
     }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    std::path::absolute(&path).map_err(|error| {
+        Error::Build(format!("the run directory `{}` has no absolute path: {error}", path.display()))
+    })
 }
 
 /// What writes the files of a run directory, unless the user has put in his own.

@@ -1,6 +1,8 @@
 //! Evaluations in the middle of training.
 use catena_chain::{Callback, Context, Event, Events, Every, Flow, Phase, Result, State, Trigger};
 
+use crate::never_due;
+
 /// Asks for an evaluation every so often: it runs at the cut after the batch (or epoch), and leaves the training as it was.
 ///
 /// The loader is `valid` unless [`Validate::loader`] names another; give it to the stage with `Stage::on_request` if it should
@@ -64,7 +66,7 @@ impl Callback for Validate {
     }
 
     fn hears(&self) -> Events {
-        Events::of(&[if self.goes_by_epoch() { Event::EpochEnd } else { Event::BatchEnd }])
+        Events::of(&[Event::StageStart, if self.goes_by_epoch() { Event::EpochEnd } else { Event::BatchEnd }])
     }
 
     fn logs(&self) -> Option<Vec<String>> {
@@ -84,6 +86,14 @@ impl Callback for Validate {
 
     fn note(&self) -> String {
         format!("{} every {}", self.loader, self.trigger.every())
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        let what = format!("Validate on `{}`", self.loader);
+        if let Some(text) = never_due::in_stage(&what, self.trigger.every(), cx) {
+            log::warn!("{text}");
+        }
+        Ok(Flow::GO)
     }
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {

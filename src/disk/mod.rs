@@ -22,7 +22,7 @@ pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
 };
-use crate::{Error, Result, Resume};
+use crate::{Error, Result, Resume, Status, Stopped};
 
 /// The run directory of a runner.
 #[derive(Debug)]
@@ -32,6 +32,28 @@ pub(crate) struct Disk {
     timing: Option<LogFile>,
     opened: Instant,
     spent: Duration,
+}
+
+/// How a run stands, for `run.json`.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Standing {
+    Running,
+    Ended(Status),
+    /// By this error.
+    Failed(String),
+}
+
+impl Standing {
+    /// The field `status`.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ended(Status::Completed) => "completed",
+            Self::Ended(Status::Stopped(_)) => "stopped",
+            Self::Ended(Status::Interrupted(_)) => "interrupted",
+            Self::Failed(_) => "failed",
+        }
+    }
 }
 
 /// A snapshot that was read, every byte of it verified.
@@ -60,13 +82,13 @@ impl Disk {
         }
         LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?;
         self.open_timing()?;
-        self.describe(description, "running")
+        self.describe(description, &Standing::Running)
     }
 
     /// A run goes on.
     pub(crate) fn go_on(&mut self, description: &Description) -> Result<()> {
         self.open_timing()?;
-        self.describe(description, "running")
+        self.describe(description, &Standing::Running)
     }
 
     /// Callbacks add rows to this file too.
@@ -76,12 +98,20 @@ impl Disk {
     }
 
     /// Writes `run.json`.
-    pub(crate) fn describe(&mut self, description: &Description, status: &str) -> Result<()> {
+    pub(crate) fn describe(&mut self, description: &Description, standing: &Standing) -> Result<()> {
         let (at, new) = (self.path.join("run.json"), self.path.join("run.json.new"));
         let before = std::fs::read(&at).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
-        let ended = (status != "running").then(now);
-        let run = json!({ "status": status, "started": started, "ended": ended, "run": description });
+        let ended = (*standing != Standing::Running).then(now);
+        let mut run =
+            json!({ "status": standing.word(), "started": started, "ended": ended, "run": description });
+        match standing {
+            Standing::Ended(Status::Stopped(Stopped { by, why })) => {
+                run["stopped_by"] = json!({ "callback": by, "why": why });
+            }
+            Standing::Failed(error) => run["error"] = json!(error),
+            Standing::Running | Standing::Ended(_) => {}
+        }
         std::fs::write(&new, format!("{run:#}\n"))
             .and_then(|()| std::fs::rename(&new, &at))
             // best effort: half a file must not stay
