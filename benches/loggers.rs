@@ -1,6 +1,8 @@
 //! What logging costs the training thread: 20 metrics every batch, to JSON lines, CSV and TensorBoard at once.
 //!
 //! `cargo bench --bench loggers`. A batch is 300 µs of other work, so that the thread that writes is not the one measured.
+#[path = "shared/spread.rs"]
+mod spread;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use catena::chain::{Driver, LoaderScope, Optimizers, PassScope, Settings, StageScope, testing};
 use catena::prelude::*;
 use catena::tch::{Device, Tensor};
+use spread::Spread;
 
 const BATCHES: usize = 4000;
 const ROUNDS: usize = 7;
@@ -91,19 +94,10 @@ fn main() {
             slowest = times.iter().copied().fold(slowest, f64::max);
             ends.push(end * 1e3);
         }
-        for list in [&mut with, &mut without, &mut ends] {
-            list.sort_by(f64::total_cmp);
-        }
-        let median = |list: &[f64]| list[list.len() / 2];
-        println!(
-            "  {name}: cx.log alone {:.2}, with three loggers {:.2} ({:.2} to {:.2}); so the loggers cost {:.2}; slowest batch {slowest:.0}; \
-             at the end {:.1} ms until all is on the disk",
-            median(&without),
-            median(&with),
-            with[0],
-            with[with.len() - 1],
-            median(&with) - median(&without),
-            median(&ends),
-        );
+        let [alone, three] = [&without, &with].map(|times| Spread::of(times));
+        println!("  {name}, cx.log alone {alone:.2}; with three loggers {three:.2}");
+        println!("  {name}, at the end {:.1} ms until all is on the disk", Spread::of(&ends));
+        let cost = three.median() - alone.median();
+        println!("  {name}: so the loggers cost {cost:.2}; slowest batch {slowest:.0}");
     }
 }

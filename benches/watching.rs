@@ -3,12 +3,15 @@
 //! `cargo bench --bench watching`, one thread, medians of interleaved rounds.
 #[path = "shared/nothing.rs"]
 mod nothing;
+#[path = "shared/spread.rs"]
+mod spread;
 
 use std::time::Instant;
 
 use catena::chain::testing::{tiny_loader, tiny_model};
 use catena::prelude::*;
 use nothing::Nothing;
+use spread::Spread;
 
 /// Ten hooks a batch that do nothing.
 fn idle(batches: u64) -> Stage {
@@ -53,9 +56,8 @@ fn compare(name: &str, batches: u64, watches: &[(&str, Watch)], stage: fn(u64) -
         }
     }
     println!("{name}, {batches} batches, median of {ROUNDS}: µs a batch");
-    for (times, (watch, _)) in times.iter_mut().zip(watches) {
-        times.sort_by(f64::total_cmp);
-        println!("  {watch:<16} {:.3} ({:.3} to {:.3})", times[ROUNDS / 2], times[0], times[ROUNDS - 1]);
+    for (times, (watch, _)) in times.iter().zip(watches) {
+        println!("  {watch:<16} {:.3}", Spread::of(times));
     }
 }
 

@@ -92,8 +92,9 @@ impl RunnerBuilder {
     }
 
     /// The run directory (none by default: nothing is written). It is made if it is missing, and locked for as long as the
-    /// runner lives. The runner puts in the journal ([`Journal`]), the metric files ([`Loggers`] with [`JsonLines`] and
-    /// [`CsvFiles`]) and [`Throughput`], unless callbacks of these roles are there.
+    /// runner lives; a relative path is meant from the program's current folder at [`build`](Self::build). The runner puts in the
+    /// journal ([`Journal`]), the metric files ([`Loggers`] with [`JsonLines`] and [`CsvFiles`]) and [`Throughput`], unless callbacks of
+    /// these roles are there.
     #[must_use]
     pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.run_dir = Some(path.into());
@@ -132,6 +133,8 @@ impl RunnerBuilder {
         if let Some(batches) = dry_run {
             stages.iter_mut().for_each(|stage| limit(stage, batches));
         }
+        // a program that changes its folder later means the directory that it named now
+        let run_dir = run_dir.map(absolute).transpose()?;
         if run_dir.is_some() {
             put_in_files(&mut callbacks);
         }
@@ -172,6 +175,12 @@ impl RunnerBuilder {
         let driver = Driver::new(model, members, settings)?;
         Ok(Runner::new(driver, stages, disk, allowed))
     }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    std::path::absolute(&path).map_err(|error| {
+        Error::Build(format!("the run directory `{}` has no absolute path: {error}", path.display()))
+    })
 }
 
 /// What writes the files of a run directory, unless the user has put in his own.
@@ -329,13 +338,11 @@ fn check(stage: &Stage) -> std::result::Result<(), String> {
         if stage.passes[..i].iter().any(|other| other.name == pass.name) {
             return Err(format!("two passes are named `{}`; give one another name", pass.name));
         }
-        if stage.acts() && stage.trains() {
-            if pass.optimizer.is_none() {
-                return Err(format!(
-                    "pass `{}` has no optimizer to step with; add one with `.optimizer(…)`",
-                    pass.name
-                ));
-            }
+        if stage.acts() && stage.trains() && pass.optimizer.is_none() {
+            return Err(format!(
+                "pass `{}` has no optimizer to step with; add one with `.optimizer(…)`",
+                pass.name
+            ));
         }
     }
     Ok(())

@@ -7,12 +7,24 @@ use catena_chain::{Best, Context};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
-    /// Everything was done.
+    /// The last stage ran to its end, and so did every stage before it that nobody stopped.
     Completed,
-    /// Somebody stopped it.
+    /// Somebody stopped it: the whole run, or its last stage.
     Stopped(Stopped),
     /// A signal, or whoever asked for it, interrupted it: a resumed run goes on. Holds what it was.
     Interrupted(String),
+}
+
+impl Status {
+    /// Of a run that has ended; `cut_short` says whether a stop left something of it out.
+    pub(crate) fn of(cx: &Context, cut_short: bool) -> Self {
+        let stopped = cx.stopped_by().filter(|_| cut_short);
+        match (cx.interrupted(), stopped) {
+            (Some(why), _) => Self::Interrupted(why.to_owned()),
+            (None, Some((by, why))) => Self::Stopped(Stopped { by: by.into(), why: why.map(Into::into) }),
+            (None, None) => Self::Completed,
+        }
+    }
 }
 
 /// Who stopped a run, and why.
@@ -63,14 +75,8 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(cx: &Context, cut_short: bool, resumed_from: Option<u64>) -> Self {
-        let stopped = cx.stopped_by().filter(|_| cut_short);
-        let status = match (cx.interrupted(), stopped) {
-            (Some(why), _) => Status::Interrupted(why.to_owned()),
-            (None, Some((by, why))) => Status::Stopped(Stopped { by: by.into(), why: why.map(Into::into) }),
-            (None, None) => Status::Completed,
-        };
         Self {
-            status,
+            status: Status::of(cx, cut_short),
             epochs: cx.global_epoch(),
             batches: cx.global_batch(),
             batches_run: cx.global_batch() - resumed_from.unwrap_or(0),

@@ -115,6 +115,7 @@ impl Runner {
         if let Err(error) = &went {
             self.driver.fire_exception(error);
             self.save_crash(error);
+            self.fail_on_disk(error);
         }
         let left = self.leave_nothing_behind();
         went.and(left).map(|()| Report::new(self.driver.context(), self.at.cut_short, self.resumed_from))
@@ -131,8 +132,9 @@ impl Runner {
         while self.driver.stop() < Stop::Run && self.at.stage < self.stages.len() {
             self.run_stage()?;
         }
+        // a stop of the last stage has ended the run too
         let is_left = self.at.stage < self.stages.len() || self.at.cut_short;
-        self.end(Event::RunEnd, self.driver.stop() == Stop::Run && is_left)?;
+        self.end(Event::RunEnd, is_left)?;
         self.at.open = Open::Ended;
         if self.driver.return_to_stage().is_some() {
             self.cut(Cut::Run)?;

@@ -187,3 +187,38 @@ fn what_is_heard_every_so_many_steps_hears_whole_windows() {
     assert_eq!(batches, 3 + 2);
     assert!(report.metrics.contains_key("train/grad_norm/fc.weight"));
 }
+
+#[test]
+fn a_loss_that_is_nan_drops_its_window_and_a_new_one_begins_behind_it() {
+    let _exclusive = Exclusive::wait();
+    let inputs = (Tensor::arange(24, (Kind::Float, Device::Cpu)) * 0.37).sin().view([6, 4]);
+    let labels = Tensor::from_slice(&[0i64, 1, 2, 0, 1, 2]);
+    let train = |inputs: &Tensor, rows: &[i64]| {
+        let rows = Tensor::from_slice(rows);
+        let loader =
+            TensorLoader::new(&inputs.index_select(0, &rows), &labels.index_select(0, &rows), 1).unwrap();
+        let stage = Stage::new("train").train(loader).loss(CrossEntropy::new()).optimizer(Sgd::new(0.5));
+        let mut runner = Runner::builder(tiny_model())
+            .stage(stage)
+            .callback(Accumulate::new(4))
+            .callback(NanGuard::new().on_nan(OnNan::SkipStep))
+            .build()
+            .unwrap();
+        let steps = runner.run().unwrap().steps;
+        let mut variables: Vec<(String, Vec<f32>)> = runner
+            .model()
+            .var_store()
+            .variables()
+            .into_iter()
+            .map(|(name, tensor)| (name, tensor.flatten(0, -1).try_into().unwrap()))
+            .collect();
+        variables.sort_by(|a, b| a.0.cmp(&b.0));
+        (steps, variables)
+    };
+    let spoilt = inputs.copy();
+    let _filled = spoilt.get(1).fill_(f64::NAN);
+    // rows 0 and 1 were in the window that row 1 spoils; 2 to 5 are the next
+    assert_eq!(train(&spoilt, &[0, 1, 2, 3, 4, 5]), train(&inputs, &[2, 3, 4, 5]));
+    assert_eq!(train(&spoilt, &[0, 1, 2, 3]), train(&inputs, &[2, 3]));
+    assert_eq!(train(&spoilt, &[0, 2, 1]).0, 0, "the window has nothing left to step with");
+}

@@ -150,7 +150,19 @@ impl Callback for Accumulate {
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
-        let short = cx.window.micro_batches() < self.n(cx);
+        let n = self.n(cx);
+        let short = cx.window.micro_batches() < n;
+        if self.tail == Tail::Drop
+            && cx.epoch() == 1
+            && cx.is_last_batch()
+            && let Some(batches) = cx.loader_batches().filter(|batches| *batches < n)
+        {
+            log::warn!(
+                "Accumulate makes no step in epoch 1: it waits for {n} micro-batches, but loader `{}` has {batches} batches, and \
+                 `Tail::Drop` drops a shorter window",
+                cx.loader()
+            );
+        }
         let ratios = cx.window.ratios();
         if (short && self.tail == Tail::Drop) || ratios == 0.0 {
             return Ok(Flow::SKIP_STEP);

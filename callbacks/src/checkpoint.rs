@@ -4,6 +4,8 @@ use catena_record::retention::{Best, Goal, Retention};
 use catena_tensor::schedule::PlateauMode;
 use serde_json::{Value, json};
 
+use crate::never_due;
+
 /// Asks for snapshots, and says which are kept. Only the runner takes them, at the cut after everybody has heard the end event.
 ///
 /// Defaults: at each epoch's end and at the run's end; the last 2 are kept. Snapshots are written in the background: the run
@@ -193,8 +195,13 @@ impl Callback for Checkpoint {
         Ok(Flow::GO)
     }
 
-    fn on_stage_start(&mut self, _: &mut Context) -> Result<Flow> {
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
         if self.of_run {
+            let never =
+                self.triggers.iter().map(|trigger| never_due::in_stage("Checkpoint", trigger.every(), cx));
+            if let Some(texts) = never.collect::<Option<Vec<String>>>() {
+                texts.iter().for_each(|text| log::warn!("{text}"));
+            }
             return Ok(Flow::GO);
         }
         Err("it says which snapshots of all stages are kept, so it belongs to the run: give it to \

@@ -48,7 +48,7 @@ impl ClipGradNorm {
         Self { max_norm, norm_type: two(), on_nonfinite: None }
     }
 
-    /// Another norm (default 2); infinity is the largest magnitude.
+    /// Another norm (default 2); infinity is the largest magnitude. An empty parameter's norm is 0, whatever the norm.
     #[must_use]
     pub fn norm_type(mut self, norm_type: f64) -> Self {
         self.norm_type = norm_type;
@@ -110,11 +110,62 @@ impl Callback for ClipGradNorm {
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::{Skip, Stop, testing};
+    use catena_chain::{
+        LoaderScope, Member, Optimizers, PassScope, Settings, Skip, StageScope, Stop, testing,
+    };
+    use catena_tensor::model::{Mode, Net};
     use catena_tensor::native::tensor::set_grad;
-    use catena_tensor::tch::{Device, Kind, Tensor};
+    use catena_tensor::optim::{Optimizer, Sgd};
+    use catena_tensor::params::parameters;
+    use catena_tensor::tch::{Device, Kind, Tensor, nn};
 
     use super::*;
+
+    /// A model whose parameters are a vector and an empty one; its gradients are 3, -4 and none.
+    fn driver_with_an_empty_parameter(callback: impl Callback + 'static) -> catena_chain::Driver {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let empty = vs.root().zeros("empty", &[0, 5]);
+        let full = vs.root().zeros("full", &[2]);
+        set_grad(&empty, Some(&empty.zeros_like())).unwrap();
+        set_grad(&full, Some(&Tensor::from_slice(&[3f32, -4.0]))).unwrap();
+        let mut optimizers = Optimizers::default();
+        optimizers.insert("main", Optimizer::new(Sgd::new(0.1), &parameters(&vs)).unwrap());
+        let model = Box::new(Net::from_fn(vs, |_, _| Ok(Tensor::from(0.0).into())));
+        let settings = Settings { seed: 0, device: Device::Cpu, run_dir: None };
+        let mut driver =
+            catena_chain::Driver::new(model, vec![Member::new(Box::new(callback))], settings).unwrap();
+        let passes = vec![PassScope { name: "main".into(), optimizer: Some("main".into()) }];
+        let (name, evaluations) = ("stage".into(), Vec::new());
+        driver.enter_stage(StageScope { index: 0, name, epochs: 1, passes, evaluations }, optimizers);
+        driver.enter_epoch();
+        driver.enter_loader(LoaderScope::new("train", Mode::Train, None));
+        driver.enter_batch(testing::tiny_batch(1));
+        driver.enter_pass(0);
+        driver
+    }
+
+    #[test]
+    fn an_empty_parameter_is_clipped_to_nothing_by_every_norm_and_callback() {
+        for (norm_type, expected) in [(f64::INFINITY, 4.0), (2.0, 5.0), (1.0, 7.0)] {
+            let mut driver = driver_with_an_empty_parameter(ClipGradNorm::new(1.0).norm_type(norm_type));
+            driver.fire(Event::Step).unwrap();
+            let norm = driver.context_mut().metrics.so_far("grad_norm").unwrap().unwrap();
+            assert!((norm - expected).abs() < 1e-6, "{norm}");
+            let clipped = driver.context().model.var_store().variables()["full"].grad().double_value(&[1]);
+            assert!((clipped + 4.0 / expected).abs() < 1e-5, "{clipped}");
+        }
+        let norms = crate::GradNorms::new().norm_type(f64::INFINITY).param_norms(true);
+        let mut driver = driver_with_an_empty_parameter(norms);
+        driver.fire(Event::Step).unwrap();
+        assert_eq!(driver.context_mut().metrics.so_far("grad_norm/empty").unwrap(), Some(0.0));
+        for flow in [
+            driver_with_an_empty_parameter(crate::AdaptiveClip::new(0.5).on_nonfinite(OnNan::Error))
+                .fire(Event::Step),
+            driver_with_an_empty_parameter(crate::ClipGradValue::new(0.5)).fire(Event::Step),
+        ] {
+            assert_eq!(flow.unwrap(), Flow::GO);
+        }
+    }
 
     #[test]
     fn a_norm_that_is_not_finite_is_passed_skipped_stopped_or_raised_by_choice() {

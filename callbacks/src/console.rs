@@ -3,16 +3,18 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Instant;
 
-use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State, Stop};
+use catena_record::span;
 use serde::{Deserialize, Serialize};
 
 use crate::progress::Bars;
 
-/// Writes a line when a loader ends, to standard error unless told otherwise; readable in a file as in a terminal.
+/// Writes a line when a loader ends, and when a stage or the run was stopped (by whom, and why), to standard error unless told
+/// otherwise; readable in a file as in a terminal.
 ///
 /// ```text
-/// train  epoch  1/10  train  loss 0.8254  accuracy@1 0.7511  lr 9.755e-3  1438 samples in 0.05 s
-/// train  epoch  1/10  valid  loss 0.3107  accuracy@1 0.9109  359 samples in 0.00 s
+/// train  epoch  1/10  train  loss 0.8254  accuracy@1 0.7511  lr 9.755e-3  1438 samples in 53.1 ms
+/// train  epoch  1/10  valid  loss 0.3107  accuracy@1 0.9109  359 samples in 2.41 ms
 /// ```
 ///
 /// A stream that can't be written to is reported once in the log, and the run goes on. On resume: nothing to keep.
@@ -93,7 +95,7 @@ impl Callback for Console {
     fn about(&self) -> About {
         About::of::<Self>()
             .phase(Phase::Report)
-            .hears([Event::LoaderStart, Event::LoaderEnd, Event::RunEnd])
+            .hears([Event::LoaderStart, Event::LoaderEnd, Event::StageEnd, Event::RunEnd])
             .looks()
             .logs_nothing()
     }
@@ -121,7 +123,7 @@ impl Callback for Console {
         }
         write!(line, "  {} samples", cx.loader_samples())?;
         if let Some(started) = self.started.pop().filter(|_| self.times) {
-            write!(line, " in {:.2} s", started.elapsed().as_secs_f64())?;
+            write!(line, " in {}", span::text(started.elapsed().as_secs_f64()))?;
         }
         if cx.cut_short() {
             let of = cx.loader_batches().map_or(String::new(), |n| format!(" of {n}"));
@@ -131,17 +133,35 @@ impl Callback for Console {
         Ok(Flow::GO)
     }
 
-    fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        if cx.cut_short() {
-            let line = format!(
-                "the run was stopped after {} batches and {} steps",
-                cx.global_batch(),
-                cx.global_step()
-            );
+    fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        // a stop of the run is told at its end
+        if cx.cut_short() && cx.interrupted().is_none() && cx.flow().stop == Stop::Stage {
+            let (stage, epoch, epochs) = (cx.stage(), cx.epoch(), cx.epochs());
+            let line = format!("stage `{stage}` was stopped in epoch {epoch} of {epochs}{}", by(cx, true));
             self.write(cx, &line);
         }
         Ok(Flow::GO)
     }
+
+    fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.cut_short() {
+            let (batches, steps) = (cx.global_batch(), cx.global_step());
+            let (how, by) = match cx.interrupted() {
+                Some(why) => ("interrupted", format!(": {why}")),
+                // why a stage was stopped stands in the line above
+                None => ("stopped", by(cx, cx.flow().stop == Stop::Run)),
+            };
+            self.write(cx, &format!("the run was {how} after {batches} batches and {steps} steps{by}"));
+        }
+        Ok(Flow::GO)
+    }
+}
+
+/// Who stopped what has ended, and why.
+fn by(cx: &Context, with_why: bool) -> String {
+    let Some((callback, why)) = cx.stopped_by() else { return String::new() };
+    let why = why.filter(|_| with_why).map_or(String::new(), |why| format!(": {why}"));
+    format!(" by {callback}{why}")
 }
 
 /// Four digits that matter, without an exponent where that is readable.

@@ -75,6 +75,10 @@ impl GradNorms {
 
     fn norm(&self, tensor: &Tensor) -> Result<Tensor> {
         let kind = if tensor.f_kind()? == Kind::Double { Kind::Double } else { Kind::Float };
+        if tensor.numel() == 0 {
+            // libtorch refuses the infinity norm of nothing
+            return Ok(Tensor::f_zeros([0i64; 0], (kind, tensor.device()))?);
+        }
         Ok(tensor.f_norm_scalaropt_dtype(self.norm_type, kind)?)
     }
 }
@@ -154,6 +158,15 @@ mod tests {
         let largest = fire(GradNorms::new().norm_type(f64::INFINITY).param_norms(true));
         assert_eq!(largest, [("grad_norm/fc.bias".to_owned(), 4.0), ("param_norm/fc.bias".to_owned(), 0.0)]);
         assert_eq!(fire(GradNorms::new().matching("*.weight")), []);
+    }
+
+    #[test]
+    fn an_empty_parameter_has_norm_0() {
+        for norm_type in [1.0, 2.0, f64::INFINITY] {
+            let norms = GradNorms::new().norm_type(norm_type);
+            let empty = Tensor::zeros([0, 2], (Kind::Float, tch::Device::Cpu));
+            assert_eq!(norms.norm(&empty).unwrap().double_value(&[]), 0.0, "{norm_type}");
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod max_steps;
 pub mod metrics;
 mod model_summary;
 mod nan_guard;
+mod never_due;
 mod optimize;
 mod progress;
 mod reduce_lr_on_plateau;

@@ -226,6 +226,15 @@ impl Callback for LrFinder {
     }
 
     fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        let points = self.curve.points.len() as u64;
+        if points < self.num_steps && !self.curve.diverged && cx.interrupted().is_none() {
+            log::warn!(
+                "LrFinder's sweep is not done: stage `{}` ended after {points} of {} steps; give the stage more epochs, or the sweep \
+                 fewer steps with `num_steps`",
+                cx.stage(),
+                self.num_steps
+            );
+        }
         if let Some(kept) = self.kept.take() {
             Self::put_back(kept, cx)?;
         }

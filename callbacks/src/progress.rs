@@ -56,9 +56,15 @@ fn style(known: bool) -> Result<ProgressStyle> {
     };
     let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         // what can't be written is not shown
-        let _ = write!(text, "{:.0} batches/s", state.per_sec());
+        let _ = write!(text, "{} batches/s", three_digits(state.per_sec()));
     };
     Ok(ProgressStyle::with_template(template)?.with_key("rate", rate))
+}
+
+/// A rate with three digits that count: a slow loader's is not 0.
+fn three_digits(rate: f64) -> String {
+    let decimals = if rate > 0.0 && rate.is_finite() { 2.0 - rate.log10().floor() } else { 0.0 };
+    format!("{rate:.*}", decimals.clamp(0.0, 6.0) as usize)
 }
 
 impl Callback for Progress {
@@ -113,5 +119,16 @@ impl Callback for Progress {
             bar.abandon();
         }
         Ok(Flow::GO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_loaders_rate_is_not_nothing() {
+        let texts = [0.0, 0.004_321, 0.25, 3.456, 45.67, 1234.5].map(three_digits);
+        assert_eq!(texts, ["0", "0.00432", "0.250", "3.46", "45.7", "1234"]);
     }
 }

@@ -30,7 +30,8 @@ use crate::statistics::Statistics;
 /// Each batch goes through the model in Train mode, the averaged weights in it, and the statistics are the means of the batches'
 /// (a layer that a batch passes twice counts its second time more). Without it, evaluations see the mean with the statistics of
 /// the last weights. A stage that a stop of the whole run cuts short neither takes statistics nor replaces the weights, for it
-/// may be gone on with.
+/// may be gone on with. A stage that is too short for the average to begin is told in the log when it begins, and one in which nothing
+/// was averaged when it ends.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Swa {
@@ -116,6 +117,21 @@ impl Swa {
         self.average.update(cx, 1.0 / (self.average.updates() + 1) as f64, what)
     }
 
+    /// A stage ends in which the average was to begin, and did not.
+    fn warn_of_nothing(&self, cx: &Context) {
+        if self.start_epoch > cx.epochs() {
+            return; // told when the stage began
+        }
+        let (stage, epochs, steps) = (cx.stage(), cx.epoch(), self.steps);
+        let every =
+            self.every_steps.map_or(String::new(), |every| format!(", and takes every {every} steps"));
+        log::warn!(
+            "Swa averaged nothing in stage `{stage}`, which ended in epoch {epochs}, {steps} steps after the average was to begin: it \
+             begins with epoch {}{every}; the model has the weights of the last step",
+            self.start_epoch
+        );
+    }
+
     fn finish(&mut self, cx: &Context) -> Result<()> {
         if self.replace { self.average.put_in_for_good(cx) } else { Ok(()) }
     }
@@ -186,6 +202,14 @@ impl Callback for Swa {
             )
             .into());
         }
+        if self.start_epoch > cx.epochs() && !cx.resuming() {
+            log::warn!(
+                "Swa averages nothing in stage `{}`: it begins with epoch {}, but the stage has {}; give it an earlier `start_epoch`",
+                cx.stage(),
+                self.start_epoch,
+                cx.epochs()
+            );
+        }
         Ok(Flow::GO)
     }
 
@@ -244,7 +268,11 @@ impl Callback for Swa {
 
     fn on_stage_end(&mut self, cx: &mut Context) -> Result<Flow> {
         let may_go_on = cx.cut_short() && cx.flow().stop == Stop::Run;
-        if self.average.is_empty() || may_go_on {
+        if may_go_on || cx.interrupted().is_some() {
+            return Ok(Flow::GO);
+        }
+        if self.average.is_empty() {
+            self.warn_of_nothing(cx);
             return Ok(Flow::GO);
         }
         match &self.update_bn {

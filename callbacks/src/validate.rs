@@ -1,6 +1,8 @@
 //! Evaluations in the middle of training.
 use catena_chain::{About, Callback, Context, Event, Every, Flow, Lifetime, Phase, Result, State, Trigger};
 
+use crate::never_due;
+
 /// Asks for an evaluation every so often: it runs at the cut after the batch (or epoch), and leaves the training as it was.
 ///
 /// The loader is `valid` unless [`Validate::loader`] names another; give it to the stage with `Stage::on_request` if it should
@@ -54,7 +56,7 @@ impl Callback for Validate {
         let event = if self.goes_by_epoch() { Event::EpochEnd } else { Event::BatchEnd };
         About::of::<Self>()
             .phase(Phase::Decide)
-            .hears([event])
+            .hears([Event::StageStart, event])
             .looks()
             .lifetime(Lifetime::Stage)
             .logs_nothing()
@@ -79,6 +81,14 @@ impl Callback for Validate {
             }
             every => every.check(),
         }
+    }
+
+    fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        let what = format!("Validate on `{}`", self.loader);
+        if let Some(text) = never_due::in_stage(&what, self.trigger.every(), cx) {
+            log::warn!("{text}");
+        }
+        Ok(Flow::GO)
     }
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -4,6 +4,7 @@
 
 mod ckpt;
 mod failure;
+mod holder;
 mod number;
 mod output;
 mod page;

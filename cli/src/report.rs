@@ -1,5 +1,6 @@
 //! What a command answers, as text and as JSON.
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
@@ -60,10 +61,34 @@ pub(crate) fn short(number: f64) -> String {
 }
 
 /// Metrics with their names.
-pub(crate) fn metrics(measured: &BTreeMap<String, f64>) -> String {
-    let texts: Vec<String> =
-        measured.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect();
-    texts.join(", ")
+pub(crate) fn metrics<N: AsRef<str>>(measured: &BTreeMap<N, f64>) -> String {
+    metrics_within(measured, usize::MAX).concat()
+}
+
+/// Metrics with their names, in lines of this width; a metric that alone is wider has a line of its own.
+pub(crate) fn metrics_within<N: AsRef<str>>(measured: &BTreeMap<N, f64>, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut left = measured.len();
+    for (name, value) in measured {
+        left -= 1;
+        let comma = if left > 0 { "," } else { "" };
+        let text = format!("{} {}{comma}", name.as_ref(), short(*value));
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + text.chars().count() <= width => {
+                *line += " ";
+                *line += &text;
+            }
+            _ => lines.push(text),
+        }
+    }
+    lines
+}
+
+/// How many columns the terminal has that standard output goes to, if it is one.
+pub(crate) fn columns() -> Option<usize> {
+    let size = || ratatui::crossterm::terminal::size().ok();
+    let (columns, _) = io::stdout().is_terminal().then(size)??;
+    (columns > 0).then_some(usize::from(columns))
 }
 
 /// A count with its noun.
@@ -87,6 +112,15 @@ mod tests {
         let numbers =
             [0.0, 1.0, -0.25, 0.123456789, 1e-7, 123456789.0, f64::NAN, f64::NEG_INFINITY].map(short);
         assert_eq!(numbers, ["0", "1", "-0.25", "0.123457", "1.00000e-7", "1.23457e8", "NaN", "-inf"]);
+    }
+
+    #[test]
+    fn metrics_stand_in_lines_that_are_no_wider_than_asked() {
+        let measured = BTreeMap::from([("a", 1.0), ("bb", 2.0), ("c", 3.0)]);
+        assert_eq!(metrics(&measured), "a 1, bb 2, c 3");
+        assert_eq!(metrics_within(&measured, 10), ["a 1, bb 2,", "c 3"]);
+        assert_eq!(metrics_within(&measured, 9), ["a 1,", "bb 2, c 3"]);
+        assert_eq!(metrics_within(&measured, 1), ["a 1,", "bb 2,", "c 3"]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `catena watch`: a live picture of a run, drawn from its directory alone.
 mod draw;
 mod guard;
-mod holder;
 mod kept;
 mod keys;
 mod look;

@@ -12,7 +12,7 @@
 //! * [`retention`]: which ones are kept, as data
 //! * [`fs`]: what stands between all this and the disk, so that faults can be injected
 //! * [`testing`]: a disk in memory that crashes and loses what a real one may lose
-//! * [`logs`]: files that grow line by line; [`float`]: numbers that come back from JSON exactly
+//! * [`logs`]: files that grow line by line; [`float`]: numbers that come back from JSON exactly; [`span`]: times for people
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod manifest;
 mod name;
 pub mod retention;
 mod snapshot;
+pub mod span;
 mod store;
 pub mod tensors;
 pub mod testing;

@@ -30,7 +30,7 @@ pub(crate) enum Remedy {
 
 /// Where the snapshot stands among the stages.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Position {
     /// The stage that is open, or that comes next.
     pub(crate) stage: usize,
     /// Whether it has begun.
@@ -47,7 +47,7 @@ enum Age {
     Later,
 }
 
-impl Standing {
+impl Position {
     fn age(self, stage: usize) -> Age {
         match stage.cmp(&self.stage) {
             std::cmp::Ordering::Less => Age::Ended,
@@ -62,29 +62,29 @@ pub(crate) fn differences(
     stages: &[Stage],
     now: &Description,
     before: &Description,
-    standing: Standing,
+    position: Position,
 ) -> Vec<Difference> {
     let mut found = Differences::default();
-    let seed = if standing.inside.is_some() { Remedy::BetweenEpochs } else { allow("seed") };
+    let seed = if position.inside.is_some() { Remedy::BetweenEpochs } else { allow("seed") };
     found.add(seed, "the seed", before.seed, now.seed);
     found.add(Remedy::Weights, "the number of processes", before.world_size, now.world_size);
     let names = |stages: &[StageDescription]| -> Vec<String> {
         stages.iter().map(|stage| stage.name.clone()).collect()
     };
     let (was, is) = (names(&before.stages), names(&now.stages));
-    let begun = standing.stage + usize::from(standing.has_begun);
+    let begun = position.stage + usize::from(position.has_begun);
     let same_so_far = was.get(..begun).is_some_and(|was| is.get(..begun) == Some(was));
     let remedy = if same_so_far { allow("stages") } else { Remedy::Weights };
     found.add(remedy, "the stages", was.join(", "), is.join(", "));
     // a setting that one version has and another hasn't is none that differs
     let same_catena = now.machine.catena == before.machine.catena;
     for (i, (now, before)) in now.stages.iter().zip(&before.stages).enumerate() {
-        let inside = standing.inside.filter(|_| standing.stage == i);
+        let inside = position.inside.filter(|_| position.stage == i);
         let inside = inside.and_then(|loader| before.loaders.get(loader)).map(StageLoaderDescription::name);
         let how = Compared { stage: &now.name, inside, same_catena };
         let mut of_stage = Differences::default();
-        now.compare(before, stages.get(i), standing.age(i), how, &mut of_stage);
-        found.0.extend(of_stage.0.into_iter().map(|difference| match standing.age(i) {
+        now.compare(before, stages.get(i), position.age(i), how, &mut of_stage);
+        found.0.extend(of_stage.0.into_iter().map(|difference| match position.age(i) {
             Age::Ended => difference.of_ended(&now.name),
             Age::Open | Age::Later => difference,
         }));

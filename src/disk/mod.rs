@@ -21,12 +21,12 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 
 pub(crate) use self::description::Description;
-pub(crate) use self::differences::{Difference, Remedy, Standing, differences};
+pub(crate) use self::differences::{Difference, Position, Remedy, differences};
 pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
 };
-use crate::{Error, Result, Resume};
+use crate::{Error, Result, Resume, Status, Stopped};
 
 /// The run directory of a runner.
 #[derive(Debug)]
@@ -36,6 +36,28 @@ pub(crate) struct Disk {
     timing: Option<LogFile>,
     opened: Instant,
     spent: Duration,
+}
+
+/// How a run stands, for `run.json`.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Standing {
+    Running,
+    Ended(Status),
+    /// By this error.
+    Failed(String),
+}
+
+impl Standing {
+    /// The field `status`.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ended(Status::Completed) => "completed",
+            Self::Ended(Status::Stopped(_)) => "stopped",
+            Self::Ended(Status::Interrupted(_)) => "interrupted",
+            Self::Failed(_) => "failed",
+        }
+    }
 }
 
 /// A snapshot that was read, every byte of it verified.
@@ -65,14 +87,14 @@ impl Disk {
         self.writer.store().begin()?;
         LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?;
         self.open_timing()?;
-        self.describe(description, "running")
+        self.describe(description, &Standing::Running)
     }
 
     /// A run goes on from this snapshot: what is newer, damaged or left over is moved out of its way.
     pub(crate) fn go_on(&mut self, from: SnapshotName, description: &Description) -> Result<()> {
         self.writer.store().set_newer_aside(from)?;
         self.open_timing()?;
-        self.describe(description, "running")
+        self.describe(description, &Standing::Running)
     }
 
     /// The snapshots that were found damaged and passed over, for the text of a refusal; empty if there are none.
@@ -94,13 +116,20 @@ impl Disk {
     }
 
     /// Writes `run.json`.
-    pub(crate) fn describe(&mut self, description: &Description, status: &str) -> Result<()> {
+    pub(crate) fn describe(&mut self, description: &Description, standing: &Standing) -> Result<()> {
         let (at, new) = (self.path.join("run.json"), self.path.join("run.json.new"));
         let before = std::fs::read(&at).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
-        let ended = (status != "running").then(now);
-        let mut run = json!({ "status": status, "started": started, "ended": ended });
+        let ended = (*standing != Standing::Running).then(now);
+        let mut run = json!({ "status": standing.word(), "started": started, "ended": ended });
         run["run"] = float::to_value(description).map_err(|error| self.wrong(error.into()))?;
+        match standing {
+            Standing::Ended(Status::Stopped(Stopped { by, why })) => {
+                run["stopped_by"] = json!({ "callback": by, "why": why });
+            }
+            Standing::Failed(error) => run["error"] = json!(error),
+            Standing::Running | Standing::Ended(_) => {}
+        }
         std::fs::write(&new, format!("{run:#}\n"))
             .and_then(|()| std::fs::rename(&new, &at))
             // best effort: half a file must not stay

@@ -4,7 +4,7 @@ use catena_record::SnapshotName;
 use catena_tensor::model::Mode;
 
 use super::{Open, Runner};
-use crate::disk::{Cut, Description, Difference, Remedy, SavedState, Standing, differences};
+use crate::disk::{Cut, Description, Difference, Position, Remedy, SavedState, differences};
 use crate::{Error, Result};
 
 impl Runner {
@@ -15,13 +15,13 @@ impl Runner {
         let allowed = |name: &str| self.allowed.iter().any(|allowed| allowed == name);
         let reopens = allowed("epochs") && self.goes_to_more_epochs(&now, state);
         let is_inside = state.cursor.open == Open::Loader;
-        let standing = Standing {
+        let position = Position {
             stage: if reopens { state.stage } else { state.cursor.stage },
             has_begun: reopens || matches!(state.cursor.open, Open::Stage | Open::Epoch | Open::Loader),
             inside: is_inside.then_some(state.cursor.loader),
         };
         let (mut refused, mut differs) = (Refused::default(), false);
-        for Difference { text, remedy } in differences(&self.stages, &now, &state.run, standing) {
+        for Difference { text, remedy } in differences(&self.stages, &now, &state.run, position) {
             match remedy {
                 Remedy::None => log::warn!("the run is not quite the one that was saved: {text}"),
                 Remedy::Allow(name) if allowed(&name) => {
@@ -60,7 +60,7 @@ impl Runner {
             // stages that are new follow the last one
             (state.cursor.open, state.cut) = (Open::Run, Cut::Stage);
         }
-        let ended = standing.stage;
+        let ended = position.stage;
         self.before = Some((state.run.clone(), ended));
         Ok(differs)
     }

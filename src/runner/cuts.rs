@@ -7,9 +7,9 @@ use catena_tensor::params::parameters;
 use catena_tensor::rng::Generators;
 
 use super::Runner;
-use crate::disk::{Cut, Kept, SavedState, now};
+use crate::disk::{Cut, Kept, SavedState, Standing, now};
 use crate::stage::StageLoader;
-use crate::{Error, Result, StartFrom};
+use crate::{Error, Result, StartFrom, Status};
 
 impl Runner {
     /// Runs the evaluations, applies the stops that are reached, and takes at most one snapshot.
@@ -208,16 +208,21 @@ impl Runner {
         let description = self.describe()?;
         let Some(disk) = &mut self.disk else { return Ok(()) };
         disk.wait()?;
-        let status = match (self.driver.context().interrupted(), self.at.cut_short) {
-            (Some(_), _) => "interrupted",
-            (None, true) => "stopped",
-            (None, false) => "completed",
-        };
+        let standing = Standing::Ended(Status::of(self.driver.context(), self.at.cut_short));
         // all that counts is saved: a full disk is no reason to lose the report
-        if let Err(error) = disk.describe(&description, status) {
-            log::warn!("run.json still says that the run is running, and not {status}: {error}");
+        if let Err(error) = disk.describe(&description, &standing) {
+            log::warn!("run.json still says that the run is running, and not {}: {error}", standing.word());
         }
         Ok(())
+    }
+
+    /// The run ends by an error: whoever reads its directory should not take it for killed.
+    pub(super) fn fail_on_disk(&mut self, error: &Error) {
+        let Ok(description) = self.describe() else { return };
+        let Some(disk) = &mut self.disk else { return };
+        if let Err(second) = disk.describe(&description, &Standing::Failed(error.to_string())) {
+            log::warn!("run.json still says that the run is running, and not failed: {second}");
+        }
     }
 }
 

@@ -1,6 +1,12 @@
-//! The benchmarks, and the same work in other trainers.
+//! The benchmarks, the same beside another commit's, and the same work in other trainers.
+
+mod against;
+mod bootstrap;
+mod revision;
+mod rows;
 
 use crate::workspace::Workspace;
+pub(crate) use against::Against;
 use anyhow::{Result, bail};
 use std::process::Command;
 
@@ -9,6 +15,9 @@ const PEERS: &str = "benches/peers/run.py";
 
 /// A contestant of the peers, and no benchmark of its own.
 const STEP: &str = "step";
+
+/// What is measured against another commit if nothing is named.
+const OVERHEAD: &str = "overhead";
 
 pub(crate) fn run(workspace: &Workspace, peers: bool, names: &[String], args: &[String]) -> Result<()> {
     let known: Vec<String> = workspace.programs("benches")?.into_iter().filter(|name| name != STEP).collect();
@@ -24,6 +33,13 @@ pub(crate) fn run(workspace: &Workspace, peers: bool, names: &[String], args: &[
     let mut command = Command::new("python3");
     command.arg(workspace.path(PEERS)).args(args);
     workspace.run(command)
+}
+
+/// Measures this tree beside another commit's.
+pub(crate) fn against(workspace: &Workspace, against: &Against, names: &[String]) -> Result<()> {
+    let known: Vec<String> = workspace.programs("benches")?.into_iter().filter(|name| name != STEP).collect();
+    let usual = [OVERHEAD.to_owned()];
+    against.run(workspace, if names.is_empty() { &usual } else { chosen(&known, names)? })
 }
 
 /// The benchmarks that are named, or all.

@@ -84,9 +84,23 @@ enum Task {
         /// Python environment outside the repository, in CATENA_PEERS_DIR (default: `catena-peers` in your cache folder).
         #[arg(long)]
         peers: bool,
-        /// The benchmarks to run; all of them if none is named.
+        /// Measure this tree beside this commit (a hash, a branch, a tag): both are built, in release, with the same libtorch, and
+        /// their processes take turns. Prints for each number the quotient of medians (this tree / REV) with its 95 % interval,
+        /// and judges nothing. REV lies in target/against.
+        #[arg(long, value_name = "REV", conflicts_with = "peers")]
+        against: Option<String>,
+        /// How many processes of each tree are measured [default: 15, which is also the least].
+        #[arg(long, value_name = "N", requires = "against")]
+        rounds: Option<usize>,
+        /// Only try it: 3 rounds, or as few as `--rounds` says.
+        #[arg(long, requires = "against")]
+        quick: bool,
+        /// Let all processes run on this CPU (with the program `taskset`).
+        #[arg(long, value_name = "CPU", requires = "against")]
+        pin: Option<usize>,
+        /// The benchmarks to run; all of them if none is named, with `--against` `overhead`.
         names: Vec<String>,
-        /// Flags for the peers, after `--`, such as `--rounds 3`.
+        /// Flags for the peers, after `--`, such as `--rounds 3`; with `--against` for the benchmarks.
         #[arg(last = true)]
         args: Vec<String>,
     },
@@ -122,6 +136,9 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Faults { kills, seed } => faults::run(&workspace, kills, seed),
         Task::Interop { names } => interop::run(&workspace, &names),
         Task::Ci => ci::run(&workspace),
-        Task::Bench { peers, names, args } => bench::run(&workspace, peers, &names, &args),
+        Task::Bench { against: Some(rev), rounds, quick, pin, names, args, .. } => {
+            bench::against(&workspace, &bench::Against { rev, rounds, quick, pin, args }, &names)
+        }
+        Task::Bench { peers, names, args, .. } => bench::run(&workspace, peers, &names, &args),
     }
 }

@@ -48,7 +48,7 @@ pub enum Stop {
 /// | `STOP_LOADER` | an event of a batch | after this batch: an open window steps (or is dropped), `loader_end`, the next loader |
 /// | `STOP_LOADER` | `loader_start` | no batch of this loader |
 /// | `STOP_EPOCH` | anywhere in an epoch | as above, then `epoch_end` without further loaders, the next epoch |
-/// | `STOP_STAGE` | anywhere in a stage | as above, then `stage_end` without further epochs, the next stage |
+/// | `STOP_STAGE` | anywhere in a stage | as above, then `stage_end` without further epochs, the next stage; after the last stage the run has ended, cut short |
 /// | `STOP_RUN` | anywhere | as above, then `run_end`; an open window stays open |
 /// | a stop | the last batch of what it names, or its end event | only what it names has ended: nothing is cut short |
 /// | a stop | an evaluation in the middle of a train loader | `STOP_LOADER` ends the evaluation alone; the others act at the cut of the train batch |

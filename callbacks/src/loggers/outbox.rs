@@ -29,9 +29,15 @@ pub struct Outbox {
 
 impl Outbox {
     /// Hands a payload to the run's loggers, with the place where the run is now. Without loggers nothing happens.
-    pub fn put(cx: &mut Context, payload: Payload) {
+    pub fn put(cx: &mut Context, mut payload: Payload) {
         if cx.ext.get::<Self>().is_none() {
             return;
+        }
+        if let Payload::Artifact { path, .. } = &mut payload
+            && let Ok(absolute) = std::path::absolute(&*path)
+        {
+            // it is read later, and the program may have changed its folder by then
+            *path = absolute;
         }
         let entry = entry(cx, scope(cx), payload);
         if let Some(outbox) = cx.ext.get_mut::<Self>() {

@@ -80,10 +80,13 @@ impl Timeline {
         Self::default()
     }
 
-    /// The trace's file (default `trace.json` in the run directory; without one, no trace is written).
+    /// The trace's file (default `trace.json` in the run directory; without one, no trace is written). A relative path is meant from
+    /// the program's current folder now.
     #[must_use]
     pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
-        self.path = Some(path.into());
+        let path = path.into();
+        // it is written at the run's end, and the program may have changed its folder by then
+        self.path = Some(std::path::absolute(&path).unwrap_or(path));
         self
     }
 

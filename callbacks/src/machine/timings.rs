@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use catena_chain::Work;
+use catena_record::span;
 use serde_json::{Value, json};
 
 use super::table;
@@ -142,14 +143,13 @@ impl fmt::Display for Timings {
                 or_dash(&row.callback),
                 or_dash(&row.loader),
                 row.calls.to_string(),
-                format!("{:.2}", total * 1e3),
-                format!("{:.1}", total * 1e6 / row.calls as f64),
-                format!("{:.1}", row.longest.as_secs_f64() * 1e6),
+                span::text(total),
+                span::text(total / row.calls as f64),
+                span::text(row.longest.as_secs_f64()),
                 format!("{:.1}", total * 100.0 / whole),
             ]
         });
-        let heads =
-            ["event", "callback", "loader", "calls", "total (ms)", "mean (µs)", "longest (µs)", "share (%)"];
+        let heads = ["event", "callback", "loader", "calls", "total", "mean", "longest", "share (%)"];
         f.write_str(&table(heads, 3, rows))
     }
 }
@@ -180,12 +180,12 @@ mod tests {
         add(Work::Data, "train", 1000);
         timings.set_whole(Duration::from_millis(2));
         insta::assert_snapshot!(timings, @"
-        event      callback   loader  calls  total (ms)  mean (µs)  longest (µs)  share (%)
-        data       -          train       1        1.00     1000.0        1000.0       50.0
-        forward    Forward    train       2        0.40      200.0         300.0       20.0
-        forward    Forward    valid       2        0.10       50.0          50.0        5.0
-        run_start  Journal    -           1        0.05       50.0          50.0        2.5
-        loss       Criterion  train       2        0.04       20.0          20.0        2.0
+        event      callback   loader  calls    total     mean  longest  share (%)
+        data       -          train       1  1.00 ms  1.00 ms  1.00 ms       50.0
+        forward    Forward    train       2   400 µs   200 µs   300 µs       20.0
+        forward    Forward    valid       2   100 µs  50.0 µs  50.0 µs        5.0
+        run_start  Journal    -           1  50.0 µs  50.0 µs  50.0 µs        2.5
+        loss       Criterion  train       2  40.0 µs  20.0 µs  20.0 µs        2.0
         ");
         assert_eq!(timings.to_value()[1]["seconds"], 0.0004);
     }

@@ -22,6 +22,9 @@ pub(crate) struct Show {
 /// The parts of `state.json` that say where the run was: what comes next, and the counters.
 const PLACE: [&str; 2] = ["cursor", "books"];
 
+/// How wide what was measured is.
+const LINE: usize = 80;
+
 impl Show {
     pub(crate) fn run(self) -> Result<Report> {
         let path = snapshots::find(&self.run, self.name.as_deref())?;
@@ -39,7 +42,7 @@ impl Show {
             ["stage".into(), manifest.stage.clone()],
             ["time".into(), manifest.time.clone()],
             ["why".into(), manifest.why.join(", ")],
-            ["measured".into(), report::metrics(&manifest.measured)],
+            ["measured".into(), report::metrics_within(&manifest.measured, LINE).join("\n")],
         ];
         for (part, values) in &place {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

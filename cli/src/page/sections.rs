@@ -1,4 +1,6 @@
 //! What the page shows, from top to bottom.
+use catena_record::span;
+
 use super::charts::{Charts, color};
 use super::html::{Table, details, escape};
 use super::record::{Record, Topic};
@@ -91,7 +93,7 @@ fn overview(runs: &[Record]) -> String {
             run.clock
                 .last()
                 .filter(|_| run.clock.is_known())
-                .map(|(_, time)| duration(time))
+                .map(|(_, time)| span::text(time))
                 .unwrap_or_default(),
             epochs,
             steps.to_string(),
@@ -176,15 +178,17 @@ fn spans(runs: &[Record], charts: &mut Charts) -> String {
             let mut table =
                 Table::new(title, ["name", "time", "share", "calls", "mean", "longest"]).numbers_from(1);
             for (name, span) in spans.into_iter().take(ROWS) {
-                let mean =
-                    span.calls.filter(|calls| *calls > 0).map(|calls| time(span.seconds / calls as f64));
+                let mean = span
+                    .calls
+                    .filter(|calls| *calls > 0)
+                    .map(|calls| span::text(span.seconds / calls as f64));
                 table.row(vec![
                     name.to_owned(),
-                    time(span.seconds),
+                    span::text(span.seconds),
                     if all > 0.0 { format!("{:.1} %", 100.0 * span.seconds / all) } else { String::new() },
                     span.calls.map(|calls| calls.to_string()).unwrap_or_default(),
                     mean.unwrap_or_default(),
-                    span.longest.map(time).unwrap_or_default(),
+                    span.longest.map(span::text).unwrap_or_default(),
                 ]);
             }
             tables += &if group == DETAIL { details(table.caption(), &table.html()) } else { table.html() };
@@ -251,7 +255,7 @@ fn checkpoints(runs: &[Record]) -> String {
                 Some("ok") => "yes".into(),
                 Some(state) => state.to_owned(),
             };
-            let seconds = |seconds: Option<f64>| seconds.map(time).unwrap_or_default();
+            let seconds = |seconds: Option<f64>| seconds.map(span::text).unwrap_or_default();
             let cells = vec![
                 name.to_string(),
                 kept,
@@ -320,22 +324,5 @@ fn minute(time: &str) -> String {
     match (time.get(..10), time.get(11..16)) {
         (Some(day), Some(minute)) => format!("{day} {minute} UTC"),
         _ => time.to_owned(),
-    }
-}
-
-fn duration(seconds: f64) -> String {
-    match seconds {
-        ..60.0 => format!("{seconds:.1} s"),
-        ..3600.0 => format!("{} min {} s", (seconds / 60.0).floor(), (seconds % 60.0).floor()),
-        _ => format!("{} h {} min", (seconds / 3600.0).floor(), (seconds % 3600.0 / 60.0).floor()),
-    }
-}
-
-/// A short time in the unit that suits it.
-fn time(seconds: f64) -> String {
-    match seconds {
-        ..0.001 => format!("{:.1} µs", seconds * 1e6),
-        ..1.0 => format!("{:.2} ms", seconds * 1e3),
-        _ => format!("{seconds:.2} s"),
     }
 }

@@ -5,10 +5,12 @@ use std::io::Read;
 use std::path::Path;
 
 use catena_record::retention::Best;
-use serde_json::Value;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 
 use super::record::Record;
 use crate::failure::{Failure, Result};
+use crate::holder;
 use crate::snapshots::best_kept;
 
 /// What is known of a run as a whole.
@@ -46,6 +48,7 @@ pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
     };
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let [status, started, ended] = ["status", "started", "ended"].map(|key| text(all.get(key)));
+    let status = status.map(|status| standing(&status, &all, run));
     let run = all.get_mut("run").map(Value::take).unwrap_or_default();
     let mut settings = BTreeMap::new();
     flatten("", &run, &mut settings);
@@ -57,6 +60,25 @@ pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
     let best_by = of_chain().find_map(best_kept);
     record.about = About { status, started, ended, settings, best_by, run };
     Ok(())
+}
+
+/// How a run stands, if this is what it says of itself.
+fn standing(status: &str, all: &Map<String, Value>, run: &Path) -> String {
+    if status == "running"
+        && let Some(last) = holder::gone_since(run)
+    {
+        let last = DateTime::<Utc>::from(last).format("%Y-%m-%d %H:%M:%S");
+        return format!("killed or lost: last sign of life at {last} UTC, no process here holds the lock");
+    }
+    if let Some(error) = all.get("error").and_then(Value::as_str) {
+        return format!("{status}: {error}");
+    }
+    let of = |key: &str| all.get("stopped_by")?.get(key)?.as_str();
+    match (of("callback"), of("why")) {
+        (Some(callback), Some(why)) => format!("{status} by {callback}: {why}"),
+        (Some(callback), None) => format!("{status} by {callback}"),
+        (None, _) => status.to_owned(),
+    }
 }
 
 /// The leaves below a value, with their paths; things in lists are called by their names.

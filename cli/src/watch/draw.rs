@@ -9,11 +9,12 @@ use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget};
 
-use super::holder::Holder;
 use super::keys::{HELP, View};
+use super::plan::StoppedBy;
 use super::state::{Standing, State};
 use super::warnings::{self, Warning};
 use super::words::{grouped, number, rate, span};
+use crate::holder::Holder;
 use crate::report;
 
 /// The smallest terminal that is drawn on.
@@ -43,7 +44,8 @@ pub(crate) fn picture(state: &State, view: &View, now: f64, area: Rect, buffer: 
 fn whole(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
     let warnings = warnings::of(state, now);
     let room = if area.height < 24 { 2 } else { 4 };
-    let rows = warnings.len().min(room) as u16;
+    let stopped = state.plan.stopped_by.as_ref().map(StoppedBy::text);
+    let rows = (warnings.len() + usize::from(stopped.is_some())).min(room) as u16;
     let heights = [1, 1, 1].map(Constraint::Length).into_iter();
     let heights = heights.chain([Constraint::Min(1)]).chain([1, rows, 1].map(Constraint::Length));
     let [title, gauge, facts, main, checkpoint, warned, keys] = Layout::vertical(heights).areas(area);
@@ -52,7 +54,7 @@ fn whole(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) 
     line_of(&numbers(state, now), facts, buffer);
     body(state, view, main, buffer);
     line_of(&checkpoints(state, now), checkpoint, buffer);
-    warn(&warnings, warned, buffer);
+    warn(stopped, &warnings, warned, buffer);
     let keys_line = "q quit   tab metric   l log   p pause   ? help";
     Line::from(format!(" {keys_line}")).dim().render(keys, buffer);
 }
@@ -176,17 +178,16 @@ fn line_of(facts: &[String], area: Rect, buffer: &mut Buffer) {
     Line::from(text).render(area, buffer);
 }
 
-fn warn(warnings: &[Warning], area: Rect, buffer: &mut Buffer) {
-    let room = usize::from(area.height);
+/// Why the run was stopped, if somebody stopped it, and what is wrong.
+fn warn(stopped: Option<String>, warnings: &[Warning], area: Rect, buffer: &mut Buffer) {
+    let room = usize::from(area.height).saturating_sub(usize::from(stopped.is_some()));
     let shown = if warnings.len() > room { room.saturating_sub(1) } else { room };
-    let mut lines: Vec<Line> = warnings
-        .iter()
-        .take(shown)
-        .map(|warning| {
-            let colour = if warning.is_grave { Color::Red } else { Color::Yellow };
-            Line::from(vec![" ! ".fg(colour).bold(), Span::from(warning.text.as_str()).fg(colour)])
-        })
-        .collect();
+    let stopped = stopped.map(|text| Line::from(format!(" {}", report::printable(&text))).fg(Color::Cyan));
+    let mut lines: Vec<Line> = stopped.into_iter().collect();
+    lines.extend(warnings.iter().take(shown).map(|warning| {
+        let colour = if warning.is_grave { Color::Red } else { Color::Yellow };
+        Line::from(vec![" ! ".fg(colour).bold(), Span::from(warning.text.as_str()).fg(colour)])
+    }));
     if warnings.len() > shown {
         lines.push(format!(" ! and {} more warnings", warnings.len() - shown).fg(Color::Yellow).into());
     }

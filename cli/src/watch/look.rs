@@ -3,10 +3,10 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::holder;
 use super::state::{Part, State};
 use super::tail::Tail;
 use crate::failure::Result;
+use crate::holder;
 use crate::run_directory;
 use crate::snapshots::Run;
 

@@ -1,6 +1,6 @@
 //! What a run is to do, by its `run.json`.
 use catena_record::retention::Best;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::rows::seconds;
@@ -10,11 +10,23 @@ use crate::snapshots::best_kept;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Plan {
-    /// `running`, `completed`, `stopped` or `interrupted`.
+    /// `running`, `completed`, `stopped`, `interrupted` or `failed`.
     pub(crate) status: String,
     started: Option<String>,
     ended: Option<String>,
+    /// Who stopped the run.
+    pub(crate) stopped_by: Option<StoppedBy>,
+    /// The error that ended it.
+    pub(crate) error: Option<String>,
     run: Run,
+}
+
+/// Who stopped a run, and why.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct StoppedBy {
+    pub(crate) callback: String,
+    pub(crate) why: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -50,6 +62,15 @@ struct Member {
 #[serde(default)]
 struct Machine {
     device: String,
+}
+
+impl StoppedBy {
+    /// As a sentence.
+    pub(crate) fn text(&self) -> String {
+        let Self { callback, why } = self;
+        let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+        format!("stopped by {callback}{why}")
+    }
 }
 
 /// Where a run is among what it is to do.

@@ -1,16 +1,13 @@
 //! What is known of a run: pure data, fed with lines and looked at by what draws.
-use super::holder::Holder;
 use super::kept::Kept;
 use super::pace::Pace;
 use super::plan::{Place, Plan};
 use super::rows::{Measured, Step, Throughput, Timed};
 use super::series::Series;
+use crate::holder::{GONE_AFTER, Holder};
 
 /// The most curves; a run that logs ever new names is not followed beyond.
 const MOST_CURVES: usize = 256;
-
-/// After how many seconds of silence a run whose lock nobody holds is taken for gone.
-pub(crate) const GONE_AFTER: f64 = 15.0;
 
 /// How many lines the journal holds back before it writes them.
 const JOURNAL_WAITS: f64 = 256.0;

@@ -31,6 +31,7 @@ pub(crate) fn of(state: &State, now: f64) -> Value {
     json!({
         "run": state.name,
         "status": state.plan.status,
+        "stopped_by": state.plan.stopped_by,
         "gone": state.standing(now) == Standing::Gone,
         "stage": state.position().map(|position| &position.stage),
         "epoch": state.position().map(|position| position.epoch),

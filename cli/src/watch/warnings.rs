@@ -22,6 +22,7 @@ pub(crate) fn of(state: &State, now: f64) -> Vec<Warning> {
         let silent = span(state.silent(now));
         grave.push(format!("process gone or on another host, silent for {silent}"));
     }
+    grave.extend(state.plan.error.iter().map(|error| format!("the run failed: {error}")));
     if state.is_stuck(now) {
         light.push(format!("no progress for {}", span(state.silent(now))));
     }

@@ -28,17 +28,11 @@ pub(crate) fn rate(number: f64) -> String {
     }
 }
 
-/// A span of time, in its two largest units.
+/// A span of time to whole seconds: how long ago something was, or how long it will be.
 pub(crate) fn span(seconds: f64) -> String {
     // what is no number, or beyond all runs, is as good as for ever
-    let all = if seconds.is_finite() { seconds.round().clamp(0.0, 1e12) as u64 } else { 0 };
-    let (days, hours, minutes) = (all / 86_400, all / 3600 % 24, all / 60 % 60);
-    match all {
-        0..60 => format!("{all} s"),
-        60..3600 => format!("{minutes} min {:02} s", all % 60),
-        3600..86_400 => format!("{hours} h {minutes:02} min"),
-        _ => format!("{days} d {hours} h"),
-    }
+    let all = if seconds.is_finite() { seconds.round().clamp(0.0, 1e12) } else { 0.0 };
+    if all < 60.0 { format!("{all} s") } else { catena_record::span::text(all) }
 }
 
 /// A count in groups of three digits.

@@ -20,6 +20,31 @@ fn the_list_names_every_checkpoint() {
 }
 
 #[test]
+fn a_list_with_scores_of_many_classes_stays_as_narrow_as_a_terminal() {
+    let place = Place::new();
+    let names: Vec<String> = (0..40).map(|class| format!("valid/f1_score/{class}")).collect();
+    let mut measured: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), 0.123_456)).collect();
+    measured.extend([("valid/loss", 0.5), ("valid/accuracy", 0.75), ("train/loss", 0.25)]);
+    let mut store = place.store("run");
+    save(&mut store, "000000000010-e", &measured, model([0.0; 6]));
+    save(&mut store, "000000000020-e", &measured[40..], model([0.0; 6]));
+    let output = place.catena("ckpt list run");
+    assert_eq!((output.status, output.err.as_str()), (0, ""));
+    insta::assert_snapshot!("list_wide", output.out);
+    let table = output.out.split("\n\n").next().unwrap();
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{}", output.out);
+
+    let asked = place.catena("ckpt list run --metrics valid/f1_score/3?").out;
+    assert_eq!(asked.matches("valid/f1_score/3").count(), 10, "{asked}");
+    assert!(!asked.contains("loss") && !asked.contains("Not shown"), "{asked}");
+    assert_eq!(place.json("ckpt list run").1["checkpoints"][0]["measured"].as_object().unwrap().len(), 43);
+    assert_eq!(place.catena("ckpt show run 10").out.matches("valid/f1_score/").count(), 40);
+    let wrong = place.catena("ckpt list run --metrics [");
+    assert_eq!(wrong.status, 2);
+    assert!(wrong.err.starts_with("error: `[` is no pattern of names: "), "{}", wrong.err);
+}
+
+#[test]
 fn a_run_that_has_saved_nothing_has_an_empty_list() {
     let place = Place::new();
     drop(place.store("run"));

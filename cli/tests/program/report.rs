@@ -1,6 +1,7 @@
 //! `report`.
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -263,6 +264,51 @@ fn a_run_that_is_being_written_to_is_no_damage() {
         place.write("run", file, &text[..text.len() - 20]);
     }
     assert_eq!(place.catena("report run").status, 0);
+}
+
+#[test]
+fn a_run_that_was_killed_is_told_from_one_that_goes_on() {
+    let place = Place::new();
+    place.whole_run("run", 0.125);
+    let mut running = about(0.125);
+    (running["status"], running["ended"]) = (json!("running"), Value::Null);
+    place.write("run", "run.json", &running.to_string());
+    place.write("run", "lock", "");
+    let status = || {
+        assert_eq!(place.catena("report run").status, 0);
+        let text = outline(&place.page("report.html"));
+        let row = text.lines().find(|line| line.starts_with("run | ") && line.contains(" UTC")).unwrap();
+        row.split(" | ").nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status(), "running", "it was written to a moment ago");
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_323_107);
+    for name in ["run.json", "journal.jsonl", "metrics.jsonl", "timing.jsonl", "checkpoints"] {
+        fs::File::open(place.path("run").join(name)).unwrap().set_modified(time).unwrap();
+    }
+    assert_eq!(
+        status(),
+        "killed or lost: last sign of life at 2026-01-02 03:05:07 UTC, no process here holds the lock"
+    );
+    let _locked = place.locked("run");
+    assert_eq!(status(), "running", "a run that holds its lock may be silent");
+}
+
+#[test]
+fn a_run_that_was_stopped_says_by_whom_and_why() {
+    let place = Place::new();
+    let mut stopped = about(0.5);
+    stopped["status"] = json!("stopped");
+    for (by, told) in [
+        (json!({ "callback": "EarlyStopping", "why": "no better" }), "stopped by EarlyStopping: no better"),
+        (json!({ "callback": "mine", "why": null }), "stopped by mine"),
+        (Value::Null, "stopped"),
+    ] {
+        stopped["stopped_by"] = by;
+        place.write("run", "run.json", &stopped.to_string());
+        assert_eq!(place.catena("report run").status, 0);
+        let text = outline(&place.page("report.html"));
+        assert!(text.contains(&format!("run | {told} | 2026-01-02 03:00 UTC")), "{text}");
+    }
 }
 
 #[test]

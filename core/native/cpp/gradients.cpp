@@ -84,7 +84,10 @@ static Tensor total_norm(const std::vector<Tensor>& grads, double ord) {
 }
 static std::vector<Tensor> gradients_of(TensorList* params) {
   std::vector<Tensor> grads;
-  for (size_t i : with_gradient(params->tensors)) grads.push_back(params->tensors[i].grad());
+  for (size_t i : with_gradient(params->tensors)) {
+    // an empty one adds nothing to any norm; libtorch refuses its infinity norm, which has no identity
+    if (params->tensors[i].grad().numel() > 0) grads.push_back(params->tensors[i].grad());
+  }
   return grads;
 }
 

@@ -74,7 +74,8 @@ impl TensorList {
         check(unsafe { ffi::catena_divide_gradients(self.raw, divisor) })
     }
 
-    /// The `ord`-norm of all gradients together: a scalar tensor on their device; 0 if there are none.
+    /// The `ord`-norm of all gradients together: a scalar tensor on their device; 0 if there are none. Empty gradients count as
+    /// 0 for every norm (PyTorch refuses an infinity norm with one among them).
     pub fn gradient_norm(&self, ord: f64) -> Result<Tensor> {
         // SAFETY: `raw` is live; the shim fills `out` with a tensor of ours.
         owned(|out| unsafe { ffi::catena_gradient_norm(self.raw, ord, out) })
@@ -123,6 +124,28 @@ mod tests {
         let norm = f64::try_from(list.gradient_norm(2.0).unwrap()).unwrap();
         assert!((norm - 50f64.sqrt()).abs() < 1e-6, "{norm}");
         assert_eq!(f64::try_from(with_gradients(&[None]).gradient_norm(2.0).unwrap()).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn an_empty_gradient_adds_nothing_to_any_norm() {
+        let empty = Tensor::zeros([0, 3], (Kind::Float, Device::Cpu));
+        set_grad(&empty, Some(&Tensor::zeros([0, 3], (Kind::Float, Device::Cpu)))).unwrap();
+        let full = with_gradients(&[Some(3.0), Some(-4.0)]);
+        let [a, b] = full.tensors() else { panic!("two") };
+        for order in [[&empty, a, b], [a, &empty, b], [a, b, &empty]] {
+            let list = TensorList::new(&order.map(Tensor::shallow_clone)).unwrap();
+            for (ord, expected) in
+                [(f64::INFINITY, 4.0), (1.0, 14.0), (2.0, 50f64.sqrt()), (3.0, 182f64.cbrt())]
+            {
+                let norm = f64::try_from(list.gradient_norm(ord).unwrap()).unwrap();
+                assert!((norm - expected).abs() < 1e-5, "the {ord}-norm is {norm}");
+            }
+            assert_eq!(f64::try_from(list.clip_grad_norm(100.0, f64::INFINITY).unwrap()).unwrap(), 4.0);
+        }
+        let alone = TensorList::new(&[empty]).unwrap();
+        for ord in [1.0, 2.0, f64::INFINITY] {
+            assert_eq!(f64::try_from(alone.clip_grad_norm(1.0, ord).unwrap()).unwrap(), 0.0);
+        }
     }
 
     #[test]

@@ -99,6 +99,27 @@ fn warnings_are_told_and_counted_when_there_is_no_room() {
 }
 
 #[test]
+fn a_run_that_was_stopped_says_by_whom_and_why() {
+    let mut state = state();
+    let plan = json!({
+        "status": "stopped", "started": "1970-01-12T13:44:40.000Z", "ended": "1970-01-12T13:46:30.000Z",
+        "stopped_by": { "callback": "EarlyStopping", "why": "valid/loss has not got better for 3 epochs" },
+    });
+    state.plan = serde_json::from_value(plan).unwrap();
+    let text = drawn(&state, &View::default(), (80, 24));
+    assert!(
+        text.contains(" stopped by EarlyStopping: valid/loss has not got better for 3 epochs "),
+        "{text}"
+    );
+    assert!(text.contains(" stopped \""), "the status stands in the corner: {text}");
+    state.journal.line(
+        br#"{"stage":"main","epoch":6,"global_batch":151,"global_step":151,"loss":"7ff8000000000000"}"#,
+    );
+    let text = drawn(&state, &View::default(), (80, 24));
+    assert!(text.contains("by EarlyStopping") && text.contains("! loss was NaN at step 151"), "{text}");
+}
+
+#[test]
 fn the_keys_are_explained_over_the_picture() {
     let view = View { help: true, paused: true, metric: 1, ..View::default() };
     insta::assert_snapshot!("help", drawn(&state(), &view, (80, 24)));

@@ -2,7 +2,16 @@
 //!
 //! Trying the lock, even shared and for a moment, would let a run that starts at that moment fail. Linux lists the locks that are
 //! held; elsewhere nothing is known.
+use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
+
+/// After how many seconds of silence a run that says it is running is taken for gone, if nobody holds its lock.
+pub(crate) const GONE_AFTER: f64 = 15.0;
+
+/// What a run writes while it goes on.
+const WRITTEN: [&str; 6] =
+    ["run.json", "journal.jsonl", "metrics.jsonl", "timing.jsonl", "run.log", "checkpoints"];
 
 /// Who holds a run's lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +65,17 @@ fn find(locks: &str, device: u64, inode: u64) -> Holder {
         }
     }
     holder
+}
+
+/// When a run that says it is running gave its last sign of life, if it is gone: no process holds its lock, and it has been silent.
+pub(crate) fn gone_since(run: &Path) -> Option<SystemTime> {
+    if of(run) != Holder::Nobody {
+        return None;
+    }
+    let changed = |name: &&str| fs::metadata(run.join(name)).and_then(|metadata| metadata.modified()).ok();
+    let last = WRITTEN.iter().filter_map(changed).max()?;
+    let silent = last.elapsed().unwrap_or_default();
+    (silent.as_secs_f64() > GONE_AFTER).then_some(last)
 }
 
 #[cfg(test)]
