@@ -11,7 +11,7 @@ use crate::statistics::Statistics;
 /// model for Eval and Infer loaders. Buffers are the model's last ones. Source: `torch.optim.swa_utils.AveragedModel`; the
 /// schedule that belongs to it is [`SwaLr`](catena_tensor::schedule::SwaLr).
 ///
-/// The average is saved apart, and [`averaged`](crate::averaged) gives it; a snapshot's model is never the average, but after
+/// The average is kept in f32 at least. It is saved apart, and [`averaged`](crate::averaged) gives it; a snapshot's model is never the average, but after
 /// [`Swa::replace`], which makes it the model's own at the stage's end. The average begins anew with each stage. On resume: the
 /// average, by the variables' names, and the counts are kept.
 ///

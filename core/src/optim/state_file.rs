@@ -86,8 +86,8 @@ impl Optimizer {
 
     /// Takes state and settings from a file that [`Optimizer::save`] or a PyTorch program wrote.
     ///
-    /// The rule has to be the same, and groups hold the same parameters, in any order. Nothing is changed if anything doesn't
-    /// fit. Settings are those of the file; what schedules are relative to is its `initial_lr`, or `lr` where there is none.
+    /// The rule has to be the same, and groups hold the same parameters, in any order and by any of their names. Nothing is
+    /// changed if anything doesn't fit. Settings are those of the file; what schedules are relative to is its `initial_lr`, or `lr` where there is none.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let file = std::fs::read(path).map_err(|error| in_file(path, error))?;
@@ -95,11 +95,14 @@ impl Optimizer {
         let Some(head) = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
             return Err(in_file(path, format!("its metadata have no `{KEY}`")));
         };
-        let head: Head = serde_json::from_str(head).map_err(|error| in_file(path, error))?;
+        let mut head: Head = serde_json::from_str(head).map_err(|error| in_file(path, error))?;
         let stored = SafeTensors::deserialize(&file).map_err(|error| in_file(path, error))?;
         let tensors: Result<Vec<_>> =
             stored.tensors().into_iter().map(|(name, view)| Ok((name, Tensor::try_from(view)?))).collect();
-        let tensors = self.counters_as_kept(tensors?)?;
+        let tensors = self.counters_as_kept(self.state_by_own_names(&tensors?)?)?;
+        for group in &mut head.param_groups {
+            group.params = self.own_names(&group.params)?;
+        }
         let steps = head.steps.map_or_else(|| largest_step(&tensors), Ok)?;
         let groups = self.groups.iter().map(|group| {
             let names: BTreeSet<&String> = group.names.iter().collect();
