@@ -196,7 +196,7 @@ fn tensors(n: usize, kind: Kind) -> Vec<Tensor> {
     let made = |i: usize| {
         let size: &[i64] = if i.is_multiple_of(2) { &[3, 2] } else { &[2] };
         let wave = |by: f64| {
-            let n = size.iter().product();
+            let n: i64 = size.iter().product();
             (Tensor::arange(n, (Kind::Double, Device::Cpu)) * by + i as f64).sin().view(size).to_kind(kind)
         };
         let tensor = wave(0.7).set_requires_grad(true);
