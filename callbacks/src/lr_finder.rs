@@ -131,9 +131,9 @@ impl LrFinder {
     }
 
     fn put_back(kept: Kept, cx: &mut Context) -> Result<()> {
-        let Kept { variables, optimizer: state, steps, lrs, generators } = kept;
+        let Kept { variables: values, optimizer: state, steps, lrs, generators } = kept;
         let _no_grad = tch::no_grad_guard();
-        for ((_, own), (_, kept)) in variables(cx.model.var_store()).iter().zip(&variables) {
+        for ((_, own), (_, kept)) in variables(cx.model.var_store()).iter().zip(&values) {
             own.f_detach()?.f_copy_(kept)?;
         }
         let optimizer = cx.optimizer_mut()?;
