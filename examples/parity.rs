@@ -127,7 +127,7 @@ fn steps(spec: &Value) -> Result<Vec<Value>> {
     let given = spec["params"].as_object().ok_or("`params` must be an object of tensors")?;
     let params = given.iter().map(|(name, value)| {
         let tensor = tensor(value)?.f_set_requires_grad(true)?;
-        Ok(Parameter { name: name.clone(), tensor })
+        Ok(Parameter::new(name.clone(), tensor))
     });
     let params = params.collect::<Result<Vec<_>>>()?;
     let config: OptimizerConfig = OptimizerConfig::from_value(spec["optimizer"].clone())?;

@@ -10,7 +10,7 @@ use catena_callbacks::{
 use catena_chain::{Callback, Driver, Event, Member, Role, Settings};
 use catena_tensor::data::Loader;
 use catena_tensor::model::{Mode, Model};
-use catena_tensor::params::{matching, parameters};
+use catena_tensor::params::{check_memory, matching_parameters, parameters, variables};
 
 use catena_record::fs::{FileSystem, Os};
 
@@ -360,10 +360,10 @@ fn check_losses(stage: &Stage, members: &[Member], index: usize) -> std::result:
 }
 
 fn check_params(stage: &Stage, model: &dyn Model) -> catena_tensor::Result<()> {
+    check_memory(variables(model.var_store()).iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
     let params = parameters(model.var_store());
-    let names = || params.iter().map(|p| p.name.as_str());
     for pattern in &stage.frozen {
-        matching(pattern, names())?;
+        matching_parameters(pattern, &params)?;
     }
     for pass in &stage.passes {
         if let Some(optimizer) = &pass.optimizer {

@@ -23,6 +23,9 @@ pub enum Tail {
 /// `n`; and it is the exact mean for a short last window and unequal micro-batches. A window whose weights are all 0 is
 /// skipped.
 ///
+/// Gradients are added up in the parameters' dtype, by autograd, as in PyTorch: for bfloat16 parameters, small gradients late in a
+/// long window are rounded away. Keep the parameters in f32 and let [`Autocast`](crate::Autocast) compute in half precision.
+///
 /// On resume: the window belongs to the run's own state, so there is nothing to keep here.
 ///
 /// ```

@@ -1,6 +1,5 @@
 //! Clips gradients relative to their parameters.
 use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Phase, Result, State};
-use catena_tensor::params::matching;
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +67,7 @@ impl AdaptiveClip {
         if !grad.defined() {
             return Ok(());
         }
-        let weights = unit_norm(param)?.f_clamp_min(self.eps)?;
+        let weights = unit_norm(&param.f_detach()?)?.f_clamp_min(self.eps)?;
         let gradients = unit_norm(&grad)?.f_clamp_min(1e-6)?;
         let factor = (weights * self.clip_factor / gradients).f_clamp_max(1.0)?;
         let _clipped = grad.f_mul_(&factor)?;
@@ -76,8 +75,12 @@ impl AdaptiveClip {
     }
 }
 
-/// The norm of each row, or of the whole.
+/// The norm of each row, or of the whole, in f32 at least.
 fn unit_norm(tensor: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+    let tensor = match tensor.f_kind()? {
+        Kind::Half | Kind::BFloat16 => &tensor.f_to_kind(Kind::Float)?,
+        _ => tensor,
+    };
     let dimensions: Vec<i64> = match tensor.dim() as i64 {
         0 | 1 => return tensor.f_norm(),
         n => (1..n).collect(),
@@ -137,10 +140,10 @@ impl Callback for AdaptiveClip {
 
 impl AdaptiveClip {
     fn excluded(&self, cx: &mut Context) -> Result<Vec<bool>> {
-        let names = cx.optimizer_mut()?.names();
-        let mut excluded = vec![false; names.len()];
+        let optimizer = cx.optimizer_mut()?;
+        let mut excluded = vec![false; optimizer.names().len()];
         for pattern in &self.exclude {
-            let matched = matching(pattern, names.iter().map(String::as_str))?;
+            let matched = optimizer.matching(pattern)?;
             excluded.iter_mut().zip(matched).for_each(|(excluded, matched)| *excluded |= matched);
         }
         Ok(excluded)

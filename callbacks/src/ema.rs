@@ -12,6 +12,8 @@ use crate::average::{Average, Averages};
 /// `get_ema_multi_avg_fn(decay)`, and buffers averaged too (`use_buffers=True`). With [`Ema::warm_up`] the decay after `t`
 /// steps is at most `(1 + t) / (10 + t)`.
 ///
+/// The average is kept in f32 at least, whatever the weights' dtype, and rounded to theirs in the model.
+///
 /// The model holds its own weights again at every `loader_end`, so a snapshot's model is never the average; the average is
 /// saved apart, and [`averaged`](crate::averaged) gives it. In a run of several stages it goes on from stage to stage; one that
 /// belongs to a stage begins with it. On resume: the average, by the variables' names, and the count of updates are kept.

@@ -104,8 +104,13 @@ impl Callback for GradNorms {
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        let names = cx.optimizers.iter().flat_map(|(_, optimizer)| optimizer.names());
-        matching(&self.pattern, names.map(String::as_str))?;
+        let all: Vec<_> =
+            cx.optimizers.iter().map(|(_, optimizer)| optimizer.matching(&self.pattern)).collect();
+        if all.iter().all(std::result::Result::is_err) {
+            // the error lists the names of all passes
+            let names = cx.optimizers.iter().flat_map(|(_, optimizer)| optimizer.names());
+            matching(&self.pattern, names.map(String::as_str))?;
+        }
         Ok(Flow::GO)
     }
 
@@ -116,7 +121,7 @@ impl Callback for GradNorms {
         let _no_grad = tch::no_grad_guard();
         let optimizer = cx.optimizer_mut()?;
         // it matches in one of the stage's passes, not in all of them
-        let chosen = matching(&self.pattern, optimizer.names().iter().map(String::as_str));
+        let chosen = optimizer.matching(&self.pattern);
         let mut norms = Vec::new();
         for ((name, param), chosen) in
             optimizer.names().iter().zip(optimizer.params()).zip(chosen.unwrap_or_default())

@@ -6,7 +6,7 @@ use catena_chain::{
 };
 use catena_record::logs::LogFile;
 use catena_tensor::hash::sha256;
-use catena_tensor::params::state_dict;
+use catena_tensor::params::variables;
 use serde::{Deserialize, Serialize};
 
 /// Writes `journal.jsonl` in the run directory: for each window of the first pass that closes, the run's counters, a hash of
@@ -119,7 +119,7 @@ impl Journal {
             lr: cx.lr(),
             loss: None,
             grad_norm: None,
-            params: hashes.then(|| sha256(&state_dict(cx.model.var_store()))).transpose()?,
+            params: hashes.then(|| sha256(&variables(cx.model.var_store()))).transpose()?,
         };
         self.rows.push(Row { line, loss, grad_norm });
         if self.rows.len() < WAITING { Ok(()) } else { self.write() }
@@ -176,7 +176,8 @@ impl Callback for Journal {
             numbers: _,
         } = self;
         // flush has read it
-        let loss = if let Some(Value::Number(loss)) = loss { Some(bits(*loss)) } else { None };
+        let loss =
+            if let Some(Value::Number(loss) | Value::Held(loss)) = loss { Some(bits(*loss)) } else { None };
         let bytes = file.as_ref().map_or(0, LogFile::bytes);
         State::of(&Saved { bytes, ids: *ids, loss }).unwrap_or_default()
     }
@@ -227,7 +228,7 @@ impl Callback for Journal {
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
         if cx.is_train() && cx.pass_index() == 0 {
             self.window.ids = fold(self.window.ids, &cx.batch.ids);
-            self.window.loss = cx.loss.as_ref().map(|loss| Value::from(&loss.value.detach()));
+            self.window.loss = cx.loss.as_ref().map(|loss| Value::from(&loss.value).own()).transpose()?;
         }
         Ok(Flow::GO)
     }
@@ -261,6 +262,7 @@ fn shared(value: &Value) -> Value {
     match value {
         Value::Number(number) => Value::Number(*number),
         Value::Tensor(tensor) => tensor.into(),
+        Value::Held(number) => Value::Held(*number),
     }
 }
 

@@ -3,10 +3,13 @@ use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Pha
 use catena_tensor::tch::{self, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::average::in_f32;
+
 /// Lookahead (Zhang et al. 2019): after every `k` steps of the pass's optimizer the slow weights move a share `alpha` towards
 /// the weights, and the weights begin again from there. The slow weights begin as the weights are at the stage's start.
 ///
-/// On resume: the slow weights are kept, by the parameters' names; the count is the optimizer's.
+/// Slow weights of half-precision parameters are f32. On resume: the slow weights are kept, by the parameters' names; the count is
+/// the optimizer's.
 ///
 /// ```
 /// use catena_callbacks::Lookahead;
@@ -71,7 +74,8 @@ impl Callback for Lookahead {
 
     fn load_state(&mut self, state: State) -> Result<()> {
         // the tensors may be a file's memory
-        let copies = state.tensors.iter().map(|(name, tensor)| Ok((name.clone(), tensor.f_detach_copy()?)));
+        let copies =
+            state.tensors.iter().map(|(name, tensor)| Ok((name.clone(), in_f32(&tensor.f_detach_copy()?)?)));
         self.slow = copies.collect::<Result<_>>()?;
         Ok(())
     }
@@ -89,7 +93,7 @@ impl Callback for Lookahead {
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
         let optimizer = cx.optimizer_mut()?;
         let copies = optimizer.names().iter().zip(optimizer.params());
-        let copies = copies.map(|(name, param)| Ok((name.clone(), param.f_detach_copy()?)));
+        let copies = copies.map(|(name, param)| Ok((name.clone(), in_f32(&param.f_detach_copy()?)?)));
         self.slow = copies.collect::<Result<_>>()?;
         Ok(Flow::GO)
     }
@@ -112,7 +116,7 @@ impl Callback for Lookahead {
                 );
             }
             let mut fast = param.f_detach()?;
-            let _moved = slow.f_lerp_(&fast, self.alpha)?;
+            let _moved = slow.f_lerp_(&fast.f_to_kind(slow.f_kind()?)?, self.alpha)?;
             fast.f_copy_(slow)?;
         }
         Ok(Flow::GO)
@@ -145,5 +149,37 @@ mod tests {
         }
         // 0 -> 1 -> 2, back to 0.5 -> 1.5 -> 2.5, back to 0.5 + 0.25 * 2
         assert_eq!(seen, [1.0, 0.5, 1.5, 1.0]);
+    }
+
+    #[test]
+    fn slow_weights_of_bfloat16_follow_by_small_shares() {
+        for kind in [Kind::Float, Kind::Half, Kind::BFloat16] {
+            let mut driver = testing::driver(vec![Box::new(Lookahead::new().k(1).alpha(0.001))]).unwrap();
+            let bias = driver.context().model.var_store().variables()["fc.bias"].shallow_clone();
+            let fill = |value: f64| {
+                let _no_grad = tch::no_grad_guard();
+                let _filled = bias.shallow_clone().fill_(value);
+            };
+            {
+                let _no_grad = tch::no_grad_guard();
+                bias.shallow_clone().set_data(&bias.to_kind(kind));
+            }
+            fill(1.0);
+            driver.fire(Event::StageStart).unwrap();
+            for _ in 0..100 {
+                fill(2.0);
+                driver.enter_pass(0);
+                driver.context_mut().mark_stepped();
+                driver.fire(Event::Step).unwrap();
+            }
+            let slow = driver.chain().members()[0].callback().state().tensors;
+            let slow = &slow.iter().find(|(name, _)| name == "fc.bias").unwrap().1;
+            // torch: 2 - 0.999 ** 100
+            assert!(
+                (slow.to_kind(Kind::Double).double_value(&[0]) - 1.095208).abs() < 1e-5,
+                "{kind:?}: {slow:?}"
+            );
+            assert_eq!(bias.kind(), kind);
+        }
     }
 }

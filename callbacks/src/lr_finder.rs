@@ -1,7 +1,7 @@
 //! Sweeps the learning rate to find a good one.
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State};
 use catena_tensor::Error;
-use catena_tensor::params::state_dict;
+use catena_tensor::params::variables;
 use catena_tensor::rng::Generators;
 use catena_tensor::tch::{self, Tensor};
 use serde::{Deserialize, Serialize};
@@ -142,7 +142,7 @@ impl LrFinder {
         let copies = |tensors: Vec<(String, Tensor)>| -> Result<Vec<(String, Tensor)>> {
             tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.f_detach_copy()?))).collect()
         };
-        let variables = copies(state_dict(cx.model.var_store()))?;
+        let variables = copies(variables(cx.model.var_store()))?;
         let optimizer = cx.optimizer_mut()?;
         let lrs = optimizer.groups().iter().filter_map(|group| group.get("lr")).collect();
         let (state, steps) = (copies(optimizer.state())?, optimizer.steps());
@@ -150,9 +150,9 @@ impl LrFinder {
     }
 
     fn put_back(kept: Kept, cx: &mut Context) -> Result<()> {
-        let Kept { variables, optimizer: state, steps, lrs, generators } = kept;
+        let Kept { variables: values, optimizer: state, steps, lrs, generators } = kept;
         let _no_grad = tch::no_grad_guard();
-        for ((_, own), (_, kept)) in state_dict(cx.model.var_store()).iter().zip(&variables) {
+        for ((_, own), (_, kept)) in variables(cx.model.var_store()).iter().zip(&values) {
             own.f_detach()?.f_copy_(kept)?;
         }
         let optimizer = cx.optimizer_mut()?;

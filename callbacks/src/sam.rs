@@ -9,6 +9,7 @@ use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::Losses;
+use crate::average::in_f32;
 use crate::backward::add_gradients;
 
 /// Sharpness-aware minimisation (Foret et al. 2021, "Sharpness-aware minimization for efficiently improving generalization"):
@@ -101,10 +102,11 @@ impl Sam {
             }
         }
         let norms = up.iter().map(|(param, gradient)| {
-            let measured = if self.adaptive { Some(gradient.f_mul(&param.f_abs()?)?) } else { None };
-            measured.as_ref().unwrap_or(gradient).f_norm()?.f_to_device(cx.device())
+            let gradient = in_f32(gradient)?;
+            let measured = if self.adaptive { gradient.f_mul(&param.f_abs()?)? } else { gradient };
+            Ok(measured.f_norm()?.f_to_device(cx.device())?)
         });
-        let norms = norms.collect::<std::result::Result<Vec<_>, _>>()?;
+        let norms = norms.collect::<Result<Vec<_>>>()?;
         if norms.is_empty() {
             return Ok(());
         }
@@ -112,7 +114,8 @@ impl Sam {
         let norm = Tensor::f_stack(&norms, 0)?.f_norm()?.f_add_scalar(1e-12 * loss.scale)?;
         let share = norm.f_reciprocal()?.f_mul_scalar(self.rho)?;
         for (param, gradient) in up {
-            let share = share.f_to_device(param.device())?.f_to_kind(param.f_kind()?)?;
+            // a number without dimensions: the step has the gradient's dtype, whatever that of the share is
+            let share = share.f_to_device(param.device())?;
             let step = gradient.f_mul(&share)?;
             let step = if self.adaptive { step.f_mul(&param.f_square()?)? } else { step };
             let mut weights = param.f_detach()?;

@@ -10,7 +10,7 @@ use catena_tensor::tch::{self, Kind, Tensor};
 /// torch has the layers compute it, with `momentum=None`. A layer of tch does not let its momentum be changed, but what it did
 /// tells the statistics: a forward pass in Train mode makes `(1 - momentum) * running + momentum * batch` of a running value, so
 /// one that was 0 becomes `momentum * batch`. The momentum is found with the first batch, as two running values move it
-/// differently far.
+/// differently far. Sums are f64. Half precision has too few digits to find a momentum with, so [`check`] refuses it.
 #[derive(Debug)]
 pub(crate) struct Statistics {
     running: Vec<Running>,
@@ -103,6 +103,21 @@ impl Running {
     fn read(&self) -> Result<Tensor> {
         Ok(self.value.f_detach_copy()?.f_to_kind(Kind::Double)?)
     }
+}
+
+/// Refuses a model whose running values are of half precision.
+pub(crate) fn check(cx: &Context) -> Result<()> {
+    for (name, value, _) in running_values(cx)? {
+        let kind = value.f_kind()?;
+        if matches!(kind, Kind::Half | Kind::BFloat16) {
+            return Err(format!(
+                "batch norm's statistics can't be taken anew in {kind:?}, which has too few digits: keep the layer of `{name}` in f32 \
+                 (and its input, `x.to_kind(Kind::Float)`), or leave out `update_bn`"
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// The running means and variances of a model, by name, and copies of them.

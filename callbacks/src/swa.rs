@@ -4,14 +4,14 @@ use catena_tensor::model::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::average::{Average, Averages};
-use crate::statistics::Statistics;
+use crate::statistics::{self, Statistics};
 
 /// Stochastic weight averaging (Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization"):
 /// keeps the plain mean of the parameters as they are at the end of each Train loader from an epoch on, and puts it into the
 /// model for Eval and Infer loaders. Buffers are the model's last ones. Source: `torch.optim.swa_utils.AveragedModel`; the
 /// schedule that belongs to it is [`SwaLr`](catena_tensor::schedule::SwaLr).
 ///
-/// The average is saved apart, and [`averaged`](crate::averaged) gives it; a snapshot's model is never the average, but after
+/// The average is kept in f32 at least. It is saved apart, and [`averaged`](crate::averaged) gives it; a snapshot's model is never the average, but after
 /// [`Swa::replace`], which makes it the model's own at the stage's end. The average begins anew with each stage. On resume: the
 /// average, by the variables' names, and the counts are kept.
 ///
@@ -28,7 +28,8 @@ use crate::statistics::Statistics;
 /// ```
 ///
 /// Each batch goes through the model in Train mode, the averaged weights in it, and the statistics are the means of the batches'
-/// (a layer that a batch passes twice counts its second time more). Without it, evaluations see the mean with the statistics of
+/// (a layer that a batch passes twice counts its second time more). Running values of half precision are refused at the stage's
+/// start. Without it, evaluations see the mean with the statistics of
 /// the last weights. A stage that a stop of the whole run cuts short neither takes statistics nor replaces the weights, for it
 /// may be gone on with. A stage that is too short for the average to begin is told in the log when it begins, and one in which nothing
 /// was averaged when it ends.
@@ -202,6 +203,9 @@ impl Callback for Swa {
             )
             .into());
         }
+        if self.update_bn.is_some() {
+            statistics::check(cx)?;
+        }
         if self.start_epoch > cx.epochs() && !cx.resuming() {
             log::warn!(
                 "Swa averages nothing in stage `{}`: it begins with epoch {}, but the stage has {}; give it an earlier `start_epoch`",
@@ -288,5 +292,35 @@ impl Callback for Swa {
     fn on_exception(&mut self, cx: &mut Context) -> Result<Flow> {
         self.average.take_out(cx)?;
         Ok(Flow::GO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_chain::testing;
+    use catena_tensor::model::Net;
+    use catena_tensor::tch::{Device, nn};
+
+    use super::*;
+
+    #[test]
+    fn statistics_of_half_precision_are_refused_before_the_training() {
+        for (half, bn) in [(false, true), (true, true), (true, false)] {
+            let mut vs = nn::VarStore::new(Device::Cpu);
+            let layer = nn::batch_norm1d(vs.root() / "bn", 4, Default::default());
+            if half {
+                vs.bfloat16();
+            }
+            let swa = if bn { Swa::new(1).update_bn("valid") } else { Swa::new(1) };
+            let mut driver = testing::driver(vec![Box::new(swa)]).unwrap();
+            driver.context_mut().model = Box::new(Net::new(vs, layer));
+            match driver.fire(Event::StageStart) {
+                Ok(_) => assert!(!(half && bn)),
+                Err(error) => {
+                    assert!(half && bn);
+                    assert!(error.to_string().contains("can't be taken anew in BFloat16"), "{error}");
+                }
+            }
+        }
     }
 }

@@ -106,6 +106,31 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Two names of one tensor that don't fit together.
+    #[error("`{}` and `{}` are names of one tensor, but {why}", names[0], names[1])]
+    SharedNames {
+        /// The names.
+        names: [String; 2],
+        /// What doesn't fit, and what to do.
+        why: String,
+    },
+    /// Two tensors whose memory is the same, in whole or in part.
+    #[error(
+        "`{}` and `{}` are two tensors over the same memory (a view, or a transposed one): each would be stepped and averaged for \
+         itself. Register one tensor under both names and make the view in the forward pass, or make a copy",
+        names[0],
+        names[1]
+    )]
+    SharedMemory {
+        /// Their names.
+        names: [String; 2],
+    },
+    /// A parameter that can't be trained, because it is computed from others.
+    #[error(
+        "`{0}` is computed from other tensors (it is no leaf of the graph), so it gets no gradient to step along; register it made \
+         without gradients, or compute it in the forward pass"
+    )]
+    NoLeaf(String),
     /// Stored state that doesn't belong to this optimizer.
     #[error("optimizer state: {0}")]
     State(String),

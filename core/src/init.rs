@@ -7,13 +7,14 @@ use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
 use crate::convert;
-use crate::params::state_dict;
+use crate::params::{check_values, shared, state_dict};
 use crate::tensor_file::TensorFile;
 use crate::{Error, Result};
 
 /// Weights to start a model from, and how their names become the model's.
 ///
 /// Unlike a resume this takes nothing but parameters and buffers, and takes what fits. The model keeps its dtypes and devices.
+/// A variable with several names (tied weights) may come under one of them or under all; differing values are an error.
 ///
 /// ```
 /// use catena_tensor::init::InitFrom;
@@ -44,7 +45,7 @@ pub struct InitFrom {
 pub struct InitReport {
     /// Variables that were loaded.
     pub matched: Vec<String>,
-    /// Variables of the model that the weights lack; they stay as they are.
+    /// Variables of the model that the weights lack, under each of their names; they stay as they are.
     pub missing: Vec<String>,
     /// Weights that the model has no variable for. The `num_batches_tracked` of PyTorch's batch norm is left out: tch's has no
     /// such buffer, and PyTorch uses it with `momentum=None` only.
@@ -145,7 +146,7 @@ impl InitFrom {
     }
 
     /// Loads what fits into the variables, and tells what did; what did not is a warning in the log too. That nothing fits is an
-    /// error, and so is a value that the model's dtype does not have; the model stays as it is then.
+    /// error, and so is a value that the model's dtype does not have. Nothing is changed if there is an error.
     pub fn load(self, vs: &VarStore) -> Result<InitReport> {
         let variables = state_dict(vs);
         let mut report = InitReport::default();
@@ -169,25 +170,30 @@ impl InitFrom {
             }
             let (own, kind) = (variable.f_kind()?, tensor.f_kind()?);
             if own != kind {
+                convert::check(&name, tensor, own)?;
                 report.converted.push((name.clone(), own, kind));
             }
-            report.matched.push(name);
-            fitting.push((variable, tensor));
+            report.matched.push(name.clone());
+            // in the model's dtype, in which values for two names of one tensor have to be the same
+            fitting.push((variable, (name, tensor.f_to_kind(own)?)));
         }
+        let is_there = |name: &String| report.matched.contains(name);
+        let tied = shared(vs);
+        let comes_by_another =
+            |name: &String| tied.iter().any(|names| names.contains(name) && names.iter().any(is_there));
         report.missing = variables
             .iter()
             .zip(&found)
-            .filter(|(_, found)| !**found)
+            .filter(|((name, _), found)| !**found && !comes_by_another(name))
             .map(|((name, _), _)| name.clone())
             .collect();
+        let (fitting, values): (Vec<&Tensor>, Vec<(String, Tensor)>) = fitting.into_iter().unzip();
+        check_values(vs, &values)?;
         if self.strict && !report.is_complete() {
             return Err(Error::Init(format!("the weights do not fit the model: {report}")));
         }
         if report.matched.is_empty() {
             return Err(Error::Init(self.nothing_fits(&variables, &report)));
-        }
-        for (name, (variable, tensor)) in report.matched.iter().zip(&fitting) {
-            convert::check(name, tensor, variable.f_kind()?)?;
         }
         let InitReport { matched, missing, unexpected, shapes, converted: _ } = &report;
         if !(missing.is_empty() && unexpected.is_empty() && shapes.is_empty()) {
@@ -198,7 +204,7 @@ impl InitFrom {
                 report.in_short()
             );
         }
-        for (variable, tensor) in fitting {
+        for (variable, (_, tensor)) in fitting.into_iter().zip(&values) {
             copy_(&variable.f_detach()?, tensor, false)?;
         }
         Ok(report)
@@ -349,6 +355,39 @@ mod tests {
         let weights = vec![ones("fc.bias", &[2], Kind::Float), ones("old.bias", &[2], Kind::Float)];
         let error = InitFrom::tensors(weights).rename("old.", "fc.").load(&model()).unwrap_err();
         assert_eq!(error.to_string(), "two of the weights are for `fc.bias`; look at the renames");
+    }
+
+    fn tied() -> VarStore {
+        let vs = VarStore::new(Device::Cpu);
+        let w = vs.root().zeros("embed", &[2]);
+        let _ = vs.root().add("head", w, true);
+        vs
+    }
+
+    #[test]
+    fn tied_weights_come_by_one_name_or_by_both_with_the_same_values() {
+        let load = |weights: Vec<(String, Tensor)>| {
+            let vs = tied();
+            let report = InitFrom::tensors(weights).strict().load(&vs);
+            (report, vs.variables()["embed"].double_value(&[0]))
+        };
+        for kind in [Kind::Float, Kind::Double] {
+            let (report, value) = load(vec![ones("embed", &[2], Kind::Float), ones("head", &[2], kind)]);
+            assert_eq!(
+                (report.is_ok(), value),
+                (kind == Kind::Float, f64::from(u8::from(kind == Kind::Float)))
+            );
+        }
+        let (report, value) = load(vec![ones("head", &[2], Kind::Float)]);
+        assert_eq!((report.unwrap().matched, value), (vec!["head".to_owned()], 1.0));
+        let (error, value) =
+            load(vec![ones("head", &[2], Kind::Float), ("embed".into(), Tensor::from_slice(&[1f32, 2.0]))]);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "`embed` and `head` are names of one tensor, but they come with different values; give both the same values, or leave \
+             one out"
+        );
+        assert_eq!(value, 0.0, "nothing is changed");
     }
 
     #[test]

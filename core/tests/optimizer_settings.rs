@@ -13,6 +13,7 @@ fn the_first_matching_group_wins_and_the_rest_has_the_rules_settings() {
         .iter()
         .map(|name| Parameter {
             name: (*name).into(),
+            aliases: Vec::new(),
             tensor: Tensor::zeros([2], (Kind::Float, Device::Cpu)),
         })
         .collect();
@@ -144,6 +145,7 @@ fn settings_out_of_range_are_refused_with_name_and_range() {
 fn a_parameter_that_the_rule_cannot_update_is_refused_when_built() {
     let params = [("fc.weight", vec![3, 4]), ("fc.bias", vec![3])].map(|(name, size)| Parameter {
         name: name.into(),
+        aliases: Vec::new(),
         tensor: Tensor::zeros(size, (Kind::Float, Device::Cpu)),
     });
     assert!(Optimizer::new(Muon::new(0.1), &params[..1]).is_ok());
@@ -164,6 +166,7 @@ fn biases_and_norms_do_not_decay_in_any_group() {
     ];
     let params = shapes.map(|(name, shape)| Parameter {
         name: name.into(),
+        aliases: Vec::new(),
         tensor: Tensor::zeros(shape, (Kind::Float, Device::Cpu)),
     });
     let config = AdamW::new(1e-3)

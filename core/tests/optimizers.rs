@@ -71,6 +71,7 @@ impl Case {
         let own = |name: &&String| self.params.as_ref().is_none_or(|own| own.contains(name));
         let make = |name: &String| Parameter {
             name: name.clone(),
+            aliases: Vec::new(),
             tensor: tensor(values(name), &fixture.params[name].shape, self.kind())
                 .to_device(device)
                 .set_requires_grad(true),
@@ -250,7 +251,7 @@ fn state_taken_out_and_put_back_goes_on_to_the_same_bits() {
 fn eight_steps(name: &str, kind: Kind, grad: &Tensor, change: impl FnOnce(&mut Tensor)) -> Vec<f64> {
     let mut w = (Tensor::arange(grad.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin();
     w = w.view(grad.size().as_slice()).to_kind(kind);
-    let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+    let params = [Parameter::new("w", w.shallow_clone())];
     let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
     let mut optimizer = Optimizer::new(config, &params).unwrap();
     change(&mut w);
@@ -319,7 +320,7 @@ fn the_kernels_give_the_same_bits_with_any_number_of_threads() {
 fn lamb_leaves_zeros_behind_and_stays_where_nothing_pulls() {
     for turned in [false, true] {
         let mut w = Tensor::zeros([3, 4], (Kind::Double, Device::Cpu));
-        let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+        let params = [Parameter::new("w", w.shallow_clone())];
         let mut optimizer = Optimizer::new(Lamb::new(0.1).eps(0.0), &params).unwrap();
         if turned {
             w.set_data(&Tensor::zeros([4, 3], (Kind::Double, Device::Cpu)).transpose(0, 1));
@@ -356,6 +357,7 @@ fn half_precision_errs_by_the_rounding_of_its_tensors() {
 fn state_that_does_not_belong_is_refused_and_changes_nothing() {
     let params = [Parameter {
         name: "w".into(),
+        aliases: Vec::new(),
         tensor: Tensor::zeros([3], (Kind::Float, Device::Cpu)).set_requires_grad(true),
     }];
     let mut optimizer = Optimizer::new(Sgd::new(0.1).momentum(0.9), &params).unwrap();
@@ -378,7 +380,7 @@ fn state_that_does_not_belong_is_refused_and_changes_nothing() {
 #[test]
 fn rprops_first_step_size_is_the_rate_in_force_then() {
     let w = Tensor::zeros([2], (Kind::Double, Device::Cpu));
-    let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+    let params = [Parameter::new("w", w.shallow_clone())];
     let config = OptimizerConfig::from_value(json!({"name": "rprop", "lr": 0.5})).unwrap();
     let mut optimizer = Optimizer::new(config, &params).unwrap();
     optimizer.groups_mut()[0].set("lr", 0.25).unwrap();

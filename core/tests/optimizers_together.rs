@@ -19,13 +19,13 @@ fn many_small_parameters_together_get_the_same_bits_as_each_alone() {
             let tensor = (&numbers * 0.7).sin().to_kind(kind);
             // some have no gradient at first, so that not all are at the same step
             let grad = (numbers * 1.3).cos().to_kind(kind);
-            (grad, Parameter { name: format!("{n}"), tensor })
+            (grad, Parameter::new(format!("{n}"), tensor))
         };
         let five_steps = |name: &str, params: &[(Tensor, Parameter)]| {
             let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
             let own: Vec<Parameter> = params
                 .iter()
-                .map(|(_, p)| Parameter { name: p.name.clone(), tensor: p.tensor.shallow_clone() })
+                .map(|(_, p)| Parameter::new(p.name.clone(), p.tensor.shallow_clone()))
                 .collect();
             let mut optimizer = Optimizer::new(config, &own).unwrap();
             for step in 0..5 {
@@ -70,7 +70,7 @@ fn parameters_too_large_for_one_group_get_the_same_bits_as_each_alone() {
                 let numbers = Tensor::arange(*n, (Kind::Float, Device::Cpu));
                 let tensor = (&numbers * 0.7).sin().to_kind(Kind::BFloat16);
                 set_grad(&tensor, Some(&(numbers * 1.3).cos().to_kind(Kind::BFloat16))).unwrap();
-                Parameter { name: format!("{n}"), tensor }
+                Parameter::new(format!("{n}"), tensor)
             })
             .collect();
         let config = OptimizerConfig::from_value(json!({"name": "lion", "lr": 0.1})).unwrap();

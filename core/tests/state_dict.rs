@@ -12,6 +12,7 @@ fn wave(n: i64, shift: f64) -> Tensor {
 fn params() -> Vec<Parameter> {
     let made = |name: &str, n: i64| Parameter {
         name: name.into(),
+        aliases: Vec::new(),
         tensor: wave(n, 0.3).view([n / 3, 3]).to_kind(Kind::Float),
     };
     vec![made("body.w", 12), made("head.w", 6), made("body.v", 9)]
@@ -175,7 +176,7 @@ fn a_momentum_that_a_schedule_turns_on_gets_its_buffers_and_survives_a_state_dic
     for name in ["sgd", "rmsprop"] {
         let make = || {
             let w = Tensor::from_slice(&[1.0, -2.0]);
-            let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+            let params = [Parameter::new("w", w.shallow_clone())];
             let config = OptimizerConfig::from_value(json!({"name": name, "lr": 0.1})).unwrap();
             (w, Optimizer::new(config, &params).unwrap())
         };
@@ -201,7 +202,7 @@ fn a_momentum_that_a_schedule_turns_on_gets_its_buffers_and_survives_a_state_dic
     }
     // torch.optim.SGD: the first buffer is the gradient itself, 3 - that is lr * (3 + (0.9 * 3 + 4))
     let w = Tensor::from_slice(&[0.0]);
-    let params = [Parameter { name: "w".into(), tensor: w.shallow_clone() }];
+    let params = [Parameter::new("w", w.shallow_clone())];
     let mut optimizer =
         Optimizer::new(OptimizerConfig::from_value(json!({"name": "sgd", "lr": 1.0})).unwrap(), &params)
             .unwrap();

@@ -45,7 +45,7 @@ impl All {
     fn params(&self, case: &str, values: &Numbers) -> Vec<Parameter> {
         let made = |(name, data): (&String, &Vec<f64>)| {
             let tensor = Tensor::from_slice(data).to_kind(kind_of(case)).view(&self.shapes[name][..]);
-            Parameter { name: name.clone(), tensor }
+            Parameter::new(name.clone(), tensor)
         };
         values.iter().map(made).collect()
     }

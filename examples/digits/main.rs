@@ -60,7 +60,7 @@ fn run(settings: &Settings, run_log: RunLog) -> Result<(), BoxError> {
     let vs = tch::nn::VarStore::new(device);
     manual_seed(settings.seed);
     let net = model(&vs, data.inputs(), data.classes(), 0.2);
-    let parameters = params::state_dict(&vs);
+    let parameters = params::variables(&vs);
     let outcome = match settings.r#loop {
         Loop::Chain => chain::train(vs, net, &data.to(device)?, settings, run_log)?,
         Loop::Explicit => explicit::train(&vs, &net, &data.to(device)?, settings)?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use catena_chain::{Books, State};
 use catena_tensor::device;
 use catena_tensor::optim::{Optimizer, StateDict};
-use catena_tensor::params::{Parameter, state_dict};
+use catena_tensor::params::{Parameter, shared, state_dict};
 use catena_tensor::rng::Generators;
 use catena_tensor::tch::nn::VarStore;
 use catena_tensor::tch::{Device, Tensor};
@@ -54,6 +54,9 @@ pub(crate) struct SavedState {
     pub(crate) measured: BTreeMap<String, f64>,
     /// The optimizers' settings and counts.
     pub(crate) optimizers: BTreeMap<String, StateDict>,
+    /// The names of each of the model's tensors that has several: the file has it under each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) shared: Vec<Vec<String>>,
     /// The callbacks' states, in the chain's order.
     pub(crate) callbacks: Vec<SavedCallback>,
     /// What the run is made of.
@@ -106,6 +109,7 @@ impl Kept {
     }
 
     pub(crate) fn add_model(&mut self, vs: &VarStore) {
+        self.state.shared = shared(vs);
         self.files.push((MODEL.into(), state_dict(vs)));
     }
 

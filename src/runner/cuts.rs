@@ -114,6 +114,7 @@ impl Runner {
             time: String::new(),
             why: Vec::new(),
             optimizers: Default::default(),
+            shared: Vec::new(),
             callbacks: Vec::new(),
             run: self.describe()?,
         };
@@ -194,7 +195,7 @@ impl Runner {
             )));
         };
         log::info!("stage `{name}` starts from {}", loaded.name);
-        self.load_model(&mut loaded.files)
+        self.load_model(&loaded.state.shared, &mut loaded.files)
     }
 
     /// The run begins in its directory, if it has one.

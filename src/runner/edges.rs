@@ -5,7 +5,7 @@ use catena_tensor::data::Start;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::native::tensor::{identity, set_grad};
 use catena_tensor::optim::Optimizer;
-use catena_tensor::params::{Parameter, matching, parameters};
+use catena_tensor::params::{Parameter, matching_parameters, parameters};
 use catena_tensor::rng::Generators;
 use catena_tensor::tch::{self, Tensor};
 
@@ -193,7 +193,7 @@ fn freeze(stage: &Stage, model: &dyn Model) -> Result<Vec<Tensor>> {
     for pass in &stage.passes {
         // who steps without an optimizer of the stage's may train any of them
         let own = match pass.optimizer {
-            Some(_) => matching(&pass.params, params.iter().map(|p| p.name.as_str()))?,
+            Some(_) => matching_parameters(&pass.params, &params)?,
             None => vec![stage.trains(); params.len()],
         };
         trained.iter_mut().zip(own).for_each(|(trained, own)| *trained |= own);
@@ -208,10 +208,11 @@ fn freeze(stage: &Stage, model: &dyn Model) -> Result<Vec<Tensor>> {
     Ok(changed)
 }
 
+/// Which parameters are frozen: a tensor that is frozen under one of its names is frozen.
 fn frozen(params: &[Parameter], patterns: &[String]) -> catena_tensor::Result<Vec<bool>> {
     let mut frozen = vec![false; params.len()];
     for pattern in patterns {
-        let matched = matching(pattern, params.iter().map(|p| p.name.as_str()))?;
+        let matched = matching_parameters(pattern, params)?;
         frozen.iter_mut().zip(matched).for_each(|(frozen, matched)| *frozen |= matched);
     }
     Ok(frozen)
@@ -224,7 +225,7 @@ pub(crate) fn params_of(
     model: &dyn Model,
 ) -> catena_tensor::Result<Vec<Parameter>> {
     let params = parameters(model.var_store());
-    let own = matching(&pass.params, params.iter().map(|p| p.name.as_str()))?;
+    let own = matching_parameters(&pass.params, &params)?;
     let frozen = frozen(&params, patterns)?;
     Ok(params
         .into_iter()

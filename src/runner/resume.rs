@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use catena_chain::{Event, State, Stop};
 use catena_tensor::device;
 use catena_tensor::native::tensor::{copy_, set_grad};
-use catena_tensor::params::{parameters, state_dict};
+use catena_tensor::params::{check_values, parameters, shared, state_dict};
 use catena_tensor::rng::{Exclusive, Generators};
 use catena_tensor::schedule::PlateauMode;
 use catena_tensor::tch::{Device, Tensor};
@@ -81,7 +81,7 @@ impl Runner {
         let Loaded { name, mut state, mut files } = loaded;
         let differs = self.compare(name, &mut state)?;
         self.check_place(&state)?;
-        let model = self.check_model(files.lend(MODEL)?)?;
+        let model = self.check_model(&state.shared, files.lend(MODEL)?)?;
         let SavedState { cut, cursor, stage, evaluations, books, optimizers, callbacks, .. } = state;
         self.resumed_from = Some(books.global_batch());
         self.at = cursor;
@@ -145,13 +145,19 @@ impl Runner {
     }
 
     /// Loads a snapshot's model, if it is this one.
-    pub(super) fn load_model(&mut self, files: &mut Files) -> Result<()> {
-        load_variables(&self.check_model(files.lend(MODEL)?)?)
+    pub(super) fn load_model(&mut self, tied: &[Vec<String>], files: &mut Files) -> Result<()> {
+        load_variables(&self.check_model(tied, files.lend(MODEL)?)?)
     }
 
-    /// The model's variables with their saved values; another model's are refused.
-    fn check_model(&self, saved: Vec<(String, Tensor)>) -> Result<Vec<(Tensor, Tensor)>> {
-        let variables = state_dict(self.driver.context().model.var_store());
+    /// The model's variables with their saved values; another model's are refused, and so is one in which other names are those
+    /// of one tensor.
+    fn check_model(
+        &self,
+        tied: &[Vec<String>],
+        saved: Vec<(String, Tensor)>,
+    ) -> Result<Vec<(Tensor, Tensor)>> {
+        let vs = self.driver.context().model.var_store();
+        let variables = state_dict(vs);
         let describe = |all: &[(String, Tensor)]| -> Vec<String> {
             all.iter().map(|(name, t)| format!("{name} {:?} {:?}", t.kind(), t.size())).collect()
         };
@@ -168,6 +174,17 @@ impl Runner {
                 ),
             });
         }
+        let now = shared(vs);
+        // a snapshot of before names were written says nothing of them
+        if !tied.is_empty() && tied != now {
+            let list = |all: &[Vec<String>]| match all {
+                [] => "none".to_owned(),
+                all => all.iter().map(|names| names.join(" = ")).collect::<Vec<_>>().join(", "),
+            };
+            let differences = format!("the names of one tensor: {} before, {} now", list(tied), list(&now));
+            return Err(Error::OtherRun { differences });
+        }
+        check_values(vs, &saved)?;
         Ok(variables.into_iter().zip(saved).map(|((_, variable), (_, saved))| (variable, saved)).collect())
     }
 

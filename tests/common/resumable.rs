@@ -28,20 +28,28 @@ fn loader(n: i64, batch_size: u64) -> TensorLoader {
     TensorLoader::new(&x, &y, batch_size).unwrap()
 }
 
+/// Batch norm, dropout, a weight with two names (`decode.weight` is `encode.weight`, turned round), and a layer in bfloat16.
 fn model(device: Device) -> Net {
     manual_seed(3);
     let vs = nn::VarStore::new(device);
     let root = vs.root();
+    let encode = nn::linear(&root / "encode", 8, 4, Default::default());
+    let tied = (&root / "decode").add("weight", encode.ws.shallow_clone(), true);
+    let half = nn::linear(&root / "half", 8, 8, Default::default());
+    (&root / "half").bfloat16();
     let layers = nn::seq_t()
         .add(nn::linear(&root / "fc1", 4, 8, Default::default()))
         .add(nn::batch_norm1d(&root / "bn", 8, Default::default()))
         .add_fn_t(|x, train| x.relu().dropout(0.3, train))
+        .add(encode)
+        .add_fn(move |x| x.tanh().matmul(&tied))
+        .add_fn(move |x| x + x.to_kind(Kind::BFloat16).apply(&half).to_kind(Kind::Float))
         .add(nn::linear(&root / "fc2", 8, 3, Default::default()));
     Net::new(vs, layers)
 }
 
-/// The run: two stages, two loaders, dropout, shuffling, augmentation, accumulation by 3 with a short tail, clipping, a schedule,
-/// EMA, early stopping, the best two, evaluations in the middle of epochs.
+/// The run: two stages, two loaders, tied weights, a frozen part, batch norm, a part in bfloat16, dropout, shuffling, augmentation,
+/// accumulation by 3 with a short tail, clipping, a schedule, EMA, early stopping, the best two, evaluations in the middle of epochs.
 #[allow(dead_code, reason = "not every test program trains on the CPU")]
 pub(crate) fn builder(dir: &Path, checkpoint: Checkpoint) -> catena::RunnerBuilder {
     builder_on(Device::Cpu, dir, checkpoint)

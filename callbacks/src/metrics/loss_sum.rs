@@ -6,10 +6,12 @@ use catena_tensor::loss::{AnyLoss, Loss, LossFn};
 use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::average::in_f32;
+
 /// Several losses as one, in place of the runner's criterion: sets `cx.loss` at `loss`, and logs it as `loss` and each part
 /// under its name.
 ///
-/// Its weight in a mean over batches is the first part's. Put it into a stage with `.callback(…)`; it takes the name and the
+/// The sum is kept in f32 at least. Its weight in a mean over batches is the first part's. Put it into a stage with `.callback(…)`; it takes the name and the
 /// place of `Criterion`. On resume: nothing to keep.
 ///
 /// ```
@@ -143,11 +145,36 @@ impl Callback for LossSum {
             let Loss { value, weight: counts, .. } = loss.loss(&cx.outputs, &cx.batch)?;
             cx.log(name, &value, Reduce::MeanBy(counts))?;
             weight.get_or_insert(counts);
+            let value = in_f32(&value)?;
             values.push(if *factor == 1.0 { value } else { value.f_mul_scalar(*factor)? });
         }
         let loss = Loss::new(self.total(&values)?, weight.unwrap_or(cx.batch.weight));
         cx.log("loss", &loss.value, Reduce::MeanBy(loss.weight))?;
         cx.loss = Some(loss);
         Ok(Flow::GO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_chain::testing;
+    use catena_tensor::loss;
+    use catena_tensor::tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn a_sum_of_bfloat16_losses_keeps_the_small_ones() {
+        let part = |value: f64| {
+            loss::from_fn("Fixed", move |_, _| {
+                Ok(Tensor::full([0i64; 0], value, (Kind::BFloat16, Device::Cpu)))
+            })
+        };
+        let losses =
+            LossSum::new().add("a", 1.0, part(256.0)).add("b", 1.0, part(0.5)).add("c", 0.25, part(1.0));
+        let mut driver = testing::driver(vec![Box::new(losses)]).unwrap();
+        driver.fire(Event::Loss).unwrap();
+        // bfloat16 has nothing between 256 and 258
+        assert_eq!(driver.context().loss.as_ref().unwrap().value.double_value(&[]), 256.75);
     }
 }

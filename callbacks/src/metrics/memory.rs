@@ -131,6 +131,14 @@ impl Memory {
                 other => other,
             }),
             None => {
+                // the first may be memory of the batch's, which its owner may use again; the sums after it are the cell's own
+                let own = |tensor: Tensor| tensor.f_detach_copy();
+                let cell = match cell {
+                    Cell::Sum { high, low } => Cell::Sum { high: own(high)?, low },
+                    Cell::Least(value) => Cell::Least(own(value)?),
+                    Cell::Most(value) => Cell::Most(own(value)?),
+                    other => other,
+                };
                 self.cells.push((name.to_owned(), cell));
                 Ok(())
             }
@@ -205,6 +213,21 @@ mod tests {
         let mut again = Memory::from_state(first.state()).unwrap();
         feed(&mut again, -0.7);
         assert_eq!(all(&straight), all(&again));
+    }
+
+    #[test]
+    fn what_it_keeps_is_its_own_whatever_becomes_of_the_tensors_it_was_given() {
+        let mut memory = Memory::default();
+        let mut x = Tensor::from_slice(&[3.0]);
+        for _ in 0..2 {
+            memory.add("sum", x.shallow_clone()).unwrap();
+            memory.least("least", x.shallow_clone()).unwrap();
+            memory.most("most", x.shallow_clone()).unwrap();
+            memory.push("rows", &x).unwrap();
+            let _spoilt = x.fill_(5.0);
+        }
+        let numbers = ["sum", "least", "most", "rows"].map(|name| memory.numbers(name).unwrap());
+        assert_eq!(numbers, [vec![8.0], vec![3.0], vec![5.0], vec![3.0, 5.0]]);
     }
 
     #[test]

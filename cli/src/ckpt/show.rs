@@ -48,6 +48,8 @@ impl Show {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             about.extend(values.iter().map(|(key, value)| [format!("{part}.{key}"), text(value)]));
         }
+        let shared = shared(&loaded.state);
+        about.extend(shared.iter().map(|names| ["one tensor".to_owned(), names.join(" = ")]));
         about.retain(|[_, value]| !value.is_empty());
         let files = manifest.files.iter().map(|(name, file)| [name.clone(), report::size(file.size)]);
         let rows = tensors
@@ -63,10 +65,16 @@ impl Show {
         json.extend(snapshots::contents(manifest));
         json.extend(place.map(|(part, values)| (part.to_owned(), values.into())));
         json.insert("files".into(), json!(manifest.files));
+        json.insert("shared".into(), json!(shared));
         let tensor = |(file, t): &(&String, &catena_record::tensors::Entry)| json!({ "file": file, "name": t.name, "dtype": t.dtype, "shape": t.shape });
         json.insert("tensors".into(), tensors.iter().map(tensor).collect());
         Ok(Report { text, json: json.into(), good: true })
     }
+}
+
+/// The names of each of the model's tensors that has several: its file has them all, with the same bytes.
+fn shared(state: &Value) -> Vec<Vec<String>> {
+    state.get("shared").and_then(|shared| serde_json::from_value(shared.clone()).ok()).unwrap_or_default()
 }
 
 /// The members of an object that are one value each, and not nothing.

@@ -15,7 +15,7 @@ struct Arguments {
 API int catena_adagrad(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
   return guard([&] {
     c10::NoGradGuard no_grad;
-    by_kernel(params->tensors, with_gradient(params->tensors), [&](const std::vector<size_t>& at_) {
+    by_kernel(params->tensors, with_gradient(*params), [&](const std::vector<size_t>& at_) {
       auto p = pick(params->tensors, at_), g = pick_gradients(params->tensors, at_);
       auto steps = pick(state[0]->tensors, at_), sums = pick(state[1]->tensors, at_);
       for (size_t k = 0; k < at_.size(); k++)

@@ -101,6 +101,17 @@ API int catena_from_bytes(uint8_t* bytes, size_t n, void* owner, void (*drop)(vo
 // Two handles of one tensor have the same identity, whatever its data pointer is (empty tensors have none).
 API size_t catena_identity(Tensor* t) { return reinterpret_cast<size_t>(t->unsafeGetTensorImpl()); }
 
+// Where a tensor's elements are: from `begin` to before `end`, and nothing else is in between. Both are 0 where there is no such
+// range: no elements, no memory of its own kind (sparse), or holes.
+API int catena_memory(Tensor* t, size_t* begin, size_t* end) {
+  return guard([&] {
+    *begin = *end = 0;
+    if (t->layout() != at::kStrided || !t->has_storage() || t->numel() == 0 || !t->is_non_overlapping_and_dense()) return;
+    *begin = reinterpret_cast<size_t>(t->const_data_ptr());
+    *end = *begin + t->nbytes();
+  });
+}
+
 API int catena_set_grad(Tensor* t, Tensor* grad) {
   return guard([&] {
     if (grad != nullptr) {

@@ -1,5 +1,6 @@
 // Many tensors in one call: gradients cleared, scaled, measured and clipped; averages moved.
 #include "gradients.h"
+#include <ATen/ops/_amp_foreach_non_finite_check_and_unscale.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_div.h>
 #include <ATen/ops/_foreach_lerp.h>
@@ -10,12 +11,14 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
+#include <limits>
+#include <unordered_set>
 
-std::vector<size_t> with_gradient(const std::vector<Tensor>& params) {
+std::vector<size_t> with_gradient(const TensorList& params) {
   std::vector<size_t> positions;
-  positions.reserve(params.size());
-  for (size_t i = 0; i < params.size(); i++)
-    if (params[i].grad().defined()) positions.push_back(i);
+  positions.reserve(params.distinct.size());
+  for (size_t i : params.distinct)
+    if (params.tensors[i].grad().defined()) positions.push_back(i);
   return positions;
 }
 
@@ -42,7 +45,12 @@ API int catena_list_new(Tensor* const* tensors, size_t n, TensorList** out) {
   return guard([&] {
     auto list = std::make_unique<TensorList>();
     list->tensors.reserve(n);
-    for (size_t i = 0; i < n; i++) list->tensors.push_back(*tensors[i]);
+    list->distinct.reserve(n);
+    std::unordered_set<const void*> seen;
+    for (size_t i = 0; i < n; i++) {
+      list->tensors.push_back(*tensors[i]);
+      if (seen.insert(tensors[i]->unsafeGetTensorImpl()).second) list->distinct.push_back(i);
+    }
     *out = list.release();
   });
 }
@@ -60,7 +68,7 @@ API int catena_zero_grad(TensorList* params) {
 API int catena_divide_gradients(TensorList* params, double divisor) {
   return guard([&] {
     c10::NoGradGuard no_grad;
-    by_device_and_dtype(params->tensors, with_gradient(params->tensors), [&](const std::vector<size_t>& at_) {
+    by_device_and_dtype(params->tensors, with_gradient(*params), [&](const std::vector<size_t>& at_) {
       std::vector<Tensor> grads;
       for (size_t i : at_) grads.push_back(params->tensors[i].grad());
       at::_foreach_div_(grads, at::Scalar(divisor));
@@ -68,15 +76,18 @@ API int catena_divide_gradients(TensorList* params, double divisor) {
   });
 }
 
-// The norm of the norms, in the list's order; a scalar on the first gradient's device. Zero without any gradient.
-static Tensor total_norm(const std::vector<Tensor>& grads, double ord) {
+// The norm of the norms, in the list's order; a scalar on the first gradient's device. Zero without any gradient. Norms of half
+// precision are f32: torch rounds each to the gradients' dtype, which for bfloat16 leaves two digits.
+static Tensor total_norm(std::vector<Tensor> grads, double ord) {
+  if (ord == std::numeric_limits<double>::infinity()) // nothing has no largest element
+    grads.erase(std::remove_if(grads.begin(), grads.end(), [](const Tensor& g) { return g.numel() == 0; }), grads.end());
   if (grads.empty()) return at::zeros({}, at::kFloat);
   // by device and dtype, as torch.nn.utils.get_total_norm does: one call each, stacked in the list's order
   std::vector<size_t> all(grads.size());
   for (size_t i = 0; i < all.size(); i++) all[i] = i;
   std::vector<Tensor> norms(grads.size());
   by_device_and_dtype(grads, all, [&](const std::vector<size_t>& at_) {
-    auto some = at::_foreach_norm(pick(grads, at_), ord);
+    auto some = at::_foreach_norm(pick(grads, at_), ord, dtype_of_sums(grads[at_[0]]));
     for (size_t i = 0; i < at_.size(); i++) norms[at_[i]] = some[i];
   });
   for (Tensor& n : norms) n = n.to(grads[0].device());
@@ -84,7 +95,7 @@ static Tensor total_norm(const std::vector<Tensor>& grads, double ord) {
 }
 static std::vector<Tensor> gradients_of(TensorList* params) {
   std::vector<Tensor> grads;
-  for (size_t i : with_gradient(params->tensors)) {
+  for (size_t i : with_gradient(*params)) {
     // an empty one adds nothing to any norm; libtorch refuses its infinity norm, which has no identity
     if (params->tensors[i].grad().numel() > 0) grads.push_back(params->tensors[i].grad());
   }
@@ -108,26 +119,46 @@ API int catena_clip_grad_norm(TensorList* params, double max_norm, double ord, T
     std::vector<size_t> all(grads.size());
     for (size_t i = 0; i < all.size(); i++) all[i] = i;
     by_device_and_dtype(grads, all, [&](const std::vector<size_t>& at_) {
-      at::_foreach_mul_(pick(grads, at_), factor.to(grads[at_[0]].device()));
+      auto some = pick(grads, at_);
+      Tensor own = factor.to(some[0].device());
+      if (!is_half(some[0])) return at::_foreach_mul_(some, own);
+      // by the factor in f32, in one kernel: rounded to the gradients' dtype it would leave the norm too large
+      Tensor found = at::zeros({1}, own.options().dtype(at::kFloat));
+      at::_amp_foreach_non_finite_check_and_unscale_(some, found, own.to(at::kFloat));
     });
     *out = new Tensor(std::move(norm));
   });
 }
 
-// Moves each tensor towards its partner in `to`; the shapes are theirs.
+// Moves each tensor towards its partner in `to`; the shapes are theirs. Partners of another dtype are converted, so many at a
+// time that what is in between is bounded.
 API int catena_lerp(TensorList* tensors, TensorList* to, double weight) {
   return guard([&] {
     c10::NoGradGuard no_grad;
     TORCH_CHECK(tensors->tensors.size() == to->tensors.size(), "lists of ", tensors->tensors.size(), " and ",
                 to->tensors.size(), " tensors");
-    std::vector<size_t> all(tensors->tensors.size());
-    for (size_t i = 0; i < all.size(); i++) {
-      all[i] = i;
+    for (size_t i = 0; i < tensors->tensors.size(); i++)
       TORCH_CHECK(tensors->tensors[i].sizes() == to->tensors[i].sizes(), "a tensor of shape ", tensors->tensors[i].sizes(),
                   " can't move to one of shape ", to->tensors[i].sizes());
-    }
-    by_device_and_dtype(tensors->tensors, all, [&](const std::vector<size_t>& at_) {
-      at::_foreach_lerp_(pick(tensors->tensors, at_), pick(to->tensors, at_), at::Scalar(weight));
+    by_device_and_dtype(tensors->tensors, tensors->distinct, [&](const std::vector<size_t>& at_) {
+      constexpr int64_t MOST = 8 << 20;
+      auto dtype = tensors->tensors[at_[0]].scalar_type();
+      std::vector<Tensor> from, towards;
+      int64_t converted = 0;
+      auto move = [&] {
+        if (!from.empty()) at::_foreach_lerp_(from, towards, at::Scalar(weight));
+        from.clear();
+        towards.clear();
+        converted = 0;
+      };
+      for (size_t i : at_) {
+        const Tensor& partner = to->tensors[i];
+        if (partner.scalar_type() != dtype) converted += partner.numel();
+        if (converted > MOST) move();
+        from.push_back(tensors->tensors[i]);
+        towards.push_back(partner.to(dtype));
+      }
+      move();
     });
   });
 }
@@ -136,8 +167,8 @@ API int catena_lerp(TensorList* tensors, TensorList* to, double weight) {
 API int catena_backward(Tensor* loss, TensorList* params) {
   return guard([&] {
     std::vector<Tensor> inputs;
-    for (const Tensor& p : params->tensors)
-      if (p.requires_grad()) inputs.push_back(p);
+    for (size_t i : params->distinct)
+      if (params->tensors[i].requires_grad()) inputs.push_back(params->tensors[i]);
     TORCH_CHECK(!inputs.empty(), "none of the parameters requires a gradient");
     loss->backward({}, /*retain_graph=*/false, /*create_graph=*/false, inputs);
   });

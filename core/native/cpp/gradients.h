@@ -5,8 +5,16 @@
 #include <algorithm>
 #include <c10/core/GradMode.h>
 
-// The positions in `params` that have a gradient; torch's optimizers pass over the others.
-std::vector<size_t> with_gradient(const std::vector<Tensor>& params);
+// The positions in `params` that have a gradient, each tensor once; torch's optimizers pass over the others.
+std::vector<size_t> with_gradient(const TensorList& params);
+
+// Whether a tensor's numbers have so few digits that sums of them lose what is added.
+static inline bool is_half(const Tensor& t) { return t.scalar_type() == at::kHalf || t.scalar_type() == at::kBFloat16; }
+
+// The dtype of a sum over a tensor's elements: at least f32.
+static inline std::optional<at::ScalarType> dtype_of_sums(const Tensor& t) {
+  return is_half(t) ? std::optional(at::kFloat) : std::nullopt;
+}
 
 // The parameter's gradient, laid out in memory as the parameter is: the kernels walk both side by side.
 Tensor dense_gradient(const Tensor& param);

@@ -23,9 +23,11 @@ static int guard(F&& f) noexcept {
   }
 }
 
-// Tensors that are handed over once and used at every step.
+// Tensors that are handed over once and used at every step. A tensor may stand in a list more than once: `distinct` has the
+// first place of each, and whatever changes or adds up goes over those.
 struct TensorList {
   std::vector<Tensor> tensors;
+  std::vector<size_t> distinct;
 };
 
 #define API extern "C" __attribute__((visibility("default")))

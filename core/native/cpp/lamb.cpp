@@ -102,7 +102,8 @@ struct LambTogether : Lamb<double> {
   void operator()(Together& p, const Together& g, Together& m, Together& v) const {
     moments(g, m, v);
     Together change = update(p, m, v);
-    Tensor norms = at::stack(at::_foreach_norm(p.all())), lengths = at::stack(at::_foreach_norm(change.all()));
+    auto norms_of = [&](const Together& t) { return at::stack(at::_foreach_norm(t.all(), 2, dtype_of_sums(t.all()[0]))); };
+    Tensor norms = norms_of(p), lengths = norms_of(change);
     Tensor trust = at::where((norms > 0).logical_and(lengths > 0), norms / lengths, at::Scalar(1.0));
     at::_foreach_mul_(change.all(), (trust * lr).unbind());
     p = std::move(p) - change;

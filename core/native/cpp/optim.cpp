@@ -18,7 +18,7 @@ API int catena_sgd(TensorList* params, TensorList* momentum_buffers, uint8_t* st
       });
     };
     std::vector<size_t> first, later;
-    for (size_t i : with_gradient(params->tensors)) (stepped[i] ? later : first).push_back(i);
+    for (size_t i : with_gradient(*params)) (stepped[i] ? later : first).push_back(i);
     step(later, false);
     step(first, true);
     for (size_t i : first) stepped[i] = 1;
@@ -31,7 +31,7 @@ API int catena_adam(TensorList* params, TensorList* exp_avgs, TensorList* exp_av
   return guard([&] {
     c10::NoGradGuard no_grad;
     bool amsgrad = max_exp_avg_sqs != nullptr;
-    by_kernel(params->tensors, with_gradient(params->tensors), [&](const std::vector<size_t>& at_) {
+    by_kernel(params->tensors, with_gradient(*params), [&](const std::vector<size_t>& at_) {
       auto p = pick(params->tensors, at_), g = pick_gradients(params->tensors, at_);
       auto m = pick(exp_avgs->tensors, at_), v = pick(exp_avg_sqs->tensors, at_), s = pick(steps->tensors, at_);
       auto x = amsgrad ? pick(max_exp_avg_sqs->tensors, at_) : std::vector<Tensor>();

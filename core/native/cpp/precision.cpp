@@ -32,7 +32,7 @@ API int catena_unscale(TensorList* params, double inverse_scale, int* found_inf)
   return guard([&] {
     c10::NoGradGuard no_grad;
     *found_inf = 0;
-    by_device_and_dtype(params->tensors, with_gradient(params->tensors), [&](const std::vector<size_t>& at_) {
+    by_device_and_dtype(params->tensors, with_gradient(*params), [&](const std::vector<size_t>& at_) {
       std::vector<Tensor> grads;
       for (size_t i : at_) grads.push_back(params->tensors[i].grad());
       auto options = grads[0].options().dtype(at::kFloat);

@@ -237,7 +237,7 @@ void each_with_gradient(TensorList* params, TensorList* const* state, uint8_t* s
   c10::NoGradGuard no_grad;
   Passes passes;
   try {
-    for (size_t i : with_gradient(params->tensors)) {
+    for (size_t i : with_gradient(*params)) {
       const Tensor &p = params->tensors[i], g = dense_gradient(p);
       bool first = stepped[i] == 0;
       stepped[i] = 1;

@@ -30,6 +30,7 @@ unsafe extern "C" {
         out: *mut CTensor,
     ) -> c_int;
     pub(crate) fn catena_identity(tensor: CTensor) -> usize;
+    pub(crate) fn catena_memory(tensor: CTensor, begin: *mut usize, end: *mut usize) -> c_int;
     pub(crate) fn catena_set_grad(tensor: CTensor, grad: CTensor) -> c_int;
 
     pub(crate) fn catena_syncs_start(handle: *mut u64) -> c_int;

@@ -7,7 +7,8 @@ use crate::tensor::{owned, pointer};
 
 /// Tensors in an order that stays: the parameters of an optimizer's group, or one kind of its state.
 ///
-/// The list shares its tensors with whoever made them, as [`Tensor::shallow_clone`] does, and keeps them alive.
+/// The list shares its tensors with whoever made them, as [`Tensor::shallow_clone`] does, and keeps them alive. A tensor that
+/// stands in it twice is stepped, scaled, measured and moved once, at its first place.
 /// Methods that speak of gradients pass over tensors that have none, as torch's optimizers do.
 pub struct TensorList {
     raw: *mut CList,
@@ -74,8 +75,8 @@ impl TensorList {
         check(unsafe { ffi::catena_divide_gradients(self.raw, divisor) })
     }
 
-    /// The `ord`-norm of all gradients together: a scalar tensor on their device; 0 if there are none. Empty gradients count as
-    /// 0 for every norm (PyTorch refuses an infinity norm with one among them).
+    /// The `ord`-norm of all gradients together: a scalar tensor on their device, in f32 at least; 0 if there are none. Empty gradients
+    /// count as 0 for every norm (PyTorch refuses an infinity norm with one among them).
     pub fn gradient_norm(&self, ord: f64) -> Result<Tensor> {
         // SAFETY: `raw` is live; the shim fills `out` with a tensor of ours.
         owned(|out| unsafe { ffi::catena_gradient_norm(self.raw, ord, out) })
@@ -83,7 +84,8 @@ impl TensorList {
 
     /// Scales the gradients so that their `ord`-norm is at most `max_norm`, and gives the norm before that.
     ///
-    /// Source: `torch.nn.utils.clip_grad_norm_`. Nothing waits for the device.
+    /// Source: `torch.nn.utils.clip_grad_norm_`; norm and factor of half-precision gradients are f32, where torch rounds them to the
+    /// gradients' dtype. Nothing waits for the device.
     pub fn clip_grad_norm(&self, max_norm: f64, ord: f64) -> Result<Tensor> {
         // SAFETY: `raw` is live; the shim fills `out` with a tensor of ours.
         owned(|out| unsafe { ffi::catena_clip_grad_norm(self.raw, max_norm, ord, out) })
@@ -91,7 +93,8 @@ impl TensorList {
 
     /// Moves each tensor in place by this share of the way to its partner in `to`: `self + weight * (to - self)`.
     ///
-    /// Source: `torch._foreach_lerp_`. Nothing is recorded for autograd. Lists of other lengths or shapes are an error.
+    /// Source: `torch._foreach_lerp_`. The arithmetic is in the dtype of `self`. Nothing is recorded for autograd. Lists of other
+    /// lengths or shapes are an error.
     pub fn lerp_(&self, to: &Self, weight: f64) -> Result<()> {
         // SAFETY: both lists are live.
         check(unsafe { ffi::catena_lerp(self.raw, to.raw, weight) })
@@ -174,6 +177,66 @@ mod tests {
         let other = TensorList::new(&[Tensor::zeros([1], (Kind::Double, Device::Cpu))]).unwrap();
         let error = other.lerp_(&tensors(&[2.0]), 0.25).unwrap_err();
         assert_eq!(error.to_string(), "a tensor of shape [1] can't move to one of shape [2]");
+    }
+
+    #[test]
+    fn a_tensor_that_stands_in_the_list_twice_counts_once() {
+        let gradient = |t: &Tensor| t.grad().double_value(&[0]);
+        let (a, b) = (with_gradients(&[Some(3.0)]), with_gradients(&[Some(4.0)]));
+        let [a, b] = [a, b].map(|list| list.tensors()[0].shallow_clone());
+        let list = TensorList::new(&[a.shallow_clone(), b.shallow_clone(), a.shallow_clone()]).unwrap();
+        list.divide_gradients(0.5).unwrap();
+        assert_eq!((gradient(&a), gradient(&b)), (6.0, 8.0));
+        assert!(!list.unscale_gradients(0.5).unwrap());
+        assert_eq!((gradient(&a), gradient(&b)), (3.0, 4.0));
+        assert!((list.gradient_norm(2.0).unwrap().double_value(&[]) - 50f64.sqrt()).abs() < 1e-6);
+        let _norm = list.clip_grad_norm(50f64.sqrt() / 2.0, 2.0).unwrap();
+        assert!((gradient(&a) - 1.5).abs() < 1e-6 && (gradient(&b) - 2.0).abs() < 1e-6);
+        let ones = [1.0, 1.0, 1.0].map(|v| Tensor::full([2], v, (Kind::Float, Device::Cpu)));
+        list.lerp_(&TensorList::new(&ones).unwrap(), 0.5).unwrap();
+        assert_eq!((a.double_value(&[0]), b.double_value(&[0])), (0.5, 0.5));
+    }
+
+    #[test]
+    fn norms_of_half_precision_are_summed_in_f32_and_clip_by_an_f32_factor() {
+        for kind in [Kind::Half, Kind::BFloat16] {
+            let tensors: Vec<Tensor> = (0..300)
+                .map(|_| {
+                    let t = Tensor::zeros([2], (kind, Device::Cpu));
+                    set_grad(&t, Some(&Tensor::full([2], 1.0, (kind, Device::Cpu)))).unwrap();
+                    t
+                })
+                .collect();
+            let list = TensorList::new(&tensors).unwrap();
+            // bfloat16 has no number nearer to 24.494897 than 24.5
+            let norm = list.gradient_norm(2.0).unwrap();
+            assert_eq!(norm.kind(), Kind::Float);
+            assert!((norm.double_value(&[]) - 600f64.sqrt()).abs() < 1e-5, "{kind:?}: {norm:?}");
+            let _norm = list.clip_grad_norm(6.0, 2.0).unwrap();
+            let expected = Tensor::from(6.0 / 600f64.sqrt()).to_kind(kind).double_value(&[]);
+            assert_eq!(list.tensors()[0].grad().double_value(&[0]), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn an_average_in_f32_follows_half_precision() {
+        let average = Tensor::full([2], 1.0, (Kind::Float, Device::Cpu));
+        let towards = Tensor::full([2], 2.0, (Kind::BFloat16, Device::Cpu));
+        let (list, to) = (TensorList::new(&[average.shallow_clone()]), TensorList::new(&[towards]));
+        list.unwrap().lerp_(&to.unwrap(), 0.001).unwrap();
+        assert!((average.double_value(&[1]) - 1.001).abs() < 1e-7);
+    }
+
+    #[test]
+    fn the_largest_gradient_is_found_beside_an_empty_one() {
+        let empty = Tensor::zeros([0], (Kind::Float, Device::Cpu));
+        set_grad(&empty, Some(&Tensor::zeros([0], (Kind::Float, Device::Cpu)))).unwrap();
+        let other = with_gradients(&[Some(-3.0)]).tensors()[0].shallow_clone();
+        let largest = |tensors: &[Tensor]| {
+            TensorList::new(tensors).unwrap().gradient_norm(f64::INFINITY).unwrap().double_value(&[])
+        };
+        assert_eq!(largest(&[empty.shallow_clone(), other]), 3.0);
+        assert_eq!(largest(&[empty]), 0.0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Single-tensor calls that [`tch`] lacks.
 use std::ffi::{c_int, c_void};
+use std::ops::Range;
 
 use tch::Tensor;
 
@@ -51,6 +52,15 @@ pub fn identity(tensor: &Tensor) -> usize {
     unsafe { ffi::catena_identity(pointer(tensor)) }
 }
 
+/// The addresses of a tensor's elements, if it has any and nothing else lies between them. Tensors whose ranges meet share
+/// memory: what is written into one is read from the other.
+pub fn memory(tensor: &Tensor) -> Result<Option<Range<usize>>> {
+    let (mut begin, mut end) = (0, 0);
+    // SAFETY: a live tensor, and two numbers of ours to fill.
+    check(unsafe { ffi::catena_memory(pointer(tensor), &mut begin, &mut end) })?;
+    Ok((begin < end).then_some(begin..end))
+}
+
 #[cfg(test)]
 mod tests {
     use tch::{Device, Kind};
@@ -71,6 +81,18 @@ mod tests {
         assert_ne!(identity(&t), identity(&t.view([2])));
         let empty = || Tensor::zeros([0], (Kind::Float, Device::Cpu));
         assert_ne!(identity(&empty()), identity(&t));
+    }
+
+    #[test]
+    fn memory_is_where_the_elements_are() {
+        let t = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
+        let whole = memory(&t).unwrap().unwrap();
+        assert_eq!(whole.len(), 24);
+        assert_eq!(memory(&t.tr()).unwrap(), Some(whole.clone()));
+        assert_eq!(memory(&t.narrow(0, 1, 1)).unwrap(), Some(whole.start + 12..whole.end));
+        assert_eq!(memory(&t.narrow(1, 1, 1)).unwrap(), None, "it has holes");
+        assert_eq!(memory(&Tensor::zeros([0], (Kind::Float, Device::Cpu))).unwrap(), None);
+        assert_eq!(memory(&t.to_sparse_sparse_dim(1)).unwrap(), None);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::{Error, Result};
 /// Batches of rows of tensors that are in memory, in their order or shuffled anew each epoch.
 ///
 /// The shuffled order is [`order::shuffled`]: a function of the seed, the stage and the epoch. Batches are on the device of the
-/// tensors, and carry the rows' numbers as [`Batch::ids`].
+/// tensors, and carry the rows' numbers as [`Batch::ids`]. A batch's memory is its own, shuffled or not: it may be changed in place,
+/// and the tensors stay as they are. They are data: no gradient goes back to them.
 ///
 /// ```
 /// use catena_tensor::data::{Loader, Start, TensorLoader};
@@ -48,9 +49,12 @@ impl TensorLoader {
         Self::from_tensors([(INPUT, input.shallow_clone()), (TARGET, target.shallow_clone())], batch_size)
     }
 
-    /// As [`TensorLoader::new`], with any tensors under any names.
+    /// As [`TensorLoader::new`], with any tensors under any names. They are shared, not copied.
     pub fn from_tensors(tensors: impl Into<NamedTensors>, batch_size: u64) -> Result<Self> {
-        let tensors = tensors.into();
+        let mut tensors = tensors.into();
+        for tensor in tensors.tensors_mut() {
+            *tensor = tensor.f_detach()?;
+        }
         let setting = |name: &str, got: String, allowed: &str| Error::Setting {
             of: "TensorLoader".into(),
             name: name.into(),
@@ -158,7 +162,8 @@ impl Loader for TensorLoader {
         let ids = match &self.order {
             None => {
                 for (name, tensor) in &self.tensors.entries {
-                    tensors.insert(name.clone(), tensor.f_narrow(0, at, length)?);
+                    // a view would let the batch be changed through the data, and the data through the batch
+                    tensors.insert(name.clone(), tensor.f_narrow_copy(0, at, length)?);
                 }
                 (begin..end).collect()
             }
@@ -234,6 +239,40 @@ mod tests {
         let start = Start { seed: 3, stage: 1, epoch: 2, batch: 0 };
         let whole = batches(&mut loader, start);
         assert_eq!(batches(&mut loader, Start { batch: 2, ..start }), whole[2..]);
+    }
+
+    #[test]
+    fn a_batch_that_is_changed_in_place_leaves_the_data_as_it_is_and_has_one_layout_shuffled_or_not() {
+        for (shuffle, batch_size) in [(false, 2), (true, 2), (false, 4), (true, 4)] {
+            // laid out by columns, and of the whole data or a part of it
+            let x = Tensor::full([3, 4], 255.0, (Kind::Float, Device::Cpu)).tr();
+            let ids = Tensor::arange(4, (Kind::Int64, Device::Cpu));
+            let data = [("input", x.shallow_clone()), ("ids", ids.shallow_clone())];
+            let mut loader = TensorLoader::from_tensors(data, batch_size).unwrap().shuffle(shuffle);
+            for epoch in 1..3 {
+                loader.start(Start { epoch, ..Start::default() }).unwrap();
+                while let Some(mut batch) = loader.next_batch().unwrap() {
+                    assert_eq!(batch.get("input").unwrap().double_value(&[0, 0]), 255.0);
+                    assert!(batch.get("input").unwrap().is_contiguous());
+                    batch.tensors.tensors_mut().for_each(|tensor| drop(tensor.zero_()));
+                }
+            }
+            assert_eq!(x.min().double_value(&[]), 255.0);
+            assert_eq!(Vec::<i64>::try_from(ids).unwrap(), [0, 1, 2, 3]);
+        }
+    }
+
+    #[test]
+    fn data_that_requires_gradients_is_detached() {
+        for shuffle in [false, true] {
+            let x = Tensor::ones([4, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let data = [("input", x.shallow_clone()), ("computed", &x * 2.0)];
+            let mut loader = TensorLoader::from_tensors(data, 2).unwrap().shuffle(shuffle);
+            loader.start(Start::default()).unwrap();
+            let batch = loader.next_batch().unwrap().unwrap();
+            assert!(batch.tensors.iter().all(|(_, tensor)| !tensor.requires_grad()));
+            assert!(x.requires_grad(), "the user's own tensor stays as it is");
+        }
     }
 
     #[test]

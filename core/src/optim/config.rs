@@ -9,7 +9,7 @@ use super::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, ParamGroup, RAdam,
     RMSprop, Rprop, Rule, Sgd,
 };
-use crate::params::Parameter;
+use crate::params::{Parameter, check_memory};
 use crate::{Error, Result};
 
 pub(super) const NO_DECAY: &str = "no_decay_on_bias_and_norm";
@@ -147,6 +147,32 @@ impl OptimizerConfig {
         parts
     }
 
+    /// Two groups that claim a parameter by names of which each matches only its own: which of them is meant can't be known.
+    fn check_claims(&self, params: &[Parameter]) -> Result<()> {
+        for param in params.iter().filter(|param| !param.aliases.is_empty()) {
+            let mut claims: Vec<(&ParamGroup, Vec<&str>)> = Vec::new();
+            for group in &self.groups {
+                let by = group.claims(param);
+                if !by.is_empty() {
+                    claims.push((group, by));
+                }
+            }
+            let Some(((first, by), others)) = claims.split_first() else { continue };
+            if let Some((other, names)) =
+                others.iter().find(|(_, names)| !names.iter().any(|name| by.contains(name)))
+            {
+                let why = format!(
+                    "the group {} claims it by the one and the group {} by the other; leave it to one of them, by a pattern that \
+                     matches neither name in the other",
+                    first.name(),
+                    other.name()
+                );
+                return Err(Error::SharedNames { names: [by[0].to_owned(), names[0].to_owned()], why });
+            }
+        }
+        Ok(())
+    }
+
     /// The groups, and which parameters each is for; a group that the user has named and that is for none is an error.
     pub(super) fn parts_of(&self, params: &[Parameter]) -> Result<Vec<(ParamGroup, Vec<bool>)>> {
         for group in &self.groups {
@@ -166,12 +192,21 @@ impl OptimizerConfig {
     }
 
     /// As [`OptimizerConfig::check`], and whether every pattern matches one of these parameters and the rule can update them all.
+    /// Parameters that are views of each other, or computed from others, are refused, and so is one with several names that two
+    /// groups claim by different ones.
     pub fn check_for(&self, params: &[Parameter]) -> Result<()> {
         self.check()?;
+        check_memory(params.iter().map(|param| (param.name.as_str(), &param.tensor)))?;
         for group in &self.groups {
             group.matching(params)?;
         }
-        params.iter().try_for_each(|p| self.rule.accepts(&p.name, &p.tensor))?;
+        self.check_claims(params)?;
+        for param in params {
+            if !param.tensor.f_is_leaf()? && !param.tensor.f_retains_grad()? {
+                return Err(Error::NoLeaf(param.name.clone()));
+            }
+            self.rule.accepts(&param.name, &param.tensor)?;
+        }
         if params.is_empty() {
             return Err(Error::NoParameter { pattern: "*".into(), known: Vec::new() });
         }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 use tch::Tensor;
 
 use super::{Rule, Slot};
-use crate::params::{Parameter, matching};
+use crate::params::{Parameter, matching, matching_parameters};
 use crate::{Error, Result};
 
-/// The parameters whose names match a pattern, and how their settings differ.
+/// The parameters whose names match a pattern, and how their settings differ. One with several names is matched by any of them.
 ///
 /// ```
 /// use catena_tensor::optim::{ParamGroup, Rule, Sgd};
@@ -81,7 +81,7 @@ impl ParamGroup {
 
     /// Which parameters it is for; an error if it is for none.
     pub(super) fn matching(&self, params: &[Parameter]) -> Result<Vec<bool>> {
-        let mut matched = matching(&self.pattern, params.iter().map(|p| p.name.as_str()))?;
+        let mut matched = matching_parameters(&self.pattern, params)?;
         if let Some(most) = self.max_dimensions {
             matched.iter_mut().zip(params).for_each(|(matched, p)| *matched &= p.tensor.dim() <= most);
             if !matched.contains(&true) {
@@ -91,6 +91,21 @@ impl ParamGroup {
             }
         }
         Ok(matched)
+    }
+
+    /// By which of a parameter's names it is for it.
+    pub(super) fn claims<'a>(&self, param: &'a Parameter) -> Vec<&'a str> {
+        if self.max_dimensions.is_some_and(|most| param.tensor.dim() > most) {
+            return Vec::new();
+        }
+        // a pattern that matches none of them is an error there, and no claim here
+        let matched = matching(&self.pattern, param.names());
+        let matched = matched.unwrap_or_else(|_| vec![false; 1 + param.aliases.len()]);
+        param.names().zip(matched).filter(|(_, matched)| *matched).map(|(name, _)| name).collect()
+    }
+
+    pub(super) fn name(&self) -> String {
+        name_of(&self.pattern, self.max_dimensions)
     }
 
     /// The rule with this group's settings.
@@ -273,7 +288,7 @@ impl Group {
         self.max_dimensions
     }
 
-    /// Its parameters' names.
+    /// The names that its parameters go by.
     pub fn names(&self) -> &[String] {
         &self.names
     }

@@ -31,6 +31,7 @@ mod lamb;
 mod lion;
 mod muon;
 mod nadam;
+mod names;
 mod radam;
 mod rmsprop;
 mod rprop;
@@ -61,7 +62,7 @@ pub use state_dict::{GroupDict, StateDict};
 use catena_native::TensorList;
 use tch::Tensor;
 
-use crate::params::Parameter;
+use crate::params::{Parameter, matching};
 use crate::{Error, Result};
 
 /// Updates parameters from their gradients.
@@ -72,6 +73,7 @@ pub struct Optimizer {
     groups: Vec<Group>,
     params: TensorList,
     names: Vec<String>,
+    aliases: Vec<Vec<String>>,
     steps: u64,
     last_lr: Option<f64>,
 }
@@ -80,9 +82,11 @@ impl Optimizer {
     /// An optimizer over these parameters. Settings out of range and patterns that match nothing are errors.
     ///
     /// A parameter belongs to the first group whose pattern matches its name, else to the last group, which has the settings
-    /// of the rule itself.
+    /// of the rule itself. A tensor that comes more than once is one parameter, with all its names, at its first place; two groups
+    /// that claim it by different names are an error.
     pub fn new(config: impl Into<OptimizerConfig>, params: &[Parameter]) -> Result<Self> {
         let config = config.into();
+        let params = &names::distinct(params)[..];
         config.check_for(params)?;
         let mut free = vec![true; params.len()];
         let mut groups = Vec::new();
@@ -101,7 +105,8 @@ impl Optimizer {
         }
         let tensors: Vec<Tensor> = params.iter().map(|p| p.tensor.shallow_clone()).collect();
         let names = params.iter().map(|p| p.name.clone()).collect();
-        Ok(Self { groups, params: TensorList::new(&tensors)?, names, steps: 0, last_lr: None })
+        let aliases = params.iter().map(|p| p.aliases.clone()).collect();
+        Ok(Self { groups, params: TensorList::new(&tensors)?, names, aliases, steps: 0, last_lr: None })
     }
 
     /// Updates every parameter that has a gradient.
@@ -171,24 +176,41 @@ impl Optimizer {
         &mut self.groups
     }
 
-    /// The parameters' names, in order of creation.
+    /// The names that the parameters go by ([`Parameter::name`]), in order of creation.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The parameters, in order of creation.
+    /// Which of the parameters a glob pattern matches, by any of their names; an error if it matches none.
+    pub fn matching(&self, pattern: &str) -> Result<Vec<bool>> {
+        let all = self.names.iter().zip(&self.aliases);
+        let mut matched = matching(
+            pattern,
+            all.flat_map(|(name, more)| std::iter::once(name).chain(more)).map(String::as_str),
+        )?
+        .into_iter();
+        Ok(self
+            .aliases
+            .iter()
+            .map(|more| matched.by_ref().take(1 + more.len()).fold(false, |any, one| any | one))
+            .collect())
+    }
+
+    /// The parameters, each once, in order of creation.
     pub fn params(&self) -> &[Tensor] {
         self.params.tensors()
     }
 
     /// The state of every parameter that has been stepped: `<parameter>.<name as in torch>` to tensor, shared with the
-    /// optimizer.
+    /// optimizer. A parameter with several names has it under the one it goes by.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         self.groups.iter().flat_map(Group::state).collect()
     }
 
-    /// Takes back what [`Optimizer::state`] and [`Optimizer::steps`] gave. Nothing is changed if anything doesn't fit.
+    /// Takes back what [`Optimizer::state`] and [`Optimizer::steps`] gave, under any of a parameter's names. Nothing is changed if
+    /// anything doesn't fit.
     pub fn load_state(&mut self, state: &[(String, Tensor)], steps: u64) -> Result<()> {
+        let state = &self.state_by_own_names(state)?[..];
         let known: usize = self.groups.iter().map(|group| group.count_known(state)).sum();
         if known != state.len() {
             let belongs = |name: &String| self.groups.iter().any(|group| group.knows(name));

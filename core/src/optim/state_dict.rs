@@ -95,9 +95,10 @@ impl Optimizer {
         })
     }
 
-    /// Takes back what [`Optimizer::state_dict`] gave: settings, too. Rule, patterns and parameters have to be the same;
-    /// nothing is changed if anything doesn't fit.
+    /// Takes back what [`Optimizer::state_dict`] gave: settings, too. Rule, patterns and parameters have to be the same (a
+    /// parameter may go by another of its names); nothing is changed if anything doesn't fit.
     pub fn load_state_dict(&mut self, saved: &StateDict) -> Result<()> {
+        let saved = &self.dict_by_own_names(saved)?;
         let wrong = |why: String| Err(Error::State(why));
         let own = self.groups[0].rule_name();
         if saved.name != own {

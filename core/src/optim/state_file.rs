@@ -95,16 +95,19 @@ impl Optimizer {
 
     /// Takes state and settings from a file that [`Optimizer::save`] or a PyTorch program wrote.
     ///
-    /// The rule has to be the same, and groups hold the same parameters, in any order. Nothing is changed if anything doesn't
-    /// fit. Settings are those of the file; what schedules are relative to is its `initial_lr`, or `lr` where there is none.
+    /// The rule has to be the same, and groups hold the same parameters, in any order and by any of their names. Nothing is
+    /// changed if anything doesn't fit. Settings are those of the file; what schedules are relative to is its `initial_lr`, or `lr` where there is none.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let TensorFile { tensors, metadata } = TensorFile::read(path)?;
         let Some(head) = metadata.get(KEY) else {
             return Err(in_file(path, format!("its metadata have no `{KEY}`")));
         };
-        let head: Head = serde_json::from_str(head).map_err(|error| in_file(path, error))?;
-        let tensors = self.counters_as_kept(tensors)?;
+        let mut head: Head = serde_json::from_str(head).map_err(|error| in_file(path, error))?;
+        let tensors = self.counters_as_kept(self.state_by_own_names(&tensors)?)?;
+        for group in &mut head.param_groups {
+            group.params = self.own_names(&group.params)?;
+        }
         let steps = head.steps.map_or_else(|| largest_step(&tensors), Ok)?;
         let groups = self.groups.iter().map(|group| {
             let names: BTreeSet<&String> = group.names.iter().collect();

@@ -46,19 +46,13 @@ impl LoaderMetrics {
                 format!("metric `{name}` was logged with {first:?} first, and with {reduce:?} now").into()
             );
         }
-        let value = match value {
-            Value::Number(number) => Value::Number(number),
-            Value::Tensor(tensor) => {
-                if tensor.numel() != 1 {
-                    return Err(format!(
-                        "metric `{name}` must be one number, but has shape {:?}",
-                        tensor.size()
-                    )
-                    .into());
-                }
-                Value::Tensor(tensor.f_detach()?)
-            }
-        };
+        if let Value::Tensor(tensor) = &value
+            && tensor.numel() != 1
+        {
+            let size = tensor.size();
+            return Err(format!("metric `{name}` must be one number, but has shape {size:?}").into());
+        }
+        let value = value.own()?;
         if self.queue.capacity() == 0 {
             self.queue.reserve_exact(QUEUE);
             self.read.reserve_exact(QUEUE);
@@ -193,7 +187,7 @@ impl Metrics {
     }
 
     /// What the current batch has logged so far, each name with its last value, in the order of their first logging in the
-    /// loader. Nothing is read: a tensor that waits is given as it is, so this does not wait for the device.
+    /// loader. Nothing is read: a tensor that waits on a device is given as it is, so this does not wait for it.
     ///
     /// ```
     /// use catena_chain::{Reduce, Value, testing};
@@ -210,8 +204,7 @@ impl Metrics {
         let LoaderMetrics { slots, queue, batch, .. } = &self.current;
         slots.iter().filter(|slot| slot.batch == *batch).map(|slot| {
             let value = match slot.queued.and_then(|at| queue.get(at)) {
-                Some(Queued { value: Value::Tensor(tensor), .. }) => tensor.into(),
-                Some(Queued { value: Value::Number(number), .. }) => Value::Number(*number),
+                Some(queued) => queued.value.shared(),
                 None => Value::Number(slot.last),
             };
             (slot.name.as_str(), value)
@@ -231,7 +224,7 @@ impl Metrics {
     /// Sets a value that belongs to no loader.
     pub(crate) fn set(&mut self, name: &str, value: Value, now: Now) -> Result<()> {
         let value = match value {
-            Value::Number(number) => number,
+            Value::Number(number) | Value::Held(number) => number,
             Value::Tensor(tensor) => tensor.f_double_value(&[])?,
         };
         match self.of_event.iter_mut().find(|(known, _)| known == name) {
@@ -325,6 +318,23 @@ mod tests {
         assert_eq!(second.ended_at(8).count(), 0);
     }
 
+    #[test]
+    fn a_tensor_that_is_changed_in_place_after_it_was_logged_counts_as_it_was() {
+        use catena_tensor::tch::Kind;
+        for kind in [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Half, Kind::Int64, Kind::Bool] {
+            let mut metrics = Metrics::default();
+            // a view of what goes on to change, as a buffer of losses is
+            let mut buffer = Tensor::from_slice(&[0.0, 1.0]).to_kind(kind);
+            metrics.log("m", Value::from(buffer.get(1)), Reduce::Sum, 1.0).unwrap();
+            metrics.log("m", Value::from(&buffer.get(1).view([1, 1])), Reduce::Sum, 1.0).unwrap();
+            let _zeroed = buffer.zero_();
+            let of_batch: Vec<Value> = metrics.of_batch().map(|(_, value)| value).collect();
+            let mut numbers = Vec::new();
+            read_values(&of_batch, &mut numbers).unwrap();
+            assert_eq!((numbers, metrics.so_far("m").unwrap()), (vec![1.0], Some(2.0)), "{kind:?}");
+        }
+    }
+
     fn fold(reduce: Reduce, values: &[(f64, f64)]) -> f64 {
         let mut metrics = Metrics::default();
         for &(value, weight) in values {
@@ -378,7 +388,7 @@ mod tests {
     fn a_batchs_values_are_its_own_whether_they_were_read_or_wait() {
         let of_batch = |metrics: &Metrics| -> Vec<(String, f64)> {
             let number = |value| match value {
-                Value::Number(number) => number,
+                Value::Number(number) | Value::Held(number) => number,
                 Value::Tensor(tensor) => tensor.double_value(&[]),
             };
             metrics.of_batch().map(|(name, value)| (name.to_owned(), number(value))).collect()

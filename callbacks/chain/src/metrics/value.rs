@@ -1,17 +1,66 @@
 //! Values to log: numbers, and tensors that are read later.
+use catena_tensor::native::observe::note_read;
 use catena_tensor::tch::{Device, Kind, Tensor};
 
 use crate::Result;
 
 /// A value to log: a number, or a tensor of one element that is read later.
 ///
-/// A tensor is kept as it is, without a copy: do not change it in place after logging it.
+/// What is logged is what the tensor holds at that moment; it may be changed in place afterwards ([`Value::own`]).
 #[derive(Debug)]
 pub enum Value {
     /// A number.
     Number(f64),
     /// A tensor of one element, on any device.
     Tensor(Tensor),
+    /// The number that a tensor in the CPU's memory held when it was logged. Reading it counts as a read of the host's where those are
+    /// counted (`SyncAudit`), as it would on a device.
+    Held(f64),
+}
+
+impl Value {
+    /// The same value, with nothing of it shared with anybody: a tensor in the CPU's memory becomes its number, one on a device is
+    /// copied there. Nothing waits.
+    ///
+    /// ```
+    /// use catena_chain::{Value, read_values};
+    /// use catena_chain::tensor::tch::Tensor;
+    ///
+    /// let mut loss = Tensor::from(2.0);
+    /// let logged = Value::from(&loss).own()?;
+    /// let _ = loss.zero_();
+    /// let mut numbers = Vec::new();
+    /// read_values([&logged], &mut numbers)?;
+    /// assert_eq!(numbers, [2.0]);
+    /// # Ok::<(), catena_chain::BoxError>(())
+    /// ```
+    pub fn own(self) -> Result<Self> {
+        let Self::Tensor(tensor) = self else { return Ok(self) };
+        let is_here = tensor.device() == Device::Cpu && tensor.numel() == 1 && !tensor.is_sparse();
+        // straight from memory: no operation of libtorch's has to be dispatched
+        Ok(match tensor.f_kind()? {
+            Kind::Float if is_here => {
+                let mut bytes = [0; 4];
+                tensor.f_copy_data_u8(&mut bytes, 1)?;
+                Self::Held(f32::from_ne_bytes(bytes).into())
+            }
+            Kind::Double if is_here => {
+                let mut bytes = [0; 8];
+                tensor.f_copy_data_u8(&mut bytes, 1)?;
+                Self::Held(f64::from_ne_bytes(bytes))
+            }
+            _ => Self::Tensor(tensor.f_detach_copy()?),
+        })
+    }
+
+    /// Another handle of it.
+    pub(crate) fn shared(&self) -> Self {
+        match self {
+            Self::Number(number) => Self::Number(*number),
+            Self::Tensor(tensor) => tensor.into(),
+            Self::Held(number) => Self::Held(*number),
+        }
+    }
 }
 
 impl From<f64> for Value {
@@ -50,6 +99,10 @@ pub fn read_values<'a>(values: impl IntoIterator<Item = &'a Value>, numbers: &mu
     for (i, value) in values.into_iter().enumerate() {
         numbers.push(match value {
             Value::Number(number) => *number,
+            Value::Held(number) => {
+                note_read();
+                *number
+            }
             Value::Tensor(tensor) if tensor.device() == Device::Cpu => tensor.f_double_value(&[])?,
             Value::Tensor(tensor) => {
                 let (device, kind) = (tensor.device(), tensor.f_kind()?);
