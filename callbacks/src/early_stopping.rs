@@ -149,7 +149,9 @@ impl Callback for EarlyStopping {
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        self.seen = state.read()?;
+        let seen: Seen = state.read()?;
+        // nothing could ever be better than a NaN
+        self.seen = Seen { best: seen.best.filter(|best| !best.is_nan()), ..seen };
         Ok(())
     }
 

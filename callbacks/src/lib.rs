@@ -23,7 +23,7 @@
 //! | [`Lookahead`] | average | `stage_start`, `step` | |
 //! | [`SoftUpdate`] | average | `step` | |
 //! | [`LrSchedule`] | schedule | `stage_start`, `step`, `epoch_end` | `lr`, or the setting it moves |
-//! | [`Accuracy`] | measure | `loss` | `accuracy@1`, … |
+//! | [`Accuracy`] | measure | `loss`, starts and ends of loaders | `accuracy@1`, … |
 //! | [`metrics::Measure`] of any metric | measure | `loss`, starts and ends of loaders | the metric's name |
 //! | [`metrics::Aggregate`] | measure | `loader_end` | its name |
 //! | [`metrics::LossSum`] | loss | `loss` | `loss` and its parts |

@@ -3,7 +3,6 @@ mod description;
 mod files;
 mod kept;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use catena_callbacks::SnapshotPolicy;
 pub(crate) use catena_record::Cut;
 use catena_record::fs::FileSystem;
 use catena_record::logs::LogFile;
-use catena_record::retention::{Best, Retention};
+use catena_record::retention::{Best, Retention, ranked_metrics};
 use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
@@ -164,8 +163,7 @@ impl Disk {
                 let best = Best { k: 1, metric: metric.clone(), goal: catena_callbacks::goal(*mode) };
                 let name = best.ranked(store.listed()).first().map(|listed| listed.name);
                 if name.is_none() && !store.listed().is_empty() {
-                    let known: BTreeSet<_> = store.listed().iter().flat_map(|l| l.measured.keys()).collect();
-                    let known = known.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let known = ranked_metrics(store.listed()).into_iter().collect::<Vec<_>>().join(", ");
                     return Err(Error::NotMeasured { metric: metric.clone(), known });
                 }
                 name.map(|name| store.load(name)).transpose()?
