@@ -53,8 +53,8 @@ pub enum Error {
     /// A run without a directory can't be resumed.
     #[error("the runner has no run directory to go on from; give one with `.run_dir(path)`")]
     NoRunDirectory,
-    /// The metric was measured of no snapshot.
-    #[error("no snapshot has a `{metric}` that was measured of it; what was measured: {known}")]
+    /// The metric was measured of no snapshot, or is NaN in each.
+    #[error("no snapshot has a number for `{metric}` that was measured of it; what was measured: {known}")]
     NotMeasured {
         /// The metric.
         metric: String,

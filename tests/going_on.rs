@@ -223,7 +223,9 @@ fn the_best_is_that_of_the_metric_and_an_unknown_metric_has_none() {
     let known = "train/loss, valid/loss";
     assert_eq!(
         error,
-        format!("no snapshot has a `valid/los` that was measured of it; what was measured: {known}")
+        format!(
+            "no snapshot has a number for `valid/los` that was measured of it; what was measured: {known}"
+        )
     );
 }
 

@@ -14,6 +14,7 @@ impl Spread {
     }
 
     /// Of the ratios, round by round.
+    #[allow(dead_code, reason = "not every bench compares two")]
     pub(crate) fn of_ratios(a: &[f64], b: &[f64]) -> Self {
         Self::of(&a.iter().zip(b).map(|(a, b)| a / b).collect::<Vec<_>>())
     }

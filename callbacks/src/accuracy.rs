@@ -1,12 +1,21 @@
 //! The share of samples whose label is among the k highest outputs.
-use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
-use catena_tensor::Error;
+use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::batch::{OUTPUT, TARGET};
-use catena_tensor::tch::{self, Kind};
+use catena_tensor::tch::{self, Kind, Tensor};
+use catena_tensor::{Error, Result as TensorResult};
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::counts::decided;
+use crate::metrics::labels::Labels;
+use crate::metrics::{Computed, Memory, Metric, OverLoader, Seen, Task};
+
 /// Logs the share of samples whose label is among the `k` highest of the `[n, classes]` outputs, as `accuracy@k`, in Train and
-/// Eval loaders, at `loss`. It is computed on the device, without waiting for it. On resume: the loader's values are the run's own state.
+/// Eval loaders, at `loss`. It is computed on the device, without waiting for it.
+///
+/// Labels `[n]` follow the rule of [`ClassScore`](crate::metrics::ClassScore): whole numbers of any dtype; [`Accuracy::ignore_index`] is left
+/// out; any other number that is no class is an error at the loader's end, which names it and its row. If an output is NaN, so is the
+/// accuracy of its batch and of the loader, and a warning at the loader's end says how many rows have one. On resume: what was found
+/// wrong with the loader's labels so far is kept; the loader's values are the run's own state.
 ///
 /// ```
 /// use catena_callbacks::{Accuracy, Forward};
@@ -18,46 +27,92 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(driver.context_mut().metrics.last("accuracy@3")?, Some(1.0)); // of three classes
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(from = "Settings", into = "Settings")]
 pub struct Accuracy {
-    output: String,
-    target: String,
-    metrics: Vec<(i64, String)>,
+    settings: Settings,
+    /// The values are logged batch by batch; this has what is wrong with the loader's labels and outputs.
+    checks: OverLoader,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     top_k: Vec<i64>,
+    ignore_index: Option<i64>,
     output: String,
     target: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Accuracy::default().into()
+        Self { top_k: vec![1], ignore_index: None, output: OUTPUT.into(), target: TARGET.into() }
     }
 }
 
 impl From<Settings> for Accuracy {
     fn from(settings: Settings) -> Self {
-        let Settings { top_k, output, target } = settings;
-        Self { output, target, metrics: Vec::new() }.top_k(top_k)
+        Self { settings, checks: OverLoader::new(Box::new(Checks::default())) }
     }
 }
 
 impl From<Accuracy> for Settings {
     fn from(accuracy: Accuracy) -> Self {
-        let Accuracy { output, target, metrics } = accuracy;
-        Self { top_k: metrics.into_iter().map(|(k, _)| k).collect(), output, target }
+        accuracy.settings
     }
 }
 
 impl Default for Accuracy {
     fn default() -> Self {
-        Self { output: OUTPUT.into(), target: TARGET.into(), metrics: Vec::new() }.top_k([1])
+        Settings::default().into()
     }
+}
+
+impl Clone for Accuracy {
+    fn clone(&self) -> Self {
+        self.settings.clone().into()
+    }
+}
+
+impl PartialEq for Accuracy {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
+/// Labels and outputs of a loader, looked at as a metric of classes looks at them.
+#[derive(Debug, Default)]
+struct Checks(Memory);
+
+impl Metric for Checks {
+    fn name(&self) -> &str {
+        "accuracy"
+    }
+
+    fn memory(&self) -> &Memory {
+        &self.0
+    }
+
+    fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.0
+    }
+
+    fn update(&mut self, _: &Seen) -> TensorResult<()> {
+        Ok(())
+    }
+
+    fn compute(&self) -> TensorResult<Computed> {
+        let classes = self.0.number(CLASSES)?;
+        Labels::new(Task::Multiclass(classes as i64)).check_seen(&self.0)?;
+        Ok(Computed::Numbers(Vec::new()))
+    }
+}
+
+/// Under which name the number of classes is kept.
+const CLASSES: &str = "classes";
+
+fn name(k: &i64) -> String {
+    format!("accuracy@{k}")
 }
 
 impl Accuracy {
@@ -69,21 +124,28 @@ impl Accuracy {
     /// Which k to log (default 1).
     #[must_use]
     pub fn top_k(mut self, top_k: impl IntoIterator<Item = i64>) -> Self {
-        self.metrics = top_k.into_iter().map(|k| (k, format!("accuracy@{k}"))).collect();
+        self.settings.top_k = top_k.into_iter().collect();
+        self
+    }
+
+    /// A label that counts for nothing (default none).
+    #[must_use]
+    pub fn ignore_index(mut self, label: i64) -> Self {
+        self.settings.ignore_index = Some(label);
         self
     }
 
     /// Takes the scores from another output (default `output`).
     #[must_use]
     pub fn output(mut self, name: impl Into<String>) -> Self {
-        self.output = name.into();
+        self.settings.output = name.into();
         self
     }
 
     /// Takes the labels from another tensor of the batch (default `target`).
     #[must_use]
     pub fn target(mut self, name: impl Into<String>) -> Self {
-        self.target = name.into();
+        self.settings.target = name.into();
         self
     }
 }
@@ -92,54 +154,76 @@ impl Callback for Accuracy {
     fn about(&self) -> About {
         About::of::<Self>()
             .phase(Phase::Measure)
-            .hears([Event::Loss])
+            .hears([Event::LoaderStart, Event::Loss, Event::LoaderEnd])
             .looks()
-            .logs(self.metrics.iter().map(|(_, name)| name))
+            .logs(self.settings.top_k.iter().map(name))
     }
 
     fn state(&self) -> State {
-        State::none()
+        let Self { settings: _, checks } = self;
+        checks.state()
+    }
+
+    fn load_state(&mut self, state: State) -> Result<()> {
+        // older snapshots have none
+        if state.json.is_null() { Ok(()) } else { self.checks.load_state(state) }
     }
 
     fn check(&self) -> Result<()> {
-        if self.metrics.is_empty() {
+        if self.settings.top_k.is_empty() {
             return Err("`top_k` is empty, but must have at least one number".into());
         }
-        match self.metrics.iter().find(|(k, _)| *k < 1) {
-            Some((k, _)) => Err(format!("`top_k` has {k}, but each must be at least 1").into()),
+        match self.settings.top_k.iter().find(|k| **k < 1) {
+            Some(k) => Err(format!("`top_k` has {k}, but each must be at least 1").into()),
             None => Ok(()),
         }
     }
 
+    fn on_loader_start(&mut self, _: &mut Context) -> Result<Flow> {
+        self.checks.start();
+        Ok(Flow::GO)
+    }
+
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
         let _no_grad = tch::no_grad_guard();
-        let (scores, labels) = (cx.outputs.get(&self.output)?, cx.batch.get(&self.target)?);
-        let (scores_size, labels_size) = (scores.size(), labels.size());
-        let [n, classes] = scores_size[..] else {
-            let expected = "accuracy needs scores [n, classes]".into();
-            return Err(
-                Error::Shape { what: format!("`{}`", self.output), got: scores_size, expected }.into()
-            );
+        let Settings { top_k, ignore_index, output, target } = &self.settings;
+        let (scores, targets) = (cx.outputs.get(output)?, cx.batch.get(target)?);
+        let (scores_size, targets_size) = (scores.size(), targets.size());
+        let shape = |what: &str, got: Vec<i64>, expected: String| {
+            Err(Error::Shape { what: format!("`{what}`"), got, expected }.into())
         };
-        if labels_size != [n] {
-            let expected = format!("`{}` has shape {scores_size:?}, so labels need [{n}]", self.output);
-            return Err(
-                Error::Shape { what: format!("`{}`", self.target), got: labels_size, expected }.into()
-            );
+        let [n, classes] = scores_size[..] else {
+            return shape(output, scores_size, "accuracy needs scores [n, classes]".into());
+        };
+        if targets_size != [n] {
+            let expected = format!("`{output}` has shape {scores_size:?}, so labels need [{n}]");
+            return shape(target, targets_size, expected);
         }
-        let mut values = Vec::with_capacity(self.metrics.len());
-        for (k, _) in &self.metrics {
-            let hits = if *k == 1 {
-                scores.f_argmax(1, false)?.f_eq_tensor(labels)?
-            } else {
-                let (_, best) = scores.f_topk((*k).min(classes), 1, true, false)?;
-                best.f_eq_tensor(&labels.f_unsqueeze(1)?)?.f_any_dim(1, false)?
-            };
-            values.push(hits.f_mean(Kind::Double)?);
+        let mut labels = Labels::new(Task::Multiclass(classes));
+        labels.ignore_index = *ignore_index;
+        let memory = self.checks.metric.memory_mut();
+        memory.most(CLASSES, Tensor::f_full([0i64; 0], classes, (Kind::Double, scores.device()))?)?;
+        let items = labels.items(&Seen::new(scores).target(targets), memory)?;
+        let weight = items.weight.f_sum(Kind::Double)?;
+        let mut values = Vec::with_capacity(top_k.len());
+        for k in top_k {
+            let decided = decided(&labels, &items, (*k).min(classes), memory)?.f_select(0, 0)?;
+            let hits = decided.f_eq_tensor(&items.target)?.f_mul(&items.weight)?;
+            values.push(hits.f_sum(Kind::Double)?.f_div(&weight)?);
         }
-        for ((_, name), value) in self.metrics.iter().zip(values) {
-            cx.log(name, value, Reduce::MeanBy(n as f64))?;
+        for (k, value) in top_k.iter().zip(values) {
+            cx.log_mean_by(&name(k), value, &weight)?;
         }
+        Ok(Flow::GO)
+    }
+
+    fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        if !self.checks.metric.memory().is_empty() {
+            let _nothing_wrong = self.checks.metric.compute()?;
+            let names: Vec<String> = self.settings.top_k.iter().map(name).collect();
+            self.checks.warn_of_nan(&names.join("`, `"), cx)?;
+        }
+        self.checks.end()?;
         Ok(Flow::GO)
     }
 }

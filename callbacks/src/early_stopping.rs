@@ -197,7 +197,8 @@ impl Callback for EarlyStopping {
         let (metric, mode, seen): (String, PlateauMode, Seen) = state.read()?;
         // the best of another metric, which was allowed, is none of this one's
         if (metric, mode) == (self.metric.clone(), self.mode) {
-            self.seen = seen;
+            // nothing could ever be better than a NaN
+            self.seen = Seen { best: seen.best.filter(|best| !best.is_nan()), ..seen };
         }
         Ok(())
     }

@@ -1,136 +1,16 @@
 //! Every metric against torchmetrics, scikit-learn and scipy (`fixtures/make_metrics.py` made the numbers), however the data
 //! is split into batches and ranks.
+mod cases;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use catena_callbacks::metrics::{BatchMetric, Computed, LoaderMetric, Metric, Seen, from_value, names};
 use catena_chain::tensor::native::observe::{HostReads, Syncs};
 use catena_chain::tensor::tch::{Device, Kind, Tensor};
 use proptest::prelude::*;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-#[derive(Deserialize)]
-struct Fixture {
-    data: BTreeMap<String, BTreeMap<String, Value>>,
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    data: String,
-    metric: Value,
-    value: Value,
-}
-
-type Parts = BTreeMap<String, Tensor>;
-
-fn fixture() -> Fixture {
-    serde_json::from_str(include_str!("fixtures/metrics.json")).unwrap()
-}
-
-fn flat(value: &Value, into: &mut Vec<f64>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| flat(item, into)),
-        Value::String(text) => into.push(text.parse().unwrap()),
-        number => into.push(number.as_f64().unwrap()),
-    }
-}
-
-/// The first GPU if there is one, so that metrics are tried where they have to be fast.
-fn device() -> Device {
-    Device::cuda_if_available()
-}
-
-fn tensor(value: &Value) -> Tensor {
-    let (mut shape, mut level) = (Vec::new(), value);
-    while let Value::Array(items) = level {
-        shape.push(items.len() as i64);
-        level = &items[0];
-    }
-    let mut numbers = Vec::new();
-    flat(value, &mut numbers);
-    let kind = if level.is_i64() { Kind::Int64 } else { Kind::Double };
-    Tensor::from_slice(&numbers).view(&shape[..]).to_kind(kind).to_device(device())
-}
-
-fn parts(data: &BTreeMap<String, Value>) -> Parts {
-    data.iter().map(|(name, value)| (name.clone(), tensor(value))).collect()
-}
-
-fn rows(parts: &Parts) -> i64 {
-    parts["input"].size()[0]
-}
-
-fn cut(parts: &Parts, start: i64, length: i64) -> Parts {
-    parts.iter().map(|(name, part)| (name.clone(), part.narrow(0, start, length))).collect()
-}
-
-fn feed(metric: &mut dyn Metric, parts: &Parts) {
-    let part = |name| parts.get(name);
-    let (target, weight, indexes) = (part("target"), part("weight"), part("indexes"));
-    metric.update(&Seen { input: &parts["input"], target, weight, indexes }).unwrap();
-}
-
-fn value(metric: &dyn Metric) -> Vec<f64> {
-    match metric.compute().unwrap() {
-        Computed::Number(number) => vec![number],
-        Computed::Numbers(numbers) => numbers.into_iter().map(|(_, number)| number).collect(),
-        Computed::Tensor(tensor) => Vec::try_from(tensor.reshape([-1])).unwrap(),
-    }
-}
-
-fn expected(case: &Case) -> Vec<f64> {
-    let mut numbers = Vec::new();
-    flat(&case.value, &mut numbers);
-    numbers
-}
-
-fn far_off(got: &[f64], expected: &[f64], tolerance: f64) -> bool {
-    let close = |(a, b): (&f64, &f64)| {
-        (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= tolerance * b.abs().max(1.0)
-    };
-    got.len() != expected.len() || !got.iter().zip(expected).all(close)
-}
-
-/// A score for each row, in the order of the rows: not the same in another order, or with rows more.
-fn is_of_rows(case: &Case) -> bool {
-    case.metric["multidim_average"] == "samplewise"
-}
-
-/// A small generator: the tests' splits are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        ((self.0 >> 33) as usize) % n
-    }
-}
-
-/// The value after a random split into batches and ranks, each rank saved and restored on the way, merged in a random order.
-fn split(case: &Case, parts: &Parts, seed: u64) -> Vec<f64> {
-    let mut dice = Dice(seed);
-    let fresh = || from_value(case.metric.clone()).unwrap();
-    let mut ranks: Vec<Box<dyn Metric>> = (0..1 + dice.below(4)).map(|_| fresh()).collect();
-    let (mut start, all) = (0, rows(parts));
-    while start < all {
-        let length = (1 + dice.below(9) as i64).min(all - start);
-        let rank = dice.below(ranks.len());
-        feed(ranks[rank].as_mut(), &cut(parts, start, length));
-        if dice.below(3) == 0 {
-            let state = ranks[rank].state();
-            ranks[rank] = fresh();
-            ranks[rank].load_state(state).unwrap();
-        }
-        start += length;
-    }
-    while ranks.len() > 1 {
-        let other = ranks.remove(dice.below(ranks.len()));
-        let into = dice.below(ranks.len());
-        ranks[into].merge(other.state()).unwrap();
-    }
-    value(ranks[0].as_ref())
-}
+use cases::{Dice, Parts, cut, expected, far_off, feed, fixture, is_of_rows, parts, rows, split, value};
 
 #[test]
 fn every_metric_has_the_numbers_of_torchmetrics_scikit_learn_and_scipy() {
@@ -326,13 +206,15 @@ fn a_label_out_of_range_is_an_error_of_compute_that_names_it() {
         metric.update(&Seen::new(&scores).target(&labels)).unwrap();
         let text = metric.compute().unwrap_err().to_string();
         assert_eq!(
-            text, "label 7 is out of range: the output has 3 classes, so labels go from 0 to 2",
+            text,
+            "label 7 in row 1 is out of range: the output has 3 classes, so labels go from 0 to 2 (rows count from 0, in the \
+             order in which they came)",
             "{name}"
         );
     }
     let mut metric = from_value(json!({"name": "perplexity"})).unwrap();
     metric.update(&Seen::new(&scores).target(&Tensor::from_slice(&[0i64, -1, 1]))).unwrap();
-    assert!(metric.compute().unwrap_err().to_string().starts_with("label -1 is out of range"));
+    assert!(metric.compute().unwrap_err().to_string().starts_with("label -1 in row 1 is out of range"));
 }
 
 #[test]

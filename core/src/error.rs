@@ -30,6 +30,18 @@ pub enum Error {
         /// How many classes the output has.
         classes: i64,
     },
+    /// A number of a batch (a label, a query's id, a gain) that can't be taken for what it stands for.
+    #[error("{what} {value} in row {row} {why} (rows count from 0, in the order in which they came)")]
+    InRow {
+        /// What the number stands for: `label`, `query id`, ….
+        what: String,
+        /// The number found.
+        value: f64,
+        /// The first row that has such a number.
+        row: u64,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
     /// Shapes that don't fit together.
     #[error("{what} of shape {got:?} doesn't fit: {expected}")]
     Shape {

@@ -80,6 +80,12 @@ impl Best {
     }
 }
 
+/// The metrics by which one of these snapshots is the best: it was measured, and is not NaN everywhere.
+pub fn ranked_metrics(listed: &[Listed]) -> BTreeSet<&str> {
+    let numbers = listed.iter().flat_map(|l| &l.measured).filter(|(_, value)| !value.is_nan());
+    numbers.map(|(name, _)| name.as_str()).collect()
+}
+
 impl Retention {
     /// Those that are not kept, oldest first.
     pub fn doomed(&self, listed: &[Listed]) -> Vec<SnapshotName> {
@@ -156,6 +162,25 @@ mod tests {
         let zeros = listed(&[Some(0.0), Some(-0.0), Some(0.5)]);
         let retention = Retention { keep_last: 1, best: best(1, Goal::Min), every: None };
         assert_eq!(kept(&retention, &zeros), [0, 2], "the older of two equal ones");
+    }
+
+    #[test]
+    fn a_nan_is_never_the_best_whatever_its_sign_and_place() {
+        let nan = f64::NAN.abs();
+        for goal in [Goal::Min, Goal::Max] {
+            let best = Best { k: 3, metric: "m".into(), goal };
+            for values in [[Some(nan), Some(1.0)], [Some(1.0), Some(-nan)], [Some(-nan), Some(1.0)]] {
+                let ranked: Vec<f64> =
+                    best.ranked(&listed(&values)).iter().map(|l| l.measured["m"]).collect();
+                assert_eq!(ranked, [1.0], "{goal:?} of {values:?}");
+            }
+            let all = listed(&[Some(nan), Some(-nan)]);
+            assert!(best.ranked(&all).is_empty() && ranked_metrics(&all).is_empty());
+            let retention = Retention { keep_last: 1, best: Some(best), every: None };
+            assert_eq!(kept(&retention, &all), [1]);
+        }
+        let all = listed(&[Some(nan), Some(f64::INFINITY)]);
+        assert_eq!(ranked_metrics(&all).into_iter().collect::<Vec<_>>(), ["m"]);
     }
 
     proptest! {

@@ -5,7 +5,6 @@ mod files;
 mod kept;
 mod loaders;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ pub(crate) use catena_record::Cut;
 use catena_record::float;
 use catena_record::fs::FileSystem;
 use catena_record::logs::LogFile;
-use catena_record::retention::{Best, Retention};
+use catena_record::retention::{Best, Retention, ranked_metrics};
 use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
@@ -212,8 +211,7 @@ impl Disk {
                 let best = Best { k: 1, metric: metric.clone(), goal: catena_callbacks::goal(*mode) };
                 let name = best.ranked(store.listed()).first().map(|listed| listed.name);
                 if name.is_none() && !store.listed().is_empty() {
-                    let known: BTreeSet<_> = store.listed().iter().flat_map(|l| l.measured.keys()).collect();
-                    let known = known.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let known = ranked_metrics(store.listed()).into_iter().collect::<Vec<_>>().join(", ");
                     return Err(Error::NotMeasured { metric: metric.clone(), known });
                 }
                 name.map(|name| store.load(name)).transpose()?

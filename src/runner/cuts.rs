@@ -189,7 +189,9 @@ impl Runner {
         let disk =
             disk.ok_or_else(|| wrong("it starts from a snapshot, but there is no run directory".into()))?;
         let Some(mut loaded) = disk.of_stage(&before, best.as_ref())? else {
-            let of = best.map_or(String::new(), |best| format!(" for which `{}` was measured", best.metric));
+            let of = best.map_or(String::new(), |best| {
+                format!(" for which `{}` was measured and is a number", best.metric)
+            });
             return Err(wrong(format!(
                 "it starts from a snapshot of stage `{before}`, but there is none{of}"
             )));

@@ -139,7 +139,34 @@ impl Context {
             Reduce::MeanBy(weight) => weight,
             _ => self.batch.weight,
         };
-        self.metrics.log(name, value.into(), reduce, weight)
+        self.metrics.log(name, value.into(), reduce, weight.into())
+    }
+
+    /// Logs a value of the running loader that counts by a weight of its own, which may be on a device too: as
+    /// [`Context::log`] with [`Reduce::MeanBy`], for weights that nobody has to wait for. A value of weight 0 may be anything.
+    ///
+    /// ```
+    /// use catena_chain::tensor::tch::Tensor;
+    /// use catena_chain::testing;
+    ///
+    /// let mut driver = testing::driver(vec![])?;
+    /// for (share, labels) in [(0.5, 4.0), (f64::NAN, 0.0), (1.0, 1.0)] {
+    ///     driver.context_mut().log_mean_by("right", share, Tensor::from(labels))?;
+    /// }
+    /// driver.leave_loader()?;
+    /// assert_eq!(driver.context().metrics.get("train/right"), Some(0.6));
+    /// # Ok::<(), catena_chain::BoxError>(())
+    /// ```
+    pub fn log_mean_by(
+        &mut self,
+        name: &str,
+        value: impl Into<Value>,
+        weight: impl Into<Value>,
+    ) -> Result<()> {
+        if self.loader.is_none() {
+            return self.metrics.set(name, value.into(), self.now());
+        }
+        self.metrics.log(name, value.into(), Reduce::MeanBy(1.0), weight.into())
     }
 
     pub(crate) fn now(&self) -> Now {

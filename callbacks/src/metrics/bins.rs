@@ -4,7 +4,7 @@ use catena_tensor::tch::{Device, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use super::labels::Items;
+use super::items::Items;
 use super::weights::count;
 
 /// Where a curve is taken.

@@ -4,8 +4,7 @@ use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
 use serde_json::{Value, json};
 
-use super::tokens::{lengths, sentences};
-use super::weights::weight_like;
+use super::tokens::{check_seen, lengths, sentences};
 use super::{Computed, Memory, Metric, Seen, Settings, require};
 
 /// BLEU of token ids `[n, length]` against references `[n, length]` or `[n, references, length]`, over the whole corpus.
@@ -159,9 +158,8 @@ impl Metric for Bleu {
     }
 
     fn update(&mut self, seen: &Seen) -> Result<()> {
-        let (ids, refs) = sentences(seen)?;
+        let [ids, refs, weight] = sentences(seen, &mut self.memory)?;
         let (own, others) = (lengths(&ids, self.ignore_index)?, lengths(&refs, self.ignore_index)?);
-        let weight = weight_like(seen.weight, &own)?;
         let (hits, all) = matches(&ids, &refs, (&own, &others), &weight, self.n_gram as i64)?;
         // the first of the nearest
         let nearest = others.f_sub(&own.f_unsqueeze(1)?)?.f_abs()?.f_argmin(1, true)?;
@@ -171,6 +169,7 @@ impl Metric for Bleu {
     }
 
     fn compute(&self) -> Result<Computed> {
+        check_seen(&self.memory)?;
         let sums = self.memory.numbers("sums")?;
         if sums.is_empty() {
             return Ok(Computed::Number(f64::NAN));

@@ -4,7 +4,8 @@ use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::labels::{Items, Labels};
+use super::items::Items;
+use super::labels::Labels;
 use super::weights::count;
 use super::{Computed, Memory, Metric, Seen, Settings, Task, require};
 
@@ -23,6 +24,7 @@ pub enum CalibrationNorm {
 /// The difference between confidence and frequency, over bins of equal width.
 ///
 /// Binary: the probability of yes, against its frequency. Multiclass: the highest probability, against how often it is right.
+/// NaN if a score is.
 /// Source: `torchmetrics.functional.classification.calibration_error`.
 ///
 /// ```
@@ -159,7 +161,8 @@ impl Metric for CalibrationError {
             let (weight, confidence, right) = (sums[i], sums[bins + i], sums[2 * bins + i]);
             ((right / weight - confidence / weight).abs(), weight / all)
         });
-        if all == 0.0 {
+        // the bins themselves leave out what has a NaN
+        if all == 0.0 || all.is_nan() {
             return Ok(Computed::Number(f64::NAN));
         }
         Ok(Computed::Number(match self.norm {

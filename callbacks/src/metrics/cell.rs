@@ -21,6 +21,8 @@ pub(super) enum Cell {
         low: Tensor,
     },
     Rows(Vec<Tensor>),
+    /// How many rows were looked at, the first of them in which something was found (infinite if none), and what; f64 `[3]`.
+    First(Tensor),
 }
 
 impl Cell {
@@ -31,6 +33,7 @@ impl Cell {
             Self::Most(_) => "most",
             Self::Moments { .. } => "moments",
             Self::Rows(_) => "rows",
+            Self::First(_) => "first",
         }
     }
 
@@ -39,7 +42,7 @@ impl Cell {
         let of = |tensor: &Tensor| tensor.shallow_clone();
         match self {
             Self::Sum { high, low } => vec![("high", of(high)), ("low", of(low))],
-            Self::Least(value) | Self::Most(value) => vec![("value", of(value))],
+            Self::Least(value) | Self::Most(value) | Self::First(value) => vec![("value", of(value))],
             Self::Moments { shift, high, low } => {
                 vec![("shift", of(shift)), ("high", of(high)), ("low", of(low))]
             }
@@ -56,6 +59,7 @@ impl Cell {
             "most" => Self::Most(part("value")?),
             "moments" => Self::Moments { shift: part("shift")?, high: part("high")?, low: part("low")? },
             "rows" => Self::Rows(vec![part("rows")?]),
+            "first" => Self::First(part("value")?),
             other => return Err(wrong(format!("no cell is a `{other}`"))),
         };
         match &cell {
@@ -66,6 +70,9 @@ impl Cell {
                 if high.size().first() != Some(&7) || shift.size() != [&[2], &high.size()[1..]].concat() =>
             {
                 Err(wrong(format!("moments can't have shape {:?}", high.size())))
+            }
+            Self::First(value) if value.size() != [3] => {
+                Err(wrong(format!("a first can't have shape {:?}", value.size())))
             }
             _ => Ok(cell),
         }
@@ -108,6 +115,19 @@ impl Cell {
         Ok(Self::Moments { shift, high, low })
     }
 
+    /// The first row of `found` (bool, its first dimension is rows) that has something, and what `values` has there.
+    pub(super) fn first(found: &Tensor, values: &Tensor) -> Result<Self> {
+        let rows = found.size().first().copied().unwrap_or(1);
+        let flat = found.f_reshape([-1i64])?;
+        // of several largest ones argmax takes the first
+        let at = flat.f_to_kind(Kind::Int64)?.f_argmax(0, true)?;
+        let value = values.f_reshape([-1i64])?.f_gather(0, &at, false)?.f_to_kind(Kind::Double)?;
+        let row = at.f_floor_divide_scalar(flat.numel() as i64 / rows)?.f_to_kind(Kind::Double)?;
+        let all = row.f_full_like(rows)?;
+        let row = row.f_where_self(&flat.f_any()?, &row.f_full_like(f64::INFINITY)?)?;
+        Ok(Self::First(Tensor::f_cat(&[all, row, value], 0)?))
+    }
+
     pub(super) fn merge(&mut self, other: Self) -> Result<()> {
         let wrong = |why: String| Error::Settings { of: "metric memory".into(), why };
         let kinds = (self.kind(), other.kind());
@@ -134,6 +154,17 @@ impl Cell {
                 *shift = from.f_where_self(&empty, &here)?;
                 let (more, rest) = moved(&more, &rest, &from.f_sub(shift)?)?;
                 add(high, low, &more, &rest)
+            }
+            (Self::First(first), Self::First(next)) => {
+                let here = first.f_to_device(next.device())?;
+                let (rows, row) = (here.f_narrow(0, 0, 1)?, here.f_narrow(0, 1, 1)?);
+                // what comes counts its rows from 0; what is infinite stays so
+                let shift = Tensor::f_cat(&[&rows, &rows, &rows.f_zeros_like()?], 0)?;
+                let next = next.f_add(&shift)?;
+                let all = next.f_narrow(0, 0, 1)?;
+                let here = Tensor::f_cat(&[all, here.f_narrow(0, 1, 2)?], 0)?;
+                *first = here.f_where_self(&row.f_isfinite()?, &next)?;
+                Ok(())
             }
             (Self::Rows(rows), Self::Rows(mut more)) => {
                 if let (Some(first), Some(next)) = (rows.first(), more.first())
@@ -165,8 +196,11 @@ impl Cell {
         let row = |i: usize| &sums[i * outputs..(i + 1) * outputs];
         let at = |f: &dyn Fn(usize) -> f64| (0..outputs).map(f).collect::<Vec<f64>>();
         let (w, sx, sy) = (row(0), row(1), row(2));
-        // rounding must not make a square negative
-        let square = |of: &[f64], s: &[f64], i: usize| (of[i] - s[i] * s[i] / w[i]).max(0.0);
+        // rounding must not make a square negative, and `max` would make a 0 of a NaN
+        let square = |of: &[f64], s: &[f64], i: usize| match of[i] - s[i] * s[i] / w[i] {
+            negative if negative < 0.0 => 0.0,
+            square => square,
+        };
         Ok(Moments {
             items: row(6).to_vec(),
             weight: w.to_vec(),

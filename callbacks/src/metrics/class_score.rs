@@ -15,7 +15,8 @@ use super::{Average, Computed, Memory, Metric, Seen, Settings, Task, require};
 ///
 /// Multiclass scores decide for the largest, binary and multilabel ones for all above `threshold`. Averages leave out classes
 /// that neither targets nor decisions have. A division by 0 gives `zero_division`. Weights count items. What is kept: four
-/// numbers a class. Source: `torchmetrics.functional.classification`, and scikit-learn for balanced accuracy and support; the
+/// numbers a class. A NaN among an item's scores leaves unknown what is decided, so the scores of all classes are NaN (multilabel: of its
+/// label, and every mean). Source: `torchmetrics.functional.classification`, and scikit-learn for balanced accuracy and support; the
 /// Tversky index is tp / (tp + alpha fp + beta fn) (Salehi et al. 2017).
 ///
 /// ```

@@ -4,6 +4,7 @@ use catena_tensor::{Error, Result};
 use serde_json::{Value, json};
 
 use super::weights::weight_like;
+use super::whole::{Whole, wide};
 use super::{Computed, Memory, Metric, Seen, Settings, require};
 
 /// The cumulative matching characteristic: the share of queries that have an item of their label among the `k` nearest of the
@@ -11,7 +12,9 @@ use super::{Computed, Memory, Metric, Seen, Settings, require};
 ///
 /// The input is embeddings `[n, d]`, the target labels `[n]`, and `indexes` `[n]` says which rows are queries (1) and which
 /// are the gallery (0). Everything is kept until the loader's end; items of equal distance stand in the order in which they
-/// came; a weight of 0 leaves a row out. A query whose label the gallery lacks counts as missed. Source: Catalyst's `cmc_score`.
+/// came; a weight of 0 leaves a row out. A query whose label the gallery lacks counts as missed. Labels are any whole numbers; what is
+/// none, and a flag that is neither 0 nor 1, is an error at the loader's end that names the row. With a NaN in an embedding nothing is
+/// known to be nearest, and every value is NaN. Source: Catalyst's `cmc_score`.
 ///
 /// ```
 /// use catena_callbacks::metrics::{Cmc, Computed, Metric, Seen};
@@ -33,6 +36,9 @@ pub struct Cmc {
 
 /// A row that weight 0 leaves out.
 const NEITHER: i64 = -1;
+
+const LABEL: Whole = Whole { name: "identity", low: i64::MIN, high: i64::MAX };
+const FLAG: Whole = Whole { name: "query flag", low: 0, high: 1 };
 
 impl Cmc {
     /// For each of these `k`.
@@ -109,11 +115,13 @@ impl Metric for Cmc {
             let expected = "embeddings are [n, d], labels and query flags [n]".into();
             return Err(Error::Shape { what: "the input".into(), got: size, expected });
         }
+        let counts = weight_like(seen.weight, labels)?.f_ne(0)?;
+        let labels = LABEL.read(&wide(labels, "the target")?, &counts, &mut self.memory)?;
+        let is_query = FLAG.read(&wide(is_query, "the indexes")?, &counts, &mut self.memory)?;
+        self.memory.note_nan(&embeddings.f_isnan()?.f_logical_and(&counts.f_unsqueeze(1)?)?)?;
         self.memory.push("embeddings", embeddings)?;
-        self.memory.push("labels", labels)?;
-        let weight = weight_like(seen.weight, labels)?;
-        let is_query = is_query.f_to_kind(Kind::Int64)?.f_masked_fill(&weight.f_eq(0)?, NEITHER)?;
-        self.memory.push("is_query", &is_query)
+        self.memory.push("labels", &labels)?;
+        self.memory.push("is_query", &is_query.f_masked_fill(&counts.f_logical_not()?, NEITHER)?)
     }
 
     fn compute(&self) -> Result<Computed> {
@@ -123,6 +131,12 @@ impl Metric for Cmc {
         else {
             return Ok(Computed::Number(f64::NAN));
         };
+        LABEL.check(&self.memory, |_| "an identity is an i64".into())?;
+        FLAG.check(&self.memory, |_| "1 says that a row is a query, and 0 that it is of the gallery".into())?;
+        if self.memory.nan_rows()?.0 > 0 {
+            let nan = self.top_k.iter().map(|k| (k.to_string(), f64::NAN));
+            return Ok(Computed::Numbers(nan.collect()));
+        }
         let places = self.places(&embeddings.f_to_kind(Kind::Double)?, &labels, &is_query)?;
         let share = |k: &i64| {
             let hits = places.iter().filter(|place| **place < *k as f64).count();

@@ -38,7 +38,8 @@ pub enum KappaWeights {
 
 /// The confusion matrix (targets down, decisions across), Matthews' correlation coefficient, or Cohen's kappa.
 ///
-/// The matrix is `[classes, classes]`, binary `[2, 2]`, multilabel `[labels, 2, 2]`. Weights count items. Source:
+/// The matrix is `[classes, classes]`, binary `[2, 2]`, multilabel `[labels, 2, 2]`. Weights count items. A NaN among the scores makes the matrix
+/// (multilabel: of its label) NaN, and both coefficients. Source:
 /// `torchmetrics.functional.classification` (`confusion_matrix`, `matthews_corrcoef`, `cohen_kappa`).
 ///
 /// ```

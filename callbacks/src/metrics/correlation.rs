@@ -10,7 +10,7 @@ use super::{Computed, Memory, Metric, Moments, Seen};
 
 /// Pearson's correlation, or Spearman's (Pearson's of the ranks), for each output.
 ///
-/// Constant values have NaN. Pearson's keeps six numbers an output, and a large mean costs no digits; Spearman's keeps every
+/// Constant values have NaN, and so have values with a NaN among them. Pearson's keeps six numbers an output, and a large mean costs no digits; Spearman's keeps every
 /// value until the loader's end, ties have the mean of their ranks, and a weight says only whether an item counts. Source:
 /// `torchmetrics.functional.regression` (`pearson_corrcoef`, `spearman_corrcoef`), without the latter's epsilon.
 ///
@@ -63,7 +63,7 @@ impl Metric for Correlation {
     }
 
     fn update(&mut self, seen: &Seen) -> Result<()> {
-        let [input, target, weight] = columns(seen, None)?;
+        let [input, target, weight] = columns(seen, None, &mut self.memory)?;
         if !self.ranks {
             return self.memory.pairs("moments", &input, &target, &weight);
         }

@@ -2,12 +2,13 @@
 use catena_tensor::Result;
 use catena_tensor::tch::{Kind, Tensor};
 
-use super::labels::{Items, Labels};
+use super::items::Items;
+use super::labels::Labels;
 use super::weights::count;
 use super::{Memory, Task};
 
 /// What was decided: multiclass `[1, n]` labels; binary `[readings, n]` and multilabel `[readings, n, labels]` 0 or 1 (i64).
-pub(super) fn decided(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
+pub(crate) fn decided(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
     if let Task::Multiclass(_) = labels.task {
         let best = match (items.scores, top_k) {
             (false, _) => items.input.shallow_clone(),
@@ -22,6 +23,11 @@ pub(super) fn decided(labels: &Labels, items: &Items, top_k: i64, memory: &mut M
     }
     let readings = labels.readings(items, memory)?;
     Ok(if items.scores { readings.f_gt(labels.threshold)?.f_to_kind(Kind::Int64)? } else { readings })
+}
+
+/// Counts, or NaN where the weight of all items is: a NaN among an item's scores leaves its decision unknown, for any class.
+fn nan_with(counts: &Tensor, all: &Tensor) -> Result<Tensor> {
+    Ok(counts.f_where_self(&all.f_eq_tensor(all)?, all)?)
 }
 
 /// tp, fp, tn and fn of a batch, `[readings, classes, 4]`.
@@ -54,7 +60,8 @@ pub(super) fn four_of_rows(
         let (fp, fn_) = (count(&decided, &wrong)?, count(target, &wrong)?);
         let all = by_row(weight)?.f_sum_dim_intlist(1i64, true, Kind::Double)?;
         let tn = all.f_sub(&tp)?.f_sub(&fp)?.f_sub(&fn_)?;
-        return Ok(Tensor::f_stack(&[tp, fp, tn, fn_], -1)?.f_unsqueeze(0)?);
+        let four = Tensor::f_stack(&[tp, fp, tn, fn_], -1)?;
+        return Ok(nan_with(&four, &all.f_unsqueeze(-1)?)?.f_unsqueeze(0)?);
     }
     let classes = labels.task.classes();
     let by_row = |of: &Tensor| of.f_reshape([rows, of.numel() as i64 / (rows * classes).max(1), classes]);
@@ -75,7 +82,8 @@ pub(super) fn confusion(labels: &Labels, items: &Items, memory: &mut Memory) -> 
     if let Task::Multiclass(classes) = labels.task {
         let decided = decided(labels, items, 1, memory)?.f_select(0, 0)?;
         let index = items.target.f_mul_scalar(classes)?.f_add(&decided)?;
-        return Ok(count(&index, &items.weight, classes * classes)?.f_reshape([1, classes, classes])?);
+        let matrix = count(&index, &items.weight, classes * classes)?.f_reshape([1, classes, classes])?;
+        return nan_with(&matrix, &items.weight.f_sum(Kind::Double)?);
     }
     let four = four(labels, items, 1, memory)?;
     let part = |i: i64| four.f_select(-1, i);

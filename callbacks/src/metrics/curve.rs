@@ -1,6 +1,6 @@
 //! Areas under curves through the weight of positives and negatives above each threshold.
 
-/// An item: its score, whether it is positive, what it counts.
+/// An item: its score, whether it is positive, what it counts (NaN if its score is).
 pub(super) type Item = (f64, bool, f64);
 
 /// From the strictest threshold on: the weight of positives and of negatives above it, and of all.
@@ -40,9 +40,17 @@ impl Curve {
         Self { steps, total: (tp, fp) }
     }
 
+    /// Whether the score of an item that counts is NaN, so that no threshold tells where it belongs.
+    pub(super) fn is_nan(&self) -> bool {
+        (self.total.0 + self.total.1).is_nan()
+    }
+
     /// The area under the ROC curve through these points (and the origin, if `from_origin`); up to `max_fpr` with McClish's
-    /// correction. Without positives or without negatives it is 0.
+    /// correction. Without positives or without negatives it is 0; with a NaN it is NaN.
     pub(super) fn roc_area(&self, from_origin: bool, max_fpr: Option<f64>) -> f64 {
+        if self.is_nan() {
+            return f64::NAN;
+        }
         let share = |a: f64, b: f64| if b > 0.0 { a / b } else { 0.0 };
         let points = self.steps.iter().map(|(tp, fp)| (share(*fp, self.total.1), share(*tp, self.total.0)));
         let origin = from_origin.then_some((0.0, 0.0));
@@ -67,10 +75,10 @@ impl Curve {
         }
     }
 
-    /// Precision at each step, by the recall that it adds. NaN without positives.
+    /// Precision at each step, by the recall that it adds. NaN without positives, and with a NaN.
     pub(super) fn average_precision(&self) -> f64 {
         let positives = self.total.0;
-        if positives == 0.0 {
+        if positives == 0.0 || self.is_nan() {
             return f64::NAN;
         }
         let before = std::iter::once(0.0).chain(self.steps.iter().map(|(tp, _)| *tp));

@@ -10,7 +10,7 @@ use super::{Computed, Memory, Metric, Seen, Settings, require};
 
 /// MAE, MSE, RMSE or MAPE: the mean of an error over everything, or over each of several outputs.
 ///
-/// Differences are taken in f64. Source: `torchmetrics.functional.regression` (`mean_absolute_error`, `mean_squared_error`,
+/// Differences are taken in f64. NaN if a value that counts is. Source: `torchmetrics.functional.regression` (`mean_absolute_error`, `mean_squared_error`,
 /// `mean_absolute_percentage_error`).
 ///
 /// ```
@@ -86,8 +86,8 @@ impl MeanError {
     }
 }
 
-/// Input, target and weight in f64 as `[n, outputs]`.
-pub(super) fn columns(seen: &Seen, outputs: Option<i64>) -> Result<[Tensor; 3]> {
+/// Input, target and weight in f64 as `[n, outputs]`. Rows with a NaN are counted.
+pub(super) fn columns(seen: &Seen, outputs: Option<i64>, memory: &mut Memory) -> Result<[Tensor; 3]> {
     let (input, target) = (seen.input, seen.need_target()?);
     if input.size() != target.size() {
         let expected = format!("the input has shape {:?}, and the two must be equal", input.size());
@@ -110,6 +110,8 @@ pub(super) fn columns(seen: &Seen, outputs: Option<i64>) -> Result<[Tensor; 3]> 
         }
     };
     let flat = |of: &Tensor| of.f_detach()?.f_to_kind(Kind::Double)?.f_reshape([-1, outputs]);
+    let is_nan = input.f_isnan()?.f_logical_or(&target.f_isnan()?)?.f_logical_and(&weight.f_ne(0)?)?;
+    memory.note_nan(&is_nan)?;
     Ok([flat(input)?, flat(target)?, flat(&weight)?])
 }
 
@@ -157,7 +159,7 @@ impl Metric for MeanError {
     }
 
     fn update(&mut self, seen: &Seen) -> Result<()> {
-        let [input, target, weight] = columns(seen, Some(self.num_outputs))?;
+        let [input, target, weight] = columns(seen, Some(self.num_outputs), &mut self.memory)?;
         let apart = input.f_sub(&target)?;
         let error = match self.kind {
             Of::Absolute => apart.f_abs()?,

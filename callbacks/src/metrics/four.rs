@@ -130,6 +130,9 @@ fn balanced(classes: &[Four], task: Task, adjusted: bool) -> f64 {
         Task::Multiclass(_) => classes.to_vec(),
         Task::Binary | Task::Multilabel(_) => classes.iter().copied().chain(both).collect(),
     };
+    if classes.iter().any(|c| (c.tp + c.fn_).is_nan()) {
+        return f64::NAN;
+    }
     let present: Vec<f64> =
         classes.iter().filter(|c| c.tp + c.fn_ > 0.0).map(|c| c.tp / (c.tp + c.fn_)).collect();
     let score = present.iter().sum::<f64>() / present.len() as f64;

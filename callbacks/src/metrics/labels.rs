@@ -1,10 +1,10 @@
-//! Classes and scores: which task, which items count, which labels are in range.
+//! Classes and scores: which task, and what scores mean.
 use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use super::weights::weight_like;
+use super::items::Items;
 use super::{Memory, Seen, Settings};
 
 /// What a classifier decides.
@@ -20,7 +20,7 @@ pub enum Task {
 
 impl Task {
     /// How many numbers a metric of each class has.
-    pub(super) fn classes(self) -> i64 {
+    pub(crate) fn classes(self) -> i64 {
         match self {
             Self::Binary => 1,
             Self::Multiclass(classes) | Self::Multilabel(classes) => classes,
@@ -30,28 +30,15 @@ impl Task {
 
 /// How to read a classifier's scores and labels; shared by all metrics of classes.
 #[derive(Clone, Debug)]
-pub(super) struct Labels {
-    pub(super) task: Task,
-    pub(super) threshold: f64,
-    pub(super) ignore_index: Option<i64>,
-    pub(super) logits: Option<bool>,
-}
-
-/// A batch: items in rows.
-#[derive(Debug)]
-pub(super) struct Items {
-    /// Binary `[n]`, multiclass `[n, classes]` (labels: `[n]`), multilabel `[n, labels]`.
-    pub(super) input: Tensor,
-    /// Whether the input is scores, not labels.
-    pub(super) scores: bool,
-    /// i64, in range: `[n]`, multilabel `[n, labels]`.
-    pub(super) target: Tensor,
-    /// f64, of the target's shape; 0 for what is ignored.
-    pub(super) weight: Tensor,
+pub(crate) struct Labels {
+    pub(crate) task: Task,
+    pub(crate) threshold: f64,
+    pub(crate) ignore_index: Option<i64>,
+    pub(crate) logits: Option<bool>,
 }
 
 impl Labels {
-    pub(super) fn new(task: Task) -> Self {
+    pub(crate) fn new(task: Task) -> Self {
         Self { task, threshold: 0.5, ignore_index: None, logits: None }
     }
 
@@ -85,7 +72,7 @@ impl Labels {
         })
     }
 
-    pub(super) fn write(&self, name: &str) -> Map<String, Value> {
+    pub(crate) fn write(&self, name: &str) -> Map<String, Value> {
         let Self { task, threshold, ignore_index, logits } = self;
         let mut map = Map::new();
         let mut put = |name: &str, value: Value| drop(map.insert(name.into(), value));
@@ -107,7 +94,7 @@ impl Labels {
         map
     }
 
-    pub(super) fn check(&self, of: &str) -> Result<()> {
+    pub(crate) fn check(&self, of: &str) -> Result<()> {
         let wrong = |name: &str, got: String, allowed: &str| {
             Err(Error::Setting { of: of.into(), name: name.into(), got, allowed: allowed.into() })
         };
@@ -123,61 +110,13 @@ impl Labels {
         }
     }
 
-    /// The batch's items in rows. Labels out of range are noted, and replaced by one in range.
-    pub(super) fn items(&self, seen: &Seen, memory: &mut Memory) -> Result<Items> {
-        let (input, target) = (seen.input.f_detach()?, seen.need_target()?.f_detach()?);
-        let (input_size, target_size) = (input.size(), target.size());
-        let scores = input.is_floating_point();
-        let last = self.task.classes();
-        let expected = match self.task {
-            Task::Binary if input_size == target_size => None,
-            Task::Binary => Some(format!("{target_size:?}, the target's shape")),
-            Task::Multiclass(_) if !scores && input_size == target_size => None,
-            Task::Multiclass(_) if !scores => Some(format!("labels {target_size:?}, the target's shape")),
-            Task::Multiclass(_) => match target_size.split_first() {
-                Some((rows, rest)) if input_size == [&[*rows, last], rest].concat() => None,
-                Some((rows, rest)) => Some(format!("scores {:?}", [&[*rows, last], rest].concat())),
-                None => Some("a target of at least one dimension".into()),
-            },
-            Task::Multilabel(_) if input_size == target_size && input_size.get(1) == Some(&last) => None,
-            Task::Multilabel(_) => Some(format!("input and target [n, {last}, …]")),
-        };
-        if let Some(expected) = expected {
-            let expected =
-                format!("with a target of shape {target_size:?}, {:?} needs {expected}", self.task);
-            return Err(Error::Shape { what: "the input".into(), got: input_size, expected });
-        }
-        let rows = |of: &Tensor, width: &[i64]| -> Result<Tensor> {
-            if width.is_empty() {
-                return Ok(of.f_reshape([-1i64])?);
-            }
-            Ok(of.f_movedim_int(1, -1)?.f_reshape([-1i64, last])?)
-        };
-        let (of_input, of_target): (&[i64], &[i64]) = match self.task {
-            Task::Binary => (&[], &[]),
-            Task::Multiclass(_) if scores => (&[last], &[]),
-            Task::Multiclass(_) => (&[], &[]),
-            Task::Multilabel(_) => (&[last], &[last]),
-        };
-        let weight = rows(&weight_like(seen.weight, &target)?, of_target)?;
-        let target = rows(&target, of_target)?.f_to_kind(Kind::Int64)?;
-        let weight = match self.ignore_index {
-            Some(label) => weight.f_mul(&target.f_ne(label)?)?,
-            None => weight,
-        };
-        let input = rows(&input, of_input)?;
-        let counts = weight.f_ne(0)?;
-        let classes = if let Task::Multiclass(classes) = self.task { classes } else { 2 };
-        let target = in_range(memory, &target, &counts, classes)?;
-        let input = match scores {
-            true => input,
-            false => in_range(memory, &input.f_to_kind(Kind::Int64)?, &counts, classes)?,
-        };
-        Ok(Items { input, scores, target, weight })
+    /// The batch's items in rows. What is no label is noted, and replaced by one; see [`Items::of`].
+    pub(crate) fn items(&self, seen: &Seen, memory: &mut Memory) -> Result<Items> {
+        Items::of(self, seen, memory)
     }
 
     /// An error if the input is labels, where scores are needed.
-    pub(super) fn need_scores(seen: &Seen, of: &str) -> Result<()> {
+    pub(crate) fn need_scores(seen: &Seen, of: &str) -> Result<()> {
         if seen.input.is_floating_point() {
             return Ok(());
         }
@@ -185,21 +124,14 @@ impl Labels {
         Err(Error::Shape { what: "the input".into(), got: seen.input.size(), expected })
     }
 
-    /// An error if a label out of range was noted.
-    pub(super) fn check_seen(&self, memory: &Memory) -> Result<()> {
-        let classes = if let Task::Multiclass(classes) = self.task { classes } else { 2 };
-        let (low, high) = (memory.number("lowest_label")?, memory.number("highest_label")?);
-        for label in [low, high] {
-            if label < 0.0 || label >= classes as f64 {
-                return Err(Error::Label { label: label as i64, classes });
-            }
-        }
-        Ok(())
+    /// An error if something that is no label was noted.
+    pub(crate) fn check_seen(&self, memory: &Memory) -> Result<()> {
+        Items::check_seen(self.task, memory)
     }
 
     /// Scores as probabilities, `[readings, …]`: one if `logits` says what they are, else as they are and as logits, since
     /// which is right is known at the end only: they are logits if any that counts is outside [0, 1].
-    pub(super) fn readings(&self, items: &Items, memory: &mut Memory) -> Result<Tensor> {
+    pub(crate) fn readings(&self, items: &Items, memory: &mut Memory) -> Result<Tensor> {
         let input = &items.input;
         let squashed = || match self.task {
             Task::Multiclass(_) => input.f_softmax(-1, None),
@@ -224,6 +156,8 @@ impl Labels {
             counts = counts.f_unsqueeze(-1)?;
         }
         let clean = items.input.f_where_self(&counts, &items.input.f_zeros_like()?)?;
+        // a NaN must not hide what the others say
+        let clean = clean.f_nan_to_num(0.0, f64::INFINITY, f64::NEG_INFINITY)?;
         if clean.numel() > 0 {
             memory.least("lowest_score", clean.f_min()?.f_to_kind(Kind::Double)?)?;
             memory.most("highest_score", clean.f_max()?.f_to_kind(Kind::Double)?)?;
@@ -232,7 +166,7 @@ impl Labels {
     }
 
     /// Which of `readings` is right.
-    pub(super) fn reading(&self, memory: &Memory) -> Result<usize> {
+    pub(crate) fn reading(&self, memory: &Memory) -> Result<usize> {
         let outside = || -> Result<bool> {
             Ok(memory.number("lowest_score")? < 0.0 || memory.number("highest_score")? > 1.0)
         };
@@ -240,18 +174,9 @@ impl Labels {
     }
 
     /// The right one of sums that were kept for each reading, `[readings, …]`, as numbers in a row.
-    pub(super) fn read_sums(&self, memory: &Memory, name: &str) -> Result<Option<Vec<f64>>> {
+    pub(crate) fn read_sums(&self, memory: &Memory, name: &str) -> Result<Option<Vec<f64>>> {
         let Some(sums) = memory.get(name)? else { return Ok(None) };
         let reading = if sums.size().first() == Some(&1) { 0 } else { self.reading(memory)? };
         super::memory::host(&sums.f_select(0, reading as i64)?).map(Some)
     }
-}
-
-fn in_range(memory: &mut Memory, labels: &Tensor, counts: &Tensor, classes: i64) -> Result<Tensor> {
-    let clean = labels.f_where_self(counts, &labels.f_zeros_like()?)?;
-    if clean.numel() > 0 {
-        memory.least("lowest_label", clean.f_min()?.f_to_kind(Kind::Double)?)?;
-        memory.most("highest_label", clean.f_max()?.f_to_kind(Kind::Double)?)?;
-    }
-    Ok(clean.f_clamp(0, classes - 1)?)
 }

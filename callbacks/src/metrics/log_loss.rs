@@ -3,14 +3,15 @@ use catena_tensor::Result;
 use catena_tensor::tch::{Kind, Tensor};
 use serde_json::Value;
 
-use super::labels::{Items, Labels};
-
-use super::{Computed, Memory, Metric, Seen, Settings, Task};
+use super::items::Items;
+use super::labels::Labels;
+use super::{Computed, Memory, Metric, Seen, Settings, Task, require};
 
 /// The mean of -ln of the probability that the truth was given.
 ///
-/// Probabilities are clipped to what their dtype tells from 0 and 1; logits need no clipping. Source:
-/// `sklearn.metrics.log_loss`.
+/// Probabilities are clipped to what their dtype tells from 0 and 1; logits need no clipping. NaN if a score of an item that counts
+/// is. With [`LogLoss::soft_targets`] the truth is probabilities, and this is the cross entropy. Source: `sklearn.metrics.log_loss`; of
+/// soft targets `torch.nn.CrossEntropyLoss` and `torch.nn.BCEWithLogitsLoss`.
 ///
 /// ```
 /// use catena_callbacks::metrics::{LogLoss, Metric, Seen, Task};
@@ -25,13 +26,14 @@ use super::{Computed, Memory, Metric, Seen, Settings, Task};
 #[derive(Debug)]
 pub struct LogLoss {
     labels: Labels,
+    soft: bool,
     memory: Memory,
 }
 
 impl LogLoss {
     /// Of all items.
     pub fn new(task: Task) -> Self {
-        Self { labels: Labels::new(task), memory: Memory::default() }
+        Self { labels: Labels::new(task), soft: false, memory: Memory::default() }
     }
 
     /// A target that counts for nothing (default none).
@@ -49,21 +51,49 @@ impl LogLoss {
     }
 
     pub(super) fn read(settings: &mut Settings) -> Result<Self> {
-        Ok(Self { labels: Labels::read(settings)?, memory: Memory::default() })
+        let labels = Labels::read(settings)?;
+        let soft = settings.take("soft_targets")?.unwrap_or(false);
+        Ok(Self { labels, soft, memory: Memory::default() })
     }
 
-    /// -ln of the truth's probability, for each item.
-    fn surprise(&self, items: &Items, logits: bool) -> Result<Tensor> {
-        let eps = match items.input.f_kind()? {
+    /// Takes targets that are probabilities, of the input's shape (default: labels). Those of the classes of an item must add up to 1,
+    /// to 0.01. What is no probability is an error at the loader's end that names the number and the row.
+    ///
+    /// ```
+    /// use catena_callbacks::metrics::{LogLoss, Metric, Seen, Task};
+    /// use catena_chain::tensor::tch::Tensor;
+    ///
+    /// let mut loss = LogLoss::new(Task::Binary).soft_targets();
+    /// loss.update(&Seen::new(&Tensor::from_slice(&[0.5])).target(&Tensor::from_slice(&[0.95])))?;
+    /// assert!((loss.compute()?.number().unwrap_or_default() - 2f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), catena_chain::tensor::Error>(())
+    /// ```
+    #[must_use]
+    pub fn soft_targets(mut self) -> Self {
+        self.soft = true;
+        self
+    }
+
+    /// -ln of the truth's probability, for each item; of soft targets its mean by them. `kind` is what the scores came in.
+    fn surprise(&self, items: &Items, kind: Kind, logits: bool) -> Result<Tensor> {
+        let eps = match kind {
             Kind::Double => f64::EPSILON,
             Kind::Float => f64::from(f32::EPSILON),
             _ => 2f64.powi(-8),
         };
         let scores = items.input.f_to_kind(Kind::Double)?;
         let ln = |p: &Tensor| p.f_clamp(eps, 1.0 - eps)?.f_log();
+        // a share of 0 counts nothing, whatever the logarithm
+        let part = |share: &Tensor, log: &Tensor| -> Result<Tensor> {
+            Ok(share.f_mul(log)?.f_where_self(&share.f_ne(0)?, &share.f_zeros_like()?)?)
+        };
         let of_truth = match self.labels.task {
             Task::Multiclass(_) => {
                 let logs = if logits { scores.f_log_softmax(1, None)? } else { ln(&scores)? };
+                if self.soft {
+                    let parts = part(&items.target, &logs)?;
+                    return surprise_of(&parts.f_sum_dim_intlist(1i64, false, Kind::Double)?, items);
+                }
                 logs.f_gather(1, &items.target.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?
             }
             Task::Binary | Task::Multilabel(_) => {
@@ -71,12 +101,21 @@ impl LogLoss {
                     true => (scores.f_log_sigmoid()?, scores.f_neg()?.f_log_sigmoid()?),
                     false => (ln(&scores)?, ln(&scores.f_neg()?.f_add_scalar(1.0)?)?),
                 };
+                if self.soft {
+                    let other = items.target.f_neg()?.f_add_scalar(1.0)?;
+                    return surprise_of(&part(&items.target, &yes)?.f_add(&part(&other, &no)?)?, items);
+                }
                 yes.f_where_self(&items.target.f_eq(1)?, &no)?
             }
         };
-        let counts = items.weight.f_ne(0)?;
-        Ok(of_truth.f_neg()?.f_where_self(&counts, &of_truth.f_zeros_like()?)?)
+        surprise_of(&of_truth, items)
     }
+}
+
+/// What does not count may be anything.
+fn surprise_of(log: &Tensor, items: &Items) -> Result<Tensor> {
+    let counts = items.weight.f_ne(0)?;
+    Ok(log.f_neg()?.f_where_self(&counts, &log.f_zeros_like()?)?)
 }
 
 impl Metric for LogLoss {
@@ -93,16 +132,32 @@ impl Metric for LogLoss {
     }
 
     fn settings(&self) -> Value {
-        self.labels.write(self.name()).into()
+        let mut map = self.labels.write(self.name());
+        map.insert("soft_targets".into(), self.soft.into());
+        map.into()
     }
 
     fn check(&self) -> Result<()> {
-        self.labels.check(self.name())
+        self.labels.check(self.name())?;
+        let no_label = !self.soft || !matches!(self.labels.task, Task::Multiclass(_));
+        let got = self.labels.ignore_index.unwrap_or_default();
+        let fine = no_label || self.labels.ignore_index.is_none();
+        require(
+            fine,
+            self.name(),
+            "ignore_index",
+            got,
+            "none with soft targets of classes: give a weight of 0",
+        )
     }
 
     fn update(&mut self, seen: &Seen) -> Result<()> {
         Labels::need_scores(seen, self.name())?;
-        let items = self.labels.items(seen, &mut self.memory)?;
+        let items = match self.soft {
+            true => Items::soft(&self.labels, seen, &mut self.memory)?,
+            false => self.labels.items(seen, &mut self.memory)?,
+        };
+        let kind = seen.input.f_kind()?;
         let _notes_the_range = self.labels.readings(&items, &mut self.memory)?;
         let readings: &[bool] = match self.labels.logits {
             None => &[false, true],
@@ -111,7 +166,7 @@ impl Metric for LogLoss {
         };
         let all = items.weight.f_sum(Kind::Double)?;
         let each = readings.iter().map(|logits| {
-            let surprise = self.surprise(&items, *logits)?.f_mul(&items.weight)?;
+            let surprise = self.surprise(&items, kind, *logits)?.f_mul(&items.weight)?;
             Ok(Tensor::f_stack(&[&surprise.f_sum(Kind::Double)?, &all], 0)?)
         });
         let sums = Tensor::f_stack(&each.collect::<Result<Vec<_>>>()?, 0)?;

@@ -3,16 +3,15 @@ use std::fmt;
 
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, Role, State};
 use catena_tensor::loss::{AnyLoss, Loss, LossFn};
-use catena_tensor::tch::Tensor;
+use catena_tensor::tch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
-
-use crate::average::in_f32;
 
 /// Several losses as one, in place of the runner's criterion: sets `cx.loss` at `loss`, and logs it as `loss` and each part
 /// under its name.
 ///
-/// The sum is kept in f32 at least. Its weight in a mean over batches is the first part's. Put it into a stage with `.callback(…)`; it takes the name and the
-/// place of `Criterion`. On resume: nothing to keep.
+/// Its weight in a mean over batches is that of the first part that counts anything; a part of weight 0 (all of its labels are ignored)
+/// adds nothing. Parts of low precision are added up in f32. Put it into a stage with `.callback(…)`; it takes the role of
+/// `Criterion`. On resume: nothing to keep.
 ///
 /// ```
 /// use catena_callbacks::Forward;
@@ -106,13 +105,21 @@ impl LossSum {
     }
 }
 
+/// A sum of low precision would lose small parts beside large ones.
+fn at_least_f32(value: Tensor) -> catena_tensor::Result<Tensor> {
+    Ok(match value.f_kind()? {
+        Kind::Half | Kind::BFloat16 => value.f_to_kind(Kind::Float)?,
+        _ => value,
+    })
+}
+
 impl Callback for LossSum {
     fn about(&self) -> About {
         let parts = self.parts.iter().map(|part| part.name.as_str());
         let text = |part: &Part| format!("{} {} {}", part.weight, part.name, part.loss.name());
         let note = self.parts.iter().map(text).collect::<Vec<_>>().join(" + ");
         let about = About::of::<Self>().phase(Phase::Loss).hears([Event::Loss]).role(Role::Criterion);
-        about.logs(std::iter::once("loss").chain(parts)).note(note)
+        about.logs(std::iter::once("loss").chain(parts)).settings(self).note(note)
     }
 
     fn state(&self) -> State {
@@ -139,16 +146,21 @@ impl Callback for LossSum {
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
-        let mut values = Vec::with_capacity(self.parts.len());
-        let mut weight = None;
+        let mut parts = Vec::with_capacity(self.parts.len());
         for Part { name, weight: factor, loss } in &mut self.parts {
-            let Loss { value, weight: counts, .. } = loss.loss(&cx.outputs, &cx.batch)?;
-            cx.log(name, &value, Reduce::MeanBy(counts))?;
-            weight.get_or_insert(counts);
-            let value = in_f32(&value)?;
-            values.push(if *factor == 1.0 { value } else { value.f_mul_scalar(*factor)? });
+            let Loss { value, weight, .. } = loss.loss(&cx.outputs, &cx.batch)?;
+            cx.log(name, &value, Reduce::MeanBy(weight))?;
+            parts.push((value, weight, *factor));
         }
-        let loss = Loss::new(self.total(&values)?, weight.unwrap_or(cx.batch.weight));
+        let weight = parts.iter().map(|(_, weight, _)| *weight).find(|weight| *weight != 0.0);
+        let mut values = Vec::with_capacity(parts.len());
+        for (value, own, factor) in parts {
+            // beside parts that count, one that counts nothing may be anything, NaN included
+            let value = if own == 0.0 && weight.is_some() { value.f_zeros_like()? } else { value };
+            let value = at_least_f32(value)?;
+            values.push(if factor == 1.0 { value } else { value.f_mul_scalar(factor)? });
+        }
+        let loss = Loss::new(self.total(&values)?, weight.unwrap_or(0.0));
         cx.log("loss", &loss.value, Reduce::MeanBy(loss.weight))?;
         cx.loss = Some(loss);
         Ok(Flow::GO)

@@ -5,6 +5,7 @@ use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result,
 use catena_tensor::batch::{OUTPUT, TARGET};
 use catena_tensor::tch::{self, Kind, Tensor};
 
+use super::over_loader::OverLoader;
 use super::{Computed, Metric, Seen};
 use crate::{Array, Outbox, Payload};
 
@@ -14,7 +15,8 @@ use crate::{Array, Outbox, Payload};
 /// `epoch_end` on with `cx.metrics.get("valid/f1_score")`. Numbers of classes are logged as `f1_score/0`, …; a tensor (a
 /// confusion matrix) is left in `cx.ext` as one of [`MeasuredTensors`], and handed to the run's [`Loggers`](crate::Loggers) unless it is a
 /// list of more than 1024 (scores of single rows). Nothing waits for the device before the loader's end. A loader without a batch logs
-/// nothing. In stages of several passes the first one is measured, unless [`Measure::pass`] says
+/// nothing. What is wrong with a batch (a label out of range) is an error at the loader's end; a NaN among what is measured gives NaN, and
+/// one warning a loader that says how many rows have one. In stages of several passes the first one is measured, unless [`Measure::pass`] says
 /// otherwise. On resume: what was seen of the loader so far is kept, exact.
 ///
 /// ```
@@ -33,16 +35,13 @@ use crate::{Array, Outbox, Payload};
 /// ```
 #[derive(Debug)]
 pub struct Measure {
-    metric: Box<dyn Metric>,
+    of: OverLoader,
     name: String,
     input: Source,
     target: Option<String>,
     weight: Option<String>,
     indexes: Option<String>,
     pass: Option<String>,
-    /// What was seen of loaders that an evaluation has put aside.
-    aside: Vec<State>,
-    is_open: bool,
 }
 
 /// Of how many numbers a list is at most handed on to the loggers.
@@ -70,14 +69,12 @@ impl Measure {
     pub fn new(metric: impl Metric + 'static) -> Self {
         Self {
             name: metric.name().to_owned(),
-            metric: Box::new(metric),
+            of: OverLoader::new(Box::new(metric)),
             input: Source::Output(OUTPUT.into()),
             target: Some(TARGET.into()),
             weight: None,
             indexes: None,
             pass: None,
-            aside: Vec::new(),
-            is_open: false,
         }
     }
 
@@ -155,7 +152,7 @@ fn of_batch<'a>(cx: &'a Context, name: &Option<String>) -> Result<Option<&'a Ten
 
 impl Callback for Measure {
     fn about(&self) -> About {
-        let settings = self.metric.settings();
+        let settings = self.of.metric.settings();
         let settings = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
         let text = |(name, value): (&String, &serde_json::Value)| match value {
             serde_json::Value::String(text) => format!("{name} {text}"),
@@ -167,47 +164,25 @@ impl Callback for Measure {
             .hears([Event::LoaderStart, Event::Loss, Event::LoaderEnd])
             .looks()
             .note(note);
-        about.logs = self.metric.parts().map(|parts| parts.iter().map(|part| self.key(part)).collect());
+        about.logs = self.of.metric.parts().map(|parts| parts.iter().map(|part| self.key(part)).collect());
         about
     }
 
     fn state(&self) -> State {
-        let Self { metric, name: _, input: _, target: _, weight: _, indexes: _, pass: _, aside, is_open } =
-            self;
-        // an evaluation that is cut short runs again from its beginning: what counts is the loader around it
-        let state = match aside.first() {
-            Some(State { json, tensors }) => State {
-                json: json.clone(),
-                tensors: tensors
-                    .iter()
-                    .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
-                    .collect(),
-            },
-            None if *is_open => metric.state(),
-            None => State::none(),
-        };
-        State { json: serde_json::json!({ "is_open": is_open, "metric": state.json }), ..state }
+        let Self { of, name: _, input: _, target: _, weight: _, indexes: _, pass: _ } = self;
+        of.state()
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        let State { mut json, tensors } = state;
-        let is_open = State { json: json["is_open"].take(), tensors: Vec::new() }.read()?;
-        self.metric.load_state(State { json: json["metric"].take(), tensors })?;
-        self.aside.clear();
-        self.is_open = is_open;
-        Ok(())
+        self.of.load_state(state)
     }
 
     fn check(&self) -> Result<()> {
-        Ok(self.metric.check()?)
+        Ok(self.of.metric.check()?)
     }
 
     fn on_loader_start(&mut self, _: &mut Context) -> Result<Flow> {
-        if self.is_open {
-            self.aside.push(self.metric.state());
-        }
-        self.metric.reset();
-        self.is_open = true;
+        self.of.start();
         Ok(Flow::GO)
     }
 
@@ -232,7 +207,7 @@ impl Callback for Measure {
             weight = Some(given.shallow_clone());
         }
         let (target, indexes) = (of_batch(cx, &self.target)?, of_batch(cx, &self.indexes)?);
-        self.metric.update(&Seen { input, target, weight: weight.as_ref(), indexes })?;
+        self.of.metric.update(&Seen { input, target, weight: weight.as_ref(), indexes })?;
         Ok(Flow::GO)
     }
 
@@ -241,8 +216,8 @@ impl Callback for Measure {
         if let Some(tensors) = cx.ext.get_mut::<MeasuredTensors>() {
             tensors.0.remove(&key);
         }
-        if !self.metric.memory().is_empty() {
-            match self.metric.compute()? {
+        if !self.of.metric.memory().is_empty() {
+            match self.of.metric.compute()? {
                 Computed::Number(number) => cx.log(&self.name, number, Reduce::Last)?,
                 Computed::Numbers(numbers) => {
                     for (part, number) in numbers {
@@ -262,12 +237,8 @@ impl Callback for Measure {
                 }
             }
         }
-        self.metric.reset();
-        self.is_open = false;
-        if let Some(state) = self.aside.pop() {
-            self.metric.load_state(state)?;
-            self.is_open = true;
-        }
+        self.of.warn_of_nan(&self.name, cx)?;
+        self.of.end()?;
         Ok(Flow::GO)
     }
 }

@@ -13,6 +13,8 @@ use super::cell::Cell;
 /// * the **moments** of pairs (x, y): weight, sums and sums of products around a point near the mean, so that a large mean
 ///   costs no digits
 /// * **rows**, for what can be computed from everything only; they grow with the loader
+/// * the **first** row in which something was wrong, and what
+/// * how many rows had a **NaN** ([`Memory::note_nan`])
 ///
 /// ```
 /// use catena_callbacks::metrics::Memory;
@@ -30,6 +32,9 @@ use super::cell::Cell;
 pub struct Memory {
     cells: Vec<(String, Cell)>,
 }
+
+/// Under which name [`Memory::note_nan`] counts: rows with a NaN, and all.
+const NAN_ROWS: &str = "nan_rows";
 
 /// The moments of pairs, by output: how many items count, their weight, means, and mean-free sums of products.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,12 +91,60 @@ impl Memory {
         self.take_in(name, Cell::Rows(vec![rows.f_detach_copy()?]))
     }
 
+    /// Notes where `found` (bool, the shape of `values`, its first dimension is rows): the first row that has something, over all that
+    /// comes, and the value there.
+    pub(super) fn note_first(&mut self, name: &str, found: &Tensor, values: &Tensor) -> Result<()> {
+        if found.numel() == 0 {
+            return Ok(());
+        }
+        self.take_in(name, Cell::first(found, values)?)
+    }
+
+    /// The first row for which something was noted, from 0 in the order in which rows came, and the value there.
+    pub(super) fn first(&self, name: &str) -> Result<Option<(u64, f64)>> {
+        Ok(match self.numbers(name)?[..] {
+            [_, row, value] if row.is_finite() => Some((row as u64, value)),
+            _ => None,
+        })
+    }
+
+    /// Counts the rows that have a NaN among what is measured, so that it can be told where the value is logged: `is_nan` is bool,
+    /// its first dimension is rows. Rows that count nothing must be false.
+    ///
+    /// ```
+    /// use catena_callbacks::metrics::Memory;
+    /// use catena_chain::tensor::tch::Tensor;
+    ///
+    /// let mut memory = Memory::default();
+    /// memory.note_nan(&Tensor::from_slice(&[1.0, f64::NAN, 3.0]).f_isnan()?)?;
+    /// assert_eq!(memory.nan_rows()?, (1, 3));
+    /// # Ok::<(), catena_chain::tensor::Error>(())
+    /// ```
+    pub fn note_nan(&mut self, is_nan: &Tensor) -> Result<()> {
+        if is_nan.numel() == 0 {
+            return Ok(());
+        }
+        let rows = is_nan.size().first().copied().unwrap_or(1);
+        let of_rows = is_nan.f_reshape([rows, -1])?.f_any_dim(1, false)?;
+        let with = of_rows.f_sum_dim_intlist(0i64, true, Kind::Double)?;
+        let all = with.f_full_like(rows)?;
+        self.add(NAN_ROWS, Tensor::f_cat(&[with, all], 0)?)
+    }
+
+    /// In how many rows a NaN was counted, and how many rows were looked at. Waits for the device.
+    pub fn nan_rows(&self) -> Result<(u64, u64)> {
+        Ok(match self.numbers(NAN_ROWS)?[..] {
+            [with, all] => (with as u64, all as u64),
+            _ => (0, 0),
+        })
+    }
+
     /// What is kept under this name, on the CPU (sums as f64; rows in the order in which they came), if something is.
     pub fn get(&self, name: &str) -> Result<Option<Tensor>> {
         let Some((_, cell)) = self.cells.iter().find(|(known, _)| known == name) else { return Ok(None) };
         let value = match cell {
             Cell::Sum { high, low } => high.f_add(low)?,
-            Cell::Least(value) | Cell::Most(value) => value.shallow_clone(),
+            Cell::Least(value) | Cell::Most(value) | Cell::First(value) => value.shallow_clone(),
             Cell::Moments { high, low, .. } => high.f_add(low)?,
             Cell::Rows(rows) => Tensor::f_cat(rows, 0)?,
         };

@@ -24,6 +24,16 @@
 //! | [`BatchMetric`], [`LoaderMetric`] | any closure | 2 numbers; everything |
 //! | [`Aggregate`] | several metrics as one (a callback) | nothing |
 //! | [`LossSum`] | several losses as one (a callback) | nothing |
+//!
+//! **NaN is never a rank.** A metric over values with a NaN that counts is NaN, whatever else it has seen, and
+//! [`Memory::nan_rows`] says in how many rows there was one ([`Measure`] warns of it once a loader). In a multiclass item it touches every
+//! class, in a multilabel item the numbers of its label and those made of all labels; with `samplewise`, its row alone. A closure
+//! does what it does.
+//!
+//! **Labels are checked, not cast.** Labels, flags, ids and tokens may be of any dtype, but must be whole numbers in range where they
+//! count; else [`Metric::compute`] is an error with the first such number and its row (`update` does not wait for the device, so
+//! it comes at the loader's end). Probabilities as targets are for [`LogLoss::soft_targets`], graded relevance for
+//! [`Retrieval::normalized_dcg`].
 mod aggregate;
 mod agreement;
 mod average;
@@ -36,16 +46,18 @@ mod closures;
 mod cmc;
 mod confusion;
 mod correlation;
-mod counts;
+pub(crate) mod counts;
 mod curve;
 mod errors;
 mod four;
-mod labels;
+mod items;
+pub(crate) mod labels;
 mod log_loss;
 mod loss_sum;
 mod measure;
 mod memory;
 mod metric;
+mod over_loader;
 mod perplexity;
 mod query;
 mod r2_score;
@@ -56,6 +68,7 @@ mod settings;
 mod statistic;
 mod tokens;
 mod weights;
+mod whole;
 mod word_error_rate;
 
 pub use aggregate::{Aggregate, Combine, CombineNumbers};
@@ -83,4 +96,5 @@ pub use retrieval::{EmptyTarget, OverQueries, Retrieval};
 pub use statistic::Statistic;
 pub use word_error_rate::WordErrorRate;
 
+pub(crate) use over_loader::OverLoader;
 use settings::{Settings, require};

@@ -9,7 +9,7 @@ use super::{Computed, Memory, Metric, Seen, Settings, Task};
 
 /// exp of the mean -ln probability of the right token, from logits `[n, length, vocabulary]` (or `[n, vocabulary]`).
 ///
-/// Source: `torchmetrics.functional.text.perplexity`, in log space: no probability becomes 0.
+/// Source: `torchmetrics.functional.text.perplexity`, in log space: no probability becomes 0. NaN if a logit of a token that counts is.
 ///
 /// ```
 /// use catena_callbacks::metrics::{Metric, Perplexity, Seen};
@@ -74,9 +74,7 @@ impl Metric for Perplexity {
         let mut labels = Labels::new(Task::Multiclass(classes));
         labels.ignore_index = self.ignore_index;
         let items = labels.items(&Seen { input: &logits, ..*seen }, &mut self.memory)?;
-        let kind = items.input.f_kind()?;
-        let wide = if matches!(kind, Kind::Half | Kind::BFloat16) { Kind::Float } else { kind };
-        let logs = items.input.f_log_softmax(1, wide)?;
+        let logs = items.input.f_log_softmax(1, None)?;
         let logs = logs.f_gather(1, &items.target.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
         let logs = logs.f_to_kind(Kind::Double)?;
         let logs = logs.f_where_self(&items.weight.f_ne(0)?, &logs.f_zeros_like()?)?.f_mul(&items.weight)?;

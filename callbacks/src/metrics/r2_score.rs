@@ -103,7 +103,7 @@ impl Metric for R2Score {
     }
 
     fn update(&mut self, seen: &Seen) -> Result<()> {
-        let [input, target, weight] = columns(seen, None)?;
+        let [input, target, weight] = columns(seen, None, &mut self.memory)?;
         let apart = target.f_sub(&input)?;
         let square = apart.f_mul(&apart)?;
         let square = square.f_where_self(&weight.f_ne(0)?, &square.f_zeros_like()?)?.f_mul(&weight)?;

@@ -17,7 +17,8 @@ use super::{Average, Computed, Memory, Metric, Seen, Settings, Task, Thresholds,
 /// taken at fixed probabilities, and what is kept is constant. Multiclass: each class against the rest. A class without
 /// positives or without negatives has an area of 0; a multiclass average precision leaves classes without positives out (unless all targets are class 0).
 /// Source: `torchmetrics.functional.classification` (`auroc`, `average_precision`). Ranks come from the scores as they are:
-/// a sigmoid that saturates makes no ties.
+/// a sigmoid that saturates makes no ties. With a NaN among the scores there are no ranks, and the area is NaN: of every class
+/// (multilabel: of its label, and of every mean).
 ///
 /// ```
 /// use catena_callbacks::metrics::{Metric, Ranking, Seen, Task};
@@ -116,6 +117,7 @@ impl Ranking {
     fn value(&self, curve: &Curve, only_first: bool) -> f64 {
         let exact = self.bins.is_none();
         match self.area {
+            _ if curve.is_nan() => f64::NAN,
             Area::Roc { max_fpr } => curve.roc_area(exact, max_fpr),
             Area::PrecisionRecall => {
                 let value = curve.average_precision();
@@ -238,8 +240,11 @@ impl Metric for Ranking {
         let values: Vec<f64> = curves.iter().map(|curve| self.value(curve, only_first)).collect();
         let ones = vec![1.0; values.len()];
         let support: Vec<f64> = curves.iter().map(|curve| curve.total.0).collect();
+        // a class that is left out has no area, which is another thing than an area that is unknown
+        let is_nan = curves.iter().any(Curve::is_nan);
         Ok(match self.average {
             Average::None | Average::Micro => each(values),
+            _ if is_nan => Computed::Number(f64::NAN),
             _ if self.labels.task == Task::Binary => each(values),
             Average::Macro => Computed::Number(mean_of_known(&values, &ones)),
             Average::Weighted => Computed::Number(mean_of_known(&values, &support)),

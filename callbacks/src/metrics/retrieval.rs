@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::query::Score;
 use super::weights::weight_like;
+use super::whole::{Whole, wide};
 use super::{Computed, Memory, Metric, Seen, Settings, require};
 
 /// What a query without a relevant document has.
@@ -41,6 +42,9 @@ pub enum OverQueries {
 
 impl OverQueries {
     fn of(self, mut values: Vec<f64>) -> f64 {
+        if values.iter().any(|value| value.is_nan()) {
+            return f64::NAN;
+        }
         values.sort_by(f64::total_cmp);
         let value = match self {
             Self::Mean => return values.iter().sum::<f64>() / values.len().max(1) as f64,
@@ -55,8 +59,9 @@ impl OverQueries {
 /// Hit rate, MRR, MAP, NDCG and their kin, the mean over queries.
 ///
 /// Scores `[n]` with `indexes` that say which query each belongs to (in any order, across batches), scores `[queries,
-/// documents]` (each row a query of its own), or scores `[n]` alone (one query). Targets are 0 or 1; NDCG takes any gain of
-/// at least 0. Everything is kept until the loader's end. Documents of equal score stand in the order in which they came;
+/// documents]` (each row a query of its own), or scores `[n]` alone (one query). Targets are 0 or 1; NDCG takes any finite gain of
+/// at least 0, whole or not. Targets and indexes that are none are an error at the loader's end that names the first of them. With a
+/// NaN among the scores there is no ranking, and the value is NaN. Everything is kept until the loader's end. Documents of equal score stand in the order in which they came;
 /// NDCG takes the mean over all orders. A weight of 0 leaves a document out. Source: `torchmetrics.functional.retrieval`, but
 /// a document counts whatever the sign of its score.
 ///
@@ -84,6 +89,10 @@ pub struct Retrieval {
 /// The first document of a row that is a query of its own, and those after it.
 const FIRST: i64 = i64::MIN;
 const NEXT: i64 = i64::MIN + 1;
+
+const RELEVANT: Whole = Whole { name: "target", low: 0, high: 1 };
+const QUERY: Whole = Whole { name: "query id", low: NEXT + 1, high: i64::MAX };
+const GAIN: &str = "gain";
 
 impl Retrieval {
     fn new(score: Score) -> Self {
@@ -268,14 +277,28 @@ impl Metric for Retrieval {
             );
             return Err(Error::Shape { what: "the input".into(), got: size, expected });
         }
-        let weight = weight_like(seen.weight, target)?;
+        let target = wide(target, "the target")?;
+        let weight = weight_like(seen.weight, &target)?;
         let weight = match self.ignore_index {
             Some(label) => weight.f_mul(&target.f_ne(label)?)?,
             None => weight,
         };
+        let counts = weight.f_ne(0)?;
+        let target = match self.score {
+            Score::Ndcg => {
+                let fine = target.f_ge(0)?.f_logical_and(&target.f_isfinite()?)?;
+                let wrong = counts.f_logical_and(&fine.f_logical_not()?)?;
+                self.memory.note_first(GAIN, &wrong, &target)?;
+                target.f_to_kind(Kind::Double)?
+            }
+            _ => RELEVANT.read(&target, &counts, &mut self.memory)?,
+        };
+        let is_nan = scores.f_isnan()?.f_logical_and(&counts)?;
+        self.memory.note_nan(&is_nan)?;
+        let weight = weight.f_masked_fill(&is_nan, f64::NAN)?;
         let options = (Kind::Int64, scores.device());
         let indexes = match (seen.indexes, &size[..]) {
-            (Some(indexes), _) => indexes.f_to_kind(Kind::Int64)?,
+            (Some(indexes), _) => QUERY.read(&wide(indexes, "the indexes")?, &counts, &mut self.memory)?,
             (None, [n]) => Tensor::f_zeros([*n], options)?,
             (None, _) => {
                 let indexes = Tensor::f_full(&size[..], NEXT, options)?;
@@ -285,12 +308,21 @@ impl Metric for Retrieval {
         };
         let flat = |of: &Tensor| of.f_reshape([-1i64]);
         self.memory.push("scores", &flat(scores)?)?;
-        self.memory.push("gains", &flat(target)?)?;
+        self.memory.push("gains", &flat(&target)?)?;
         self.memory.push("weights", &flat(&weight)?)?;
         self.memory.push("indexes", &flat(&indexes)?)
     }
 
     fn compute(&self) -> Result<Computed> {
+        RELEVANT.check(&self.memory, |_| format!("targets of `{}` are 0 or 1", self.name()))?;
+        QUERY.check(&self.memory, |_| "a query's id is an i64 above its two lowest".into())?;
+        if let Some((row, value)) = self.memory.first(GAIN)? {
+            let why = "is none: a gain is a finite number of at least 0".into();
+            return Err(Error::InRow { what: GAIN.into(), value, row, why });
+        }
+        if self.memory.numbers("weights")?.iter().any(|weight| weight.is_nan()) {
+            return Ok(Computed::Number(f64::NAN));
+        }
         let mut values = Vec::new();
         for query in self.queries()? {
             // a fall-out is about the documents that are not relevant

@@ -7,7 +7,7 @@ use super::weights::weight_like;
 use super::{Computed, Memory, Metric, Seen};
 
 /// The mean, standard deviation, sum, smallest or largest of the values in the input, by weight. Values of weight 0 may be
-/// anything.
+/// anything; any other NaN makes each of these NaN.
 ///
 /// ```
 /// use catena_callbacks::metrics::{Metric, Seen, Statistic};
@@ -96,6 +96,7 @@ impl Metric for Statistic {
         if values.numel() == 0 {
             return Ok(());
         }
+        self.memory.note_nan(&values.f_isnan()?.f_logical_and(&counts)?)?;
         match self.of {
             Of::Min => self.memory.least("value", or(f64::INFINITY)?.f_min()?),
             Of::Max => self.memory.most("value", or(f64::NEG_INFINITY)?.f_max()?),

@@ -2,7 +2,12 @@
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 
-use super::Seen;
+use super::weights::weight_like;
+use super::whole::{Whole, wide};
+use super::{Memory, Seen};
+
+const TOKEN: Whole = Whole { name: "token id", low: i64::MIN, high: i64::MAX };
+const REFERENCE: Whole = Whole { name: "token id of a reference", ..TOKEN };
 
 /// Row lengths: ids up to the first that fills up.
 pub(super) fn lengths(ids: &Tensor, fill: i64) -> Result<Tensor> {
@@ -13,8 +18,9 @@ pub(super) fn lengths(ids: &Tensor, fill: i64) -> Result<Tensor> {
     )?)
 }
 
-/// Hypotheses `[n, length]` and references `[n, references, length]`, i64.
-pub(super) fn sentences(seen: &Seen) -> Result<(Tensor, Tensor)> {
+/// Hypotheses `[n, length]` and references `[n, references, length]`, i64, and what each row counts, f64 `[n]`. What is no whole number
+/// is noted.
+pub(super) fn sentences(seen: &Seen, memory: &mut Memory) -> Result<[Tensor; 3]> {
     let (input, target) = (seen.input, seen.need_target()?);
     let (has, is) = (input.size(), target.size());
     if has.len() != 2 || !(2..=3).contains(&is.len()) || has[0] != is[0] {
@@ -23,5 +29,17 @@ pub(super) fn sentences(seen: &Seen) -> Result<(Tensor, Tensor)> {
         return Err(Error::Shape { what: "the input".into(), got: has, expected });
     }
     let target = if is.len() == 2 { target.f_unsqueeze(1)? } else { target.shallow_clone() };
-    Ok((input.f_to_kind(Kind::Int64)?, target.f_to_kind(Kind::Int64)?))
+    let rows = Tensor::f_zeros([has[0]], (Kind::Double, input.device()))?;
+    let weight = weight_like(seen.weight, &rows)?;
+    let counts = weight.f_ne(0)?.f_unsqueeze(1)?;
+    let ids = TOKEN.read(&wide(input, "the input")?, &counts.f_expand(&has, false)?, memory)?;
+    let counts = counts.f_unsqueeze(2)?.f_expand(target.size(), false)?;
+    let target = REFERENCE.read(&wide(&target, "the target")?, &counts, memory)?;
+    Ok([ids, target, weight])
+}
+
+/// An error if an id was noted that is no whole number.
+pub(super) fn check_seen(memory: &Memory) -> Result<()> {
+    TOKEN.check(memory, |_| "an id is an i64".into())?;
+    REFERENCE.check(memory, |_| "an id is an i64".into())
 }

@@ -3,8 +3,7 @@ use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::{Value, json};
 
-use super::tokens::{lengths, sentences};
-use super::weights::weight_like;
+use super::tokens::{check_seen, lengths, sentences};
 use super::{Computed, Memory, Metric, Seen, Settings};
 
 /// Insertions, deletions and substitutions that lead from token ids `[n, length]` to the reference `[n, length]`, as a share
@@ -90,20 +89,20 @@ impl Metric for WordErrorRate {
     }
 
     fn update(&mut self, seen: &Seen) -> Result<()> {
-        let (ids, refs) = sentences(seen)?;
+        let [ids, refs, weight] = sentences(seen, &mut self.memory)?;
         if refs.size()[1] != 1 {
             let expected = "there is one reference for each row, so references are [n, length]".into();
             return Err(Error::Shape { what: "the target".into(), got: refs.size(), expected });
         }
         let refs = refs.f_squeeze_dim(1)?;
         let (own, other) = (lengths(&ids, self.ignore_index)?, lengths(&refs, self.ignore_index)?);
-        let weight = weight_like(seen.weight, &own)?;
         let errors = distances(&ids, &refs, &own, &other)?.f_mul(&weight)?;
         let sums = [errors.f_sum(Kind::Double)?, other.f_mul(&weight)?.f_sum(Kind::Double)?];
         self.memory.add("sums", Tensor::f_stack(&sums, 0)?)
     }
 
     fn compute(&self) -> Result<Computed> {
+        check_seen(&self.memory)?;
         Ok(Computed::Number(match self.memory.numbers("sums")?[..] {
             [errors, tokens] => errors / tokens,
             _ => f64::NAN,

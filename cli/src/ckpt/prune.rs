@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use catena_record::fs::Os;
-use catena_record::retention::{Best, Goal, Retention};
+use catena_record::retention::{Best, Goal, Retention, ranked_metrics};
 use catena_record::{Error, Listed, SnapshotName, Store};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -131,15 +131,15 @@ fn listed((name, examined): &(SnapshotName, Examined)) -> Option<Listed> {
     Some(Listed { name: *name, sequence, stage, measured: manifest.measured.clone() })
 }
 
-/// A metric that is mistyped would let the best go.
+/// A metric that is mistyped, or NaN everywhere, would let the best go.
 fn is_measured(metric: &str, listed: &[Listed]) -> Result<()> {
-    let known: BTreeSet<&str> = listed.iter().flat_map(|l| l.measured.keys()).map(String::as_str).collect();
+    let known: BTreeSet<&str> = ranked_metrics(listed);
     if known.contains(metric) {
         return Ok(());
     }
     let known: Vec<&str> = known.into_iter().collect();
     let known = if known.is_empty() { "none was".to_owned() } else { known.join(", ") };
-    Err(Failure::Usage(format!("no checkpoint has the metric `{metric}`; measured: {known}")))
+    Err(Failure::Usage(format!("no checkpoint has a number for the metric `{metric}`; measured: {known}")))
 }
 
 /// What is kept must be worth it before anything else goes.

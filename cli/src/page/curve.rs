@@ -94,9 +94,11 @@ fn halved(points: &[Point]) -> Vec<Point> {
     points.chunks(4).flat_map(ends).collect()
 }
 
-/// The lowest and the highest, in the order in which they came. A NaN is the highest, so that its gap stays.
+/// The lowest and the highest, in the order in which they came. A NaN is the highest, whatever its sign, so that its gap stays and the
+/// lowest too.
 fn ends(points: &[Point]) -> Vec<Point> {
-    let order = |a: &(usize, &Point), b: &(usize, &Point)| a.1.value.total_cmp(&b.1.value);
+    let value = |point: &Point| if point.value.is_nan() { f64::NAN.abs() } else { point.value };
+    let order = |a: &(usize, &Point), b: &(usize, &Point)| value(a.1).total_cmp(&value(b.1));
     let low = points.iter().enumerate().min_by(order);
     let high = points.iter().enumerate().max_by(order);
     match (low, high) {
@@ -148,6 +150,18 @@ mod tests {
         let curve = curve((0..100_000).map(value));
         assert_eq!((curve.not_finite, curve.lowest.unwrap().value), (1, 1.0));
         assert_eq!(curve.points(400).iter().filter(|point| point.value.is_nan()).count(), 1);
+    }
+
+    #[test]
+    fn a_nan_takes_the_place_of_no_lowest_point_whatever_its_sign() {
+        for nan in [f64::NAN.abs(), -f64::NAN.abs()] {
+            let points: Vec<Point> = [1.0, nan, 3.0, 2.0]
+                .into_iter()
+                .map(|value| Point { step: 0.0, batch: 0.0, value })
+                .collect();
+            let ends = ends(&points);
+            assert_eq!((ends[0].value, ends[1].value.is_nan(), ends.len()), (1.0, true, 2));
+        }
     }
 
     #[test]

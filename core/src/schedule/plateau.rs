@@ -253,9 +253,9 @@ impl Plateau {
         &self.state
     }
 
-    /// Goes on from what it remembered.
+    /// Goes on from what it remembered. A best value that is NaN is none: nothing could ever be better than it.
     pub fn set_state(&mut self, state: PlateauState) {
-        self.state = state;
+        self.state = PlateauState { best: state.best.filter(|best| !best.is_nan()), ..state };
     }
 
     /// Whether every setting is in its range.

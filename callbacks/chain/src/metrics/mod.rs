@@ -16,7 +16,7 @@ use crate::Result;
 struct Queued {
     slot: usize,
     value: Value,
-    weight: f64,
+    weight: Value,
 }
 
 /// What the running loader has logged.
@@ -32,7 +32,7 @@ pub(crate) struct LoaderMetrics {
 const QUEUE: usize = 256;
 
 impl LoaderMetrics {
-    fn log(&mut self, name: &str, value: Value, reduce: Reduce, weight: f64) -> Result<()> {
+    fn log(&mut self, name: &str, value: Value, reduce: Reduce, weight: Value) -> Result<()> {
         let slot = match self.slots.iter().position(|slot| slot.name == name) {
             Some(slot) => slot,
             None => {
@@ -46,16 +46,10 @@ impl LoaderMetrics {
                 format!("metric `{name}` was logged with {first:?} first, and with {reduce:?} now").into()
             );
         }
-        if let Value::Tensor(tensor) = &value
-            && tensor.numel() != 1
-        {
-            let size = tensor.size();
-            return Err(format!("metric `{name}` must be one number, but has shape {size:?}").into());
-        }
-        let value = value.own()?;
+        let (value, weight) = (one(name, value)?, one(name, weight)?);
         if self.queue.capacity() == 0 {
             self.queue.reserve_exact(QUEUE);
-            self.read.reserve_exact(QUEUE);
+            self.read.reserve_exact(2 * QUEUE);
         }
         (self.slots[slot].batch, self.slots[slot].queued) = (self.batch, Some(self.queue.len()));
         self.queue.push(Queued { slot, value, weight });
@@ -64,10 +58,11 @@ impl LoaderMetrics {
 
     /// Reads what waits and folds it, in the order in which it was logged.
     fn drain(&mut self) -> Result<()> {
-        read_values(self.queue.iter().map(|queued| &queued.value), &mut self.read)?;
-        for (queued, &value) in self.queue.drain(..).zip(&self.read) {
+        let all = self.queue.iter().flat_map(|queued| [&queued.value, &queued.weight]);
+        read_values(all, &mut self.read)?;
+        for (queued, read) in self.queue.drain(..).zip(self.read.chunks_exact(2)) {
             self.slots[queued.slot].queued = None;
-            self.slots[queued.slot].fold(value, queued.weight);
+            self.slots[queued.slot].fold(read[0], read[1]);
         }
         Ok(())
     }
@@ -76,6 +71,16 @@ impl LoaderMetrics {
     pub(crate) fn enter_batch(&mut self) {
         self.batch += 1;
     }
+}
+
+/// A value or a weight to keep: of one element, and with memory of its own.
+fn one(name: &str, value: Value) -> Result<Value> {
+    if let Value::Tensor(tensor) = &value
+        && tensor.numel() != 1
+    {
+        return Err(format!("metric `{name}` must be one number, but has shape {:?}", tensor.size()).into());
+    }
+    value.own()
 }
 
 /// The smallest and the largest value that a metric had at a loader's end, and the global epochs they were seen in.
@@ -129,7 +134,7 @@ pub(crate) struct SavedMetrics {
 }
 
 impl Metrics {
-    pub(crate) fn log(&mut self, name: &str, value: Value, reduce: Reduce, weight: f64) -> Result<()> {
+    pub(crate) fn log(&mut self, name: &str, value: Value, reduce: Reduce, weight: Value) -> Result<()> {
         self.current.log(name, value, reduce, weight)
     }
 
@@ -295,9 +300,9 @@ mod tests {
         let log = |metrics: &mut Metrics, range: std::ops::Range<i32>| {
             for i in range {
                 let value = (f64::from(i) * 0.7).sin() / 3.0;
-                metrics.log("m", value.into(), Reduce::Mean, 0.1 * f64::from(i)).unwrap();
-                metrics.log("low", (-value).into(), Reduce::Min, 1.0).unwrap();
-                metrics.log("nan", f64::NAN.into(), Reduce::Last, 1.0).unwrap();
+                metrics.log("m", value.into(), Reduce::Mean, (0.1 * f64::from(i)).into()).unwrap();
+                metrics.log("low", (-value).into(), Reduce::Min, 1.0.into()).unwrap();
+                metrics.log("nan", f64::NAN.into(), Reduce::Last, 1.0.into()).unwrap();
             }
         };
         let now = Now { epoch: 1, batch: 9 };
@@ -325,8 +330,10 @@ mod tests {
             let mut metrics = Metrics::default();
             // a view of what goes on to change, as a buffer of losses is
             let mut buffer = Tensor::from_slice(&[0.0, 1.0]).to_kind(kind);
-            metrics.log("m", Value::from(buffer.get(1)), Reduce::Sum, 1.0).unwrap();
-            metrics.log("m", Value::from(&buffer.get(1).view([1, 1])), Reduce::Sum, 1.0).unwrap();
+            metrics.log("m", Value::from(buffer.get(1)), Reduce::Sum, Value::Number(1.0)).unwrap();
+            metrics
+                .log("m", Value::from(&buffer.get(1).view([1, 1])), Reduce::Sum, Value::Number(1.0))
+                .unwrap();
             let _zeroed = buffer.zero_();
             let of_batch: Vec<Value> = metrics.of_batch().map(|(_, value)| value).collect();
             let mut numbers = Vec::new();
@@ -338,7 +345,7 @@ mod tests {
     fn fold(reduce: Reduce, values: &[(f64, f64)]) -> f64 {
         let mut metrics = Metrics::default();
         for &(value, weight) in values {
-            metrics.log("m", value.into(), reduce, weight).unwrap();
+            metrics.log("m", value.into(), reduce, weight.into()).unwrap();
         }
         metrics.so_far("m").unwrap().unwrap()
     }
@@ -350,7 +357,7 @@ mod tests {
             (Reduce::Mean, (1.0 * 2.0 + 4.0 + 3.0 * 3.0) / 6.0),
             (Reduce::Sum, 8.0),
             (Reduce::Last, 3.0),
-            (Reduce::Min, 1.0),
+            (Reduce::Min, 1.0.into()),
             (Reduce::Max, 4.0),
         ] {
             assert_eq!(fold(reduce, &values), expected, "{reduce:?}");
@@ -371,7 +378,7 @@ mod tests {
                         "m",
                         if i % 2 == 0 { value.into() } else { tensor.into() },
                         Reduce::Mean,
-                        0.1 * i as f64,
+                        Value::Number(0.1 * i as f64),
                     )
                     .unwrap();
                 if i % read_at == 0 {
@@ -396,18 +403,18 @@ mod tests {
         let mut metrics = Metrics::default();
         metrics.current.enter_batch();
         for (name, value) in [("a", 1.0), ("b", 2.0)] {
-            metrics.log(name, value.into(), Reduce::Mean, 1.0).unwrap();
+            metrics.log(name, value.into(), Reduce::Mean, 1.0.into()).unwrap();
         }
         metrics.current.enter_batch();
-        metrics.log("c", Tensor::from(3.0).into(), Reduce::Mean, 1.0).unwrap();
-        metrics.log("a", 4.0.into(), Reduce::Mean, 1.0).unwrap();
-        metrics.log("a", 5.0.into(), Reduce::Mean, 1.0).unwrap();
+        metrics.log("c", Tensor::from(3.0).into(), Reduce::Mean, 1.0.into()).unwrap();
+        metrics.log("a", 4.0.into(), Reduce::Mean, 1.0.into()).unwrap();
+        metrics.log("a", 5.0.into(), Reduce::Mean, 1.0.into()).unwrap();
         let expected = [("a".to_owned(), 5.0), ("c".to_owned(), 3.0)];
         assert_eq!(of_batch(&metrics), expected);
         metrics.current.drain().unwrap();
         assert_eq!(of_batch(&metrics), expected);
         for value in [6.0, 7.0, 8.0] {
-            metrics.log("d", value.into(), Reduce::Mean, 1.0).unwrap();
+            metrics.log("d", value.into(), Reduce::Mean, 1.0.into()).unwrap();
         }
         assert_eq!(of_batch(&metrics)[..2], expected);
         metrics.current.enter_batch();
@@ -418,9 +425,9 @@ mod tests {
     fn what_is_no_number_or_changes_its_reduction_is_refused() {
         let mut metrics = Metrics::default();
         let vector = Tensor::from_slice(&[1.0, 2.0]);
-        let text = metrics.log("m", vector.into(), Reduce::Mean, 1.0).unwrap_err().to_string();
+        let text = metrics.log("m", vector.into(), Reduce::Mean, 1.0.into()).unwrap_err().to_string();
         assert_eq!(text, "metric `m` must be one number, but has shape [2]");
-        metrics.log("m", 1.0.into(), Reduce::Mean, 1.0).unwrap();
-        assert!(metrics.log("m", 1.0.into(), Reduce::Sum, 1.0).is_err());
+        metrics.log("m", 1.0.into(), Reduce::Mean, 1.0.into()).unwrap();
+        assert!(metrics.log("m", 1.0.into(), Reduce::Sum, 1.0.into()).is_err());
     }
 }
