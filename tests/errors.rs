@@ -61,7 +61,8 @@ fn a_target_of_the_wrong_shape_is_explained() {
     );
     let text = fails(stage(&y.to_kind(Kind::Int64)).loss(CrossEntropy::new()));
     assert!(
-        text.ends_with("`target` of shape [2, 3] doesn't fit: `output` has shape [2, 3], so labels need [2]"),
+        text.ends_with("`target` of dtype Int64 doesn't fit: `output` has shape [2, 3], so labels need [2], and class probabilities [2, 3] and a \
+             floating point dtype"),
         "{text}"
     );
 }

@@ -113,7 +113,7 @@ fn a_run_that_is_not_the_one_that_was_saved_is_refused_by_name_and_touches_nothi
             "what is frozen of stage `only`: none before, fc.bias now. The state of the stage that is open",
         ),
         (
-            other(train(10).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1))),
+            other(train(10).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1).momentum(0.9))),
             "`lr` of the optimizer of pass `main` of stage `only`: 0.5 before, 0.1 now (`optimizer`)",
         ),
         (

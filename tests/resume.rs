@@ -31,12 +31,11 @@ fn measured(dir: &Path) -> catena::RunnerBuilder {
 /// Ends the run like a kill between two batches, when this process has done so many.
 fn stop_after(batches: u64) -> impl Callback {
     let mut left = batches;
-    on(Event::BatchStart, move |cx| {
-        if !cx.is_train() {
-            return Ok(Flow::GO);
+    look(Event::BatchStart, move |cx| {
+        if cx.is_train() {
+            left = left.checked_sub(1).ok_or("stopped by the test")?;
         }
-        left = left.checked_sub(1).ok_or("stopped by the test")?;
-        Ok(Flow::GO)
+        Ok(())
     })
 }
 
@@ -91,11 +90,11 @@ fn stopped_after_any_batch_and_resumed_twice_it_ends_in_the_same_bits() {
 /// Interrupts the run, as a signal would, at the event of this number; counts them.
 fn interrupt_at(number: u64, count: &Arc<AtomicU64>, event: Event) -> impl Callback + use<> {
     let count = count.clone();
-    on(event, move |cx| {
+    look(event, move |cx| {
         if count.fetch_add(1, Ordering::Relaxed) == number {
             cx.interrupt("by the test");
         }
-        Ok(Flow::GO)
+        Ok(())
     })
 }
 

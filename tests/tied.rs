@@ -198,6 +198,7 @@ fn a_model_with_other_ties_is_another_run() {
 
 #[test]
 fn a_batch_that_is_changed_in_place_leaves_the_users_data_alone() {
+    let _exclusive = Exclusive::wait();
     for shuffle in [true, false] {
         let x = Tensor::full([4, 4], 255.0, (Kind::Float, Device::Cpu));
         let data = TensorLoader::new(&x, &Tensor::zeros([4], (Kind::Int64, Device::Cpu)), 4)

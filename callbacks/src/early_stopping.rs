@@ -149,7 +149,8 @@ impl EarlyStopping {
         (bad >= self.patience).then(|| {
             let best =
                 best.map_or("it was NaN ever since".into(), |best| format!("{best} in epoch {best_epoch}"));
-            format!("{} has not got better in {bad} measurements; the best was {best}", self.metric)
+            let times = if bad == 1 { "1 measurement".into() } else { format!("{bad} measurements") };
+            format!("{} has not got better in {times}; the best was {best}", self.metric)
         })
     }
 }

@@ -244,8 +244,8 @@ mod tests {
         same(Throughput::new().tokens("ids"), json!({"seconds": 5.0, "tokens": {"elements": "ids"}}));
         same(Throughput::new().weight_is_tokens(), json!({"tokens": "weight"}));
         same(
-            Timeline::new().path("t.json").start_batch(9).max_slices(7),
-            json!({"path": "t.json", "start_batch": 9, "max_slices": 7}),
+            Timeline::new().path("/tmp/t.json").start_batch(9).max_slices(7),
+            json!({"path": "/tmp/t.json", "start_batch": 9, "max_slices": 7}),
         );
         same(Progress::new(), json!({}));
         let plateau = Plateau::new().patience(3);

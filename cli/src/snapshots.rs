@@ -37,7 +37,8 @@ impl Run {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         run_directory::check(path)?;
         let checkpoints = path.join("checkpoints");
-        if !checkpoints.is_dir() {
+        // the folder is made when the run begins, the lock when a program opens the directory
+        if !checkpoints.is_dir() && !path.join("lock").is_file() {
             return Err(Failure::Usage(format!(
                 "{} has no folder `checkpoints`, so it is no run directory; {HINT}",
                 path.display()
@@ -49,7 +50,7 @@ impl Run {
     /// The snapshots that a run may go on from, oldest first.
     pub(crate) fn names(&self) -> Result<Vec<SnapshotName>> {
         let mut names: Vec<_> =
-            list(&self.checkpoints)?.iter().filter_map(|(name, _)| name.parse().ok()).collect();
+            entries(&self.checkpoints)?.iter().filter_map(|(name, _)| name.parse().ok()).collect();
         names.sort_unstable();
         Ok(names)
     }
@@ -203,12 +204,14 @@ fn list(path: &Path) -> Result<Vec<(String, Kind)>> {
     Os.list(path).map_err(Failure::io("can't read", path))
 }
 
+/// What is in a folder; nothing if it is not there.
+fn entries(path: &Path) -> Result<Vec<(String, Kind)>> {
+    if path.is_dir() { list(path) } else { Ok(Vec::new()) }
+}
+
 /// The folders in a folder, in the order of their names, numbers by their value; none if it is not there.
 fn folders(path: &Path) -> Result<Vec<String>> {
-    if !path.is_dir() {
-        return Ok(Vec::new());
-    }
-    let folders = list(path)?.into_iter().filter(|(_, kind)| *kind == Kind::Folder);
+    let folders = entries(path)?.into_iter().filter(|(_, kind)| *kind == Kind::Folder);
     let mut names: Vec<String> = folders.map(|(name, _)| name).collect();
     names.sort_by_key(|name| (name.parse::<u64>().unwrap_or(u64::MAX), name.clone()));
     Ok(names)

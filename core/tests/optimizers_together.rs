@@ -1,6 +1,6 @@
 //! Many parameters of one optimizer are stepped together, and none of them notices.
 use catena_native::tensor::set_grad;
-use catena_tensor::optim::{Optimizer, OptimizerConfig, names};
+use catena_tensor::optim::{Optimizer, OptimizerConfig, Sgd, names};
 use catena_tensor::params::Parameter;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -83,5 +83,35 @@ fn parameters_too_large_for_one_group_get_the_same_bits_as_each_alone() {
         let start = (Tensor::arange(together.tensor.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin();
         assert!(together.tensor == alone.tensor, "{}", together.name);
         assert!(together.tensor != start.to_kind(Kind::BFloat16), "{} was stepped", together.name);
+    }
+}
+
+#[test]
+fn sgd_of_half_precision_with_momentum_is_the_arithmetic_of_f32_rounded_whatever_the_size() {
+    let device = Device::Cpu;
+    let (lr, momentum) = (0.1, 0.9);
+    for kind in [Kind::BFloat16, Kind::Half] {
+        for size in (1..70).chain([127, 128, 129]) {
+            let w = Tensor::ones([size], (kind, device)).set_requires_grad(true);
+
+            let mut optimizer =
+                Optimizer::new(Sgd::new(lr).momentum(momentum), &[Parameter::new("w", w.shallow_clone())])
+                    .unwrap();
+            let (mut expected, mut buffer) = (Tensor::ones([size], (Kind::Float, device)), Tensor::new());
+            for step in 0..3 {
+                let gradient = (Tensor::arange(size, (Kind::Float, device)) + step).sin().to_kind(kind);
+                set_grad(&w, Some(&gradient)).unwrap();
+                optimizer.step().unwrap();
+                let gradient = gradient.to_kind(Kind::Float);
+                let moved = if step == 0 { gradient } else { &buffer * momentum + gradient };
+                expected = (expected - &moved * lr).to_kind(kind).to_kind(Kind::Float);
+                buffer = moved.to_kind(kind).to_kind(Kind::Float);
+            }
+            let (_, own) = &optimizer.state()[0];
+            let close = |a: &Tensor, b: &Tensor| (a.to_kind(Kind::Float) - b).abs().max().double_value(&[]);
+            // a rounding apart at most: the kernel may fuse the multiplication and the addition
+            assert!(close(own, &buffer) < 0.02, "{kind:?} of {size}: {own:?}");
+            assert!(close(&w.detach(), &expected) < 0.01, "{kind:?} of {size}");
+        }
     }
 }

@@ -61,6 +61,8 @@ fn falls_back(dir: &TempDir, newer: &Path, expected: &Damage) {
     let loaded = store.load_newest().unwrap().unwrap();
     assert_eq!(loaded.state["n"], 1, "{expected}");
     assert_eq!(loaded.files["model.safetensors"].bytes.last(), Some(&1));
+    assert!(fs::symlink_metadata(newer).is_ok(), "{expected}: it stays until the run goes on");
+    store.begin().unwrap();
     assert!(fs::symlink_metadata(newer).is_err(), "{expected}");
     assert!(fs::symlink_metadata(newer.with_added_extension("corrupt")).is_ok(), "{expected}");
     // the run goes on, and may take the same name again
@@ -274,7 +276,7 @@ fn a_link_named_like_a_left_over_is_removed_and_not_followed() {
     let (dir, older, _) = run();
     let link = dir.path().join("checkpoints/.tmp-000000000009-b");
     std::os::unix::fs::symlink(&older, &link).unwrap();
-    Store::open(dir.path(), Arc::new(Os)).unwrap();
+    Store::open(dir.path(), Arc::new(Os)).unwrap().begin().unwrap();
     assert!(fs::symlink_metadata(link).is_err());
     assert_eq!(damage(&older), None);
 }

@@ -158,8 +158,7 @@ impl Scenario {
 
     fn run(&self, disk: &Memory, store: &mut Option<Store>) -> Result<(), Error> {
         let Some(store) = store else {
-            *store = Some(open(disk)?);
-            return Ok(());
+            return store.insert(open(disk)?).begin();
         };
         match self.operation {
             Operation::Save(n) => store.save(&snapshot(n), &LAST_TWO).map(drop),
@@ -168,9 +167,11 @@ impl Scenario {
                 let best = best.then(|| Best { k: 1, metric: "valid/loss".into(), goal: Goal::Min });
                 store.apply(&Retention { keep_last, best, every: None })
             }
-            Operation::LoadNewest => store.load_newest().map(|newest| {
+            Operation::LoadNewest => {
+                let newest = store.load_newest()?;
                 assert_eq!(newest.as_ref().map_or(0, number), self.done);
-            }),
+                store.begin()
+            }
             Operation::SetNewerAside(n) => store.set_newer_aside(name(n)),
             Operation::Open => Ok(()),
         }
@@ -190,6 +191,7 @@ fn content(disk: &Memory, path: &str) -> Vec<u8> {
 /// That the newest is one of these, that all are whole, and that the run goes on.
 fn check(disk: &Memory, store: &mut Store, scenario: &Scenario, allowed: &[u64]) {
     let newest = store.load_newest().unwrap().as_ref().map_or(0, number);
+    store.begin().unwrap();
     assert!(allowed.contains(&newest), "the newest is {newest}, not one of {allowed:?}");
     let checkpoints = Path::new("/run/checkpoints");
     let mut names = disk.list(checkpoints).unwrap();

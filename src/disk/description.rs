@@ -50,6 +50,8 @@ pub(super) struct CallbackDescription {
     #[serde(default)]
     pub(super) effect: Effect,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) adapters: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) writes: Vec<Write>,
     pub(super) note: String,
     /// Null for one that doesn't tell.
@@ -76,6 +78,7 @@ impl Description {
             stage: member.stage(),
             phase: member.about().phase,
             effect: member.about().effect,
+            adapters: member.about().adapters.clone(),
             writes: member.about().writes.clone(),
             note: member.about().note.clone(),
             settings: member.about().settings.clone(),

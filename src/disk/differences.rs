@@ -222,6 +222,8 @@ impl Differences {
             Effect::Looks => "only looks",
         };
         self.add(remedy.clone(), key, effect(was), effect(is));
+        let (before, now) = (was.adapters.join(", "), is.adapters.join(", "));
+        self.add(remedy.clone(), &format!("how {key} is adapted"), before, now);
         if was.settings.is_null() || is.settings.is_null() {
             return;
         }

@@ -65,6 +65,8 @@ pub struct About {
     /// Its settings (default null, and then nothing is compared). They stand in `run.json` and in snapshots. If the callback acts,
     /// a resume with other settings is refused.
     pub settings: Value,
+    /// What adapters do to it, such as `every 2 steps`. A resume compares it as it compares the settings.
+    pub adapters: Vec<String>,
     /// What `plan()` says beside its name, such as a setting (default nothing).
     pub note: String,
 }
@@ -167,6 +169,7 @@ impl About {
             syncs: false,
             observes: false,
             settings: Value::Null,
+            adapters: Vec::new(),
             note: String::new(),
         }
     }
@@ -270,16 +273,6 @@ impl About {
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
-    }
-
-    /// Adds what an adapter does to the settings, so that a resume compares it.
-    pub(crate) fn adapt(&mut self, name: &str, how: String) {
-        if self.settings.is_null() {
-            self.settings = Value::Object(serde_json::Map::new());
-        }
-        if let Some(settings) = self.settings.as_object_mut() {
-            settings.insert(name.into(), how.into());
-        }
     }
 
     /// Whether it may change what is computed.

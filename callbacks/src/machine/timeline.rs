@@ -352,6 +352,7 @@ mod tests {
             let mut driver = Driver::new(Box::new(testing::tiny_model()), members, settings).unwrap();
             driver.set_resuming(resuming);
             driver.fire(Event::RunStart).unwrap();
+            driver.set_resuming(false);
             driver.fire(Event::RunEnd).unwrap();
             let names =
                 fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string());

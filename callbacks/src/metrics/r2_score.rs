@@ -120,6 +120,7 @@ impl Metric for R2Score {
         let n = weight.first().copied().unwrap_or(0.0);
         let one = |i: usize| match (residual[i], xx[i]) {
             _ if items[i] < 2.0 => f64::NAN,
+            (residual, _) if residual.is_nan() => f64::NAN,
             (0.0, _) => 1.0,
             (_, total) if is_constant(total, mean_x[i], weight[i]) => 0.0,
             (residual, total) => 1.0 - residual / total,

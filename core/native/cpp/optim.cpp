@@ -14,7 +14,18 @@ API int catena_sgd(TensorList* params, TensorList* momentum_buffers, uint8_t* st
       by_kernel(params->tensors, positions, [&](const std::vector<size_t>& at_) {
         auto p = pick(params->tensors, at_), g = pick_gradients(params->tensors, at_);
         auto m = momentum_buffers == nullptr ? std::vector<Tensor>() : pick(momentum_buffers->tensors, at_);
-        at::_fused_sgd_(p, g, m, weight_decay, momentum, lr, dampening, nesterov, maximize, first);
+        auto fused = [&](at::TensorList p, at::TensorList g, at::TensorList m) {
+          at::_fused_sgd_(p, g, m, weight_decay, momentum, lr, dampening, nesterov, maximize, first);
+        };
+        if (!p[0].is_cpu() || !is_half(p[0]) || m.empty()) return fused(p, g, m);
+        // libtorch's kernel for half precision reads past the end of the momentum buffers (2.13, seen with valgrind) and leaves what it
+        // finds there: the same arithmetic in f32 copies, one parameter at a time
+        for (size_t i = 0; i < p.size(); i++) {
+          Tensor p32 = p[i].to(at::kFloat), g32 = g[i].to(at::kFloat), m32 = m[i].to(at::kFloat);
+          fused({p32}, {g32}, {m32});
+          p[i].copy_(p32);
+          m[i].copy_(m32);
+        }
       });
     };
     std::vector<size_t> first, later;

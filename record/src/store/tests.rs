@@ -132,7 +132,10 @@ fn left_overs_are_removed_and_what_is_not_its_own_stays() {
     }
     fs::write(checkpoints.join(".tmp-file"), "").unwrap();
     fs::create_dir_all(checkpoints.join(".tmp-000000000003-b/a folder/in it")).unwrap();
-    let store = open(dir.path());
+    let before = names(&checkpoints);
+    let mut store = open(dir.path());
+    assert_eq!(names(&checkpoints), before, "opening changes nothing");
+    store.begin().unwrap();
     assert_eq!(names(&checkpoints), ["000000000001-b", "notes"]);
     assert_eq!(store.listed().len(), 1);
 }
@@ -144,7 +147,10 @@ fn a_second_damaged_one_of_a_name_gets_a_number_and_each_is_told() {
     for told in ["corrupt", "corrupt.2", "corrupt.3"] {
         store.save(&snapshot(1), &keep_all()).unwrap();
         fs::remove_file(store.path(name(1)).join("state.json")).unwrap();
-        let warnings = warnings(|| assert!(store.load_newest().unwrap().is_none()));
+        assert!(store.load_newest().unwrap().is_none());
+        assert_eq!(store.damaged(), [(name(1), "state.json is missing".to_owned())]);
+        assert!(store.path(name(1)).exists(), "it is passed over, and set aside when the run goes on");
+        let warnings = warnings(|| store.begin().unwrap());
         let path = store.path(name(1));
         let (path, aside) = (path.display(), path.with_added_extension(told));
         let expected = format!("{path} is damaged: state.json is missing; it is now {}", aside.display());

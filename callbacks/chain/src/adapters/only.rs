@@ -59,7 +59,7 @@ impl Adapter for Only {
         if let Self::Stage(name) = self {
             about.writes.iter_mut().for_each(|write| write.stage = Some(name.clone()));
         }
-        about.adapt("only", self.to_string());
+        about.adapters.push(self.to_string());
     }
 
     fn lets_through(&mut self, event: Event, cx: &Context) -> bool {

@@ -40,7 +40,7 @@ impl Throttled {
 impl Adapter for Throttled {
     fn change(&self, about: &mut About) {
         about.note = join(&format!("every {}", self.trigger.every()), &about.note);
-        about.adapt("every", self.trigger.every().to_string());
+        about.adapters.push(format!("every {}", self.trigger.every()));
         about.hears = about.hears.with(Events::from([match self.trigger.every() {
             Every::Epochs(_) | Every::Never => Event::EpochStart,
             Every::Batches(_) | Every::Steps(_) | Every::Seconds(_) | Every::Overhead(_) => Event::BatchStart,

@@ -50,7 +50,9 @@ impl Run {
         self.loggers = Some(loggers);
         self.tell(Event::RunStart);
         self.driver.set_resuming(false);
-        self.loggers.as_mut().unwrap().load_state(state)
+        let loggers = self.loggers.as_mut().unwrap();
+        loggers.load_state(state)?;
+        loggers.on_resumed(self.driver.context_mut())
     }
 
     fn tell(&mut self, event: Event) {
@@ -255,8 +257,11 @@ fn a_logger_without_a_state_of_its_own_goes_on_after_what_is_there() {
     drop(run);
     let mut run = Run::unheard(dir.path());
     run.epoch();
-    run.resume(both(), State { json: serde_json::json!({ "positions": {}, "batches": 2 }), tensors: vec![] })
-        .unwrap();
+    run.resume(
+        both(),
+        State { json: serde_json::json!({ "positions": {}, "batches": { "batches": 2 } }), tensors: vec![] },
+    )
+    .unwrap();
     run.epoch();
     run.tell(Event::RunEnd);
     let lines: Vec<usize> = files(dir.path()).iter().map(|(_, text)| text.lines().count()).collect();
