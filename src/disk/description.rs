@@ -105,8 +105,15 @@ impl Description {
             own.clone_from(before);
         }
         let has_ended = |callback: &CallbackDescription| callback.stage.is_some_and(|own| own < stages);
-        self.chain.retain(|callback| !has_ended(callback));
-        self.chain.extend(before.chain.iter().filter(|callback| has_ended(callback)).cloned());
+        let find = |all: &[CallbackDescription], key: &str| all.iter().find(|own| own.key == key).cloned();
+        let gone = before.chain.iter().filter(|own| has_ended(own) && find(&self.chain, &own.key).is_none());
+        let gone: Vec<_> = gone.cloned().collect();
+        // each stays at its place, for the order is compared too
+        let own = self
+            .chain
+            .drain(..)
+            .filter_map(|own| if has_ended(&own) { find(&before.chain, &own.key) } else { Some(own) });
+        self.chain = own.collect::<Vec<_>>().into_iter().chain(gone).collect();
     }
 
     /// The settings of optimizers that callbacks of a stage move.

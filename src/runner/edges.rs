@@ -15,7 +15,7 @@ use crate::{Error, Pass, Result, Stage};
 
 impl Runner {
     pub(super) fn enter_stage(&mut self, index: usize) -> Result<()> {
-        self.driver.begin_states()?;
+        self.driver.begin_states(index)?;
         let (stage, model) = (&self.stages[index], self.driver.context().model.as_ref());
         let mut optimizers = Optimizers::default();
         clear_gradients(model)?;

@@ -166,9 +166,9 @@ impl Driver {
         Ok(states)
     }
 
-    /// Gives every callback whose state belongs to a stage the state that it had when the chain was built.
-    pub fn begin_states(&mut self) -> std::result::Result<(), Error> {
-        for member in self.chain.members_mut() {
+    /// Gives every callback of the stage of this number whose state belongs to a stage the state that it had when the chain was built.
+    pub fn begin_states(&mut self, stage: usize) -> std::result::Result<(), Error> {
+        for member in self.chain.members_mut().iter_mut().filter(|member| member.hears_in(stage)) {
             if let Some(initial) = member.initial() {
                 let name = member.name().to_owned();
                 guarded(&name, "load_state", || member.callback_mut().load_state(initial))?;
