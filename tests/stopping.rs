@@ -44,7 +44,7 @@ fn impatient() -> EarlyStopping {
     EarlyStopping::new("train/loss").patience(1).min_delta(1000.0)
 }
 
-const WHY: &str = "train/loss has not got better for 1 epochs; the best was ";
+const WHY: &str = "train/loss has not got better in 1 measurement; the best was";
 
 fn checkpoint() -> Checkpoint {
     Checkpoint::new().every(Every::Epochs(1)).keep_last(100)

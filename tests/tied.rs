@@ -38,6 +38,7 @@ fn after(tied: bool, stage: Stage) -> (f64, Vec<(String, f64)>) {
 
 #[test]
 fn one_step_of_a_tied_weight_is_that_of_the_weight_alone() {
+    let _exclusive = Exclusive::wait();
     let with: [(f64, fn() -> Stage); 8] = [
         (0.92, || stage(Sgd::new(0.01))),
         (0.92, || stage(Sgd::new(0.01)).callback(LossScaler::new().init_scale(1024.0))),
@@ -60,6 +61,7 @@ fn one_step_of_a_tied_weight_is_that_of_the_weight_alone() {
 
 #[test]
 fn several_micro_batches_and_sam_divide_and_climb_once() {
+    let _exclusive = Exclusive::wait();
     let data = || {
         let x = (Tensor::arange(48, (Kind::Float, Device::Cpu)) * 0.37).sin().view([12, 4]);
         TensorLoader::new(&x, &Tensor::zeros([12], (Kind::Float, Device::Cpu)), 2).unwrap()
@@ -80,6 +82,7 @@ fn several_micro_batches_and_sam_divide_and_climb_once() {
 
 #[test]
 fn norms_are_logged_once_under_the_name_that_the_tensor_goes_by() {
+    let _exclusive = Exclusive::wait();
     for pattern in ["embed", "head", "*"] {
         let (_, logged) = after(true, stage(Sgd::new(0.01)).callback(GradNorms::new().matching(pattern)));
         let norms: Vec<&(String, f64)> =
@@ -90,6 +93,7 @@ fn norms_are_logged_once_under_the_name_that_the_tensor_goes_by() {
 
 #[test]
 fn a_tensor_that_is_frozen_under_one_name_is_frozen_and_a_pass_finds_it_by_any() {
+    let _exclusive = Exclusive::wait();
     for name in ["embed", "head"] {
         let (net, w) = net(true);
         let error = Runner::builder(net).stage(stage(Sgd::new(0.01)).freeze(name)).build().unwrap_err();
@@ -109,6 +113,7 @@ fn a_tensor_that_is_frozen_under_one_name_is_frozen_and_a_pass_finds_it_by_any()
 
 #[test]
 fn groups_that_claim_a_tensor_by_two_names_and_views_are_refused_at_build() {
+    let _exclusive = Exclusive::wait();
     let groups = Sgd::new(0.1)
         .group(catena::tensor::optim::ParamGroup::new("embed").lr(0.5))
         .group(catena::tensor::optim::ParamGroup::new("head").lr(0.2));
@@ -126,6 +131,7 @@ fn groups_that_claim_a_tensor_by_two_names_and_views_are_refused_at_build() {
 
 #[test]
 fn a_summary_and_the_plan_count_a_tied_weight_once() {
+    let _exclusive = Exclusive::wait();
     let (net, _) = net(true);
     assert_eq!(catena::callbacks::Summary::of(net.var_store()).parameters(), 4);
     let runner = Runner::builder(net).stage(stage(Sgd::new(0.1))).build().unwrap();

@@ -218,6 +218,7 @@ fn check(disk: &Memory, store: &mut Store, scenario: &Scenario, allowed: &[u64])
     disk.restart(Loss::EVERYTHING);
     let mut store = open(disk).unwrap();
     assert_eq!(number(&store.load_newest().unwrap().unwrap()), 7);
+    store.begin().unwrap();
     let left = disk.list(checkpoints).unwrap();
     assert!(left.iter().all(|(name, _)| !name.starts_with(".tmp-")), "left-overs: {left:?}");
     assert!(left.iter().all(|(_, kind)| *kind == Kind::Folder));

@@ -47,10 +47,17 @@ fn a_list_with_scores_of_many_classes_stays_as_narrow_as_a_terminal() {
 #[test]
 fn a_run_that_has_saved_nothing_has_an_empty_list() {
     let place = Place::new();
-    drop(place.store("run"));
-    for command in ["list", "verify"] {
-        let output = place.catena(&format!("ckpt {command} run"));
-        assert_eq!((output.status, output.out.as_str()), (0, "run has no checkpoints yet.\n"));
+    let mut store = place.store("run");
+    std::fs::write(place.path("run").join("lock"), "").unwrap();
+    // a program that has opened the directory, and one that has begun
+    for has_begun in [false, true] {
+        if has_begun {
+            store.begin().unwrap();
+        }
+        for command in ["list", "verify"] {
+            let output = place.catena(&format!("ckpt {command} run"));
+            assert_eq!((output.status, output.out.as_str()), (0, "run has no checkpoints yet.\n"));
+        }
     }
     let output = place.catena("ckpt show run");
     assert_eq!((output.status, output.err.as_str()), (2, "error: run has no checkpoints yet\n"));
