@@ -114,8 +114,10 @@ impl Store {
         while let Some((name, why)) = self.damaged.first().cloned() {
             let path = self.path(name);
             let aside = self.set_aside(&path)?;
-            log::warn!("{} is damaged: {why}; it is now {}", path.display(), aside.display());
+            // it has its new name now, durable or not
             self.damaged.remove(0);
+            log::warn!("{} is damaged: {why}; it is now {}", path.display(), aside.display());
+            self.sync_names()?;
         }
         Ok(())
     }
@@ -328,7 +330,6 @@ impl Store {
             aside = path.with_added_extension(format!("corrupt.{n}"));
         }
         self.fs.rename(path, &aside).map_err(Error::io("can't rename", path))?;
-        self.sync_names()?;
         Ok(aside)
     }
 

@@ -357,7 +357,7 @@ mod tests {
             (Reduce::Mean, (1.0 * 2.0 + 4.0 + 3.0 * 3.0) / 6.0),
             (Reduce::Sum, 8.0),
             (Reduce::Last, 3.0),
-            (Reduce::Min, 1.0.into()),
+            (Reduce::Min, 1.0),
             (Reduce::Max, 4.0),
         ] {
             assert_eq!(fold(reduce, &values), expected, "{reduce:?}");
