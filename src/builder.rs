@@ -1,4 +1,6 @@
 //! From a description to a runner: everything that can be found wrong before anything runs is found here.
+mod chain_checks;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +17,6 @@ use catena_tensor::params::{check_memory, matching_parameters, parameters, varia
 use catena_record::fs::{FileSystem, Os};
 
 use crate::disk::Disk;
-use crate::stage::StageLoader;
 use crate::{Error, Result, Runner, Stage};
 
 /// What a [`Runner`] is made from. Made by [`Runner::builder`].
@@ -168,8 +169,7 @@ impl RunnerBuilder {
             let settings = |source| Error::Settings { callback: member.name().to_owned(), source };
             member.callback().check().map_err(settings)?;
         }
-        check_watched(&members, &stages)?;
-        check_writers(&members, &stages)?;
+        chain_checks::check(&members, &stages)?;
         let disk = run_dir.as_deref().map(|path| Disk::open(path, file_system)).transpose()?;
         let settings = Settings { seed, device: model.var_store().device(), run_dir };
         let driver = Driver::new(model, members, settings)?;
@@ -194,63 +194,6 @@ fn put_in_files(callbacks: &mut Vec<Box<dyn Callback>>) {
             callbacks.push(callback);
         }
     }
-}
-
-/// A metric that is watched must be logged by somebody, if everybody says what he logs.
-fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
-    for (i, stage) in stages.iter().enumerate() {
-        let here = || members.iter().filter(move |member| member.hears_in(i));
-        let Some(logged) = here().map(|m| m.about().logs.clone()).collect::<Option<Vec<_>>>() else {
-            continue;
-        };
-        let logged: Vec<String> = logged.into_iter().flatten().collect();
-        let known = |name: &String| {
-            let of_loader = |l: &StageLoader| name.strip_prefix(&format!("{}/", l.name)).map(str::to_owned);
-            logged.contains(name)
-                || stage.loaders.iter().filter_map(of_loader).any(|rest| logged.contains(&rest))
-        };
-        for member in here() {
-            if let Some(name) = member.about().watches.iter().find(|name| !known(name)) {
-                let loaders: Vec<&str> = stage.loaders.iter().map(|loader| loader.name.as_str()).collect();
-                let source = format!(
-                    "{} watches `{name}`, but nobody logs it; logged are {}, each in the loaders {}",
-                    member.name(),
-                    logged.join(", "),
-                    loaders.join(", ")
-                );
-                return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Two callbacks that move one setting of one group in one stage undo each other's work.
-fn check_writers(members: &[Member], stages: &[Stage]) -> Result<()> {
-    for (i, stage) in stages.iter().enumerate() {
-        let here = members.iter().filter(|member| member.hears_in(i));
-        let all = here.flat_map(|member| member.about().writes.iter().map(move |write| (member, write)));
-        let all: Vec<_> = all.filter(|(_, write)| write.is_in(&stage.name)).collect();
-        for (n, (member, write)) in all.iter().enumerate() {
-            let other =
-                all[..n].iter().find(|(other, before)| other.key() != member.key() && before.collides(write));
-            if let Some((other, before)) = other {
-                let group = match write.group.as_ref().or(before.group.as_ref()) {
-                    Some(pattern) => format!("group `{pattern}`"),
-                    None => "every group".into(),
-                };
-                let source = format!(
-                    "{} and {} both move `{}` of {group}, so one undoes what the other does; leave one out, or give each a group of its own \
-                     (`ParamGroup` in the optimizer, `.group(…)` of the schedule)",
-                    other.name(),
-                    member.name(),
-                    write.setting,
-                );
-                return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Puts in what acts on a batch, first in its phase, unless a callback of the user's has that role.

@@ -84,6 +84,12 @@ pub enum Error {
         /// What was, and what is; and what to do about it.
         differences: String,
     },
+    /// A hook of a run began another run.
+    #[error(
+        "a run was begun inside a hook of another run: it would seed the generators that the outer one draws from; begin it after the \
+         outer one has ended, or in a process of its own"
+    )]
+    InsideRun,
     /// A snapshot could not be taken or read.
     #[error("snapshot: {0}")]
     Record(#[from] catena_record::Error),

@@ -1,4 +1,5 @@
 //! The loop. Everything that acts on a batch is a callback; here is only what happens when.
+mod alone;
 mod compare;
 mod cursor;
 mod cuts;
@@ -13,6 +14,7 @@ use catena_tensor::model::{Mode, Model};
 use catena_tensor::rng::{Exclusive, manual_seed};
 use catena_tensor::tch::Tensor;
 
+use self::alone::Alone;
 pub(crate) use self::cursor::{Cursor, Open};
 use self::edges::Quiet;
 pub(crate) use self::edges::params_of;
@@ -103,6 +105,11 @@ impl Runner {
     /// ends: a run on another thread meanwhile is an error, and so is a run directory that holds snapshots already.
     pub fn run(&mut self) -> Result<Report> {
         let _exclusive = Exclusive::now()?;
+        let _alone = Alone::begin()?;
+        self.run_anew()
+    }
+
+    fn run_anew(&mut self) -> Result<Report> {
         self.claim()?;
         self.begin_on_disk()?;
         manual_seed(self.driver.context().seed());

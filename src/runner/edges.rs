@@ -41,9 +41,27 @@ impl Runner {
 
     pub(super) fn leave_stage(&mut self) -> Result<()> {
         self.check_for_new_parameters()?;
+        self.tell_unmeasured();
         self.thaw()?;
         self.driver.leave_stage();
         Ok(())
+    }
+
+    /// Says which metrics callbacks wait for that were never measured: one that does not say what it logs keeps `build()` from knowing.
+    fn tell_unmeasured(&self) {
+        let cx = self.driver.context();
+        for member in self.driver.chain().members().iter().filter(|member| member.hears_in(cx.stage_index()))
+        {
+            for name in &member.about().watches {
+                if let Err(none) = cx.metrics.require(name) {
+                    log::warn!(
+                        "{} watches `{name}`, and stage `{}` has ended: {none}",
+                        member.name(),
+                        cx.stage()
+                    );
+                }
+            }
+        }
     }
 
     fn thaw(&mut self) -> Result<()> {

@@ -9,6 +9,7 @@ use catena_tensor::rng::{Exclusive, Generators};
 use catena_tensor::schedule::PlateauMode;
 use catena_tensor::tch::{Device, Tensor};
 
+use super::alone::Alone;
 use super::{Open, Runner};
 use crate::disk::{
     CALLBACKS, Cut, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
@@ -56,6 +57,7 @@ impl Runner {
     /// [`RunnerBuilder::allow`](crate::RunnerBuilder::allow) names them; differences that don't change the numbers are logged.
     pub fn resume(&mut self, from: Resume) -> Result<Report> {
         let _exclusive = Exclusive::now()?;
+        let _alone = Alone::begin()?;
         let disk = self.disk.as_mut().ok_or(Error::NoRunDirectory)?;
         let mut loaded = disk.load(&from)?;
         if self.allowed.iter().any(|allowed| allowed == "stop") && from.is_latest() {
@@ -72,7 +74,7 @@ impl Runner {
                     .inspect_err(|error| self.driver.fire_exception(error))?;
                 self.go_on()
             }
-            None if from == Resume::LatestIfAny => self.run(),
+            None if from == Resume::LatestIfAny => self.run_anew(),
             None => Err(Error::NoSnapshot { path: disk.path().to_owned(), damaged: disk.passed_over() }),
         }
     }

@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Events, Phase, short_name};
+use crate::{Events, Only, Phase, short_name};
 
 /// What a callback is: where it stands, what it hears, whether it changes the training, and what it reads and writes.
 ///
@@ -67,6 +67,8 @@ pub struct About {
     pub settings: Value,
     /// What adapters do to it, such as `every 2 steps`. A resume compares it as it compares the settings.
     pub adapters: Vec<String>,
+    /// Where alone it hears, by `.only(…)` (default everywhere). A loader or a stage that does not exist is an error at `build()`.
+    pub only: Vec<Only>,
     /// What `plan()` says beside its name, such as a setting (default nothing).
     pub note: String,
 }
@@ -170,6 +172,7 @@ impl About {
             observes: false,
             settings: Value::Null,
             adapters: Vec::new(),
+            only: Vec::new(),
             note: String::new(),
         }
     }

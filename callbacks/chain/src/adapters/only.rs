@@ -60,6 +60,7 @@ impl Adapter for Only {
             about.writes.iter_mut().for_each(|write| write.stage = Some(name.clone()));
         }
         about.adapters.push(self.to_string());
+        about.only.push(self.clone());
     }
 
     fn lets_through(&mut self, event: Event, cx: &Context) -> bool {
