@@ -4,6 +4,7 @@ mod compare;
 mod cursor;
 mod cuts;
 mod edges;
+mod frozen;
 mod resume;
 
 use std::collections::HashSet;
@@ -17,7 +18,7 @@ use catena_tensor::tch::Tensor;
 use self::alone::Alone;
 pub(crate) use self::cursor::{Cursor, Open};
 use self::edges::Quiet;
-pub(crate) use self::edges::params_of;
+pub(crate) use self::frozen::params_of;
 pub use self::resume::Resume;
 use crate::disk::{Cut, Description, Disk};
 use crate::{Report, Result, RunnerBuilder, Stage, plan};
@@ -136,7 +137,9 @@ impl Runner {
         if self.at.open == Open::Ended {
             return Ok(());
         }
-        while self.driver.stop() < Stop::Run && self.at.stage < self.stages.len() {
+        // what a snapshot has left open is closed, whatever was stopped
+        while self.at.open > Open::Run || self.driver.stop() < Stop::Run && self.at.stage < self.stages.len()
+        {
             self.run_stage()?;
         }
         // a stop of the last stage has ended the run too
@@ -158,7 +161,7 @@ impl Runner {
             self.at.open = Open::Stage;
             self.driver.fire(Event::StageStart)?;
         }
-        while self.driver.stop() < Stop::Stage && self.at.epochs < epochs {
+        while self.at.open > Open::Stage || self.driver.stop() < Stop::Stage && self.at.epochs < epochs {
             self.run_epoch()?;
         }
         let is_left = self.at.epochs < epochs || self.at.cut_short;
@@ -174,7 +177,7 @@ impl Runner {
             self.at.begin_epoch();
             self.driver.fire(Event::EpochStart)?;
         }
-        while self.driver.stop() < Stop::Epoch && self.has_loader() {
+        while self.at.open > Open::Epoch || self.driver.stop() < Stop::Epoch && self.has_loader() {
             let before = self.keep_before(self.at.loader)?;
             self.run_loader(self.at.loader)?;
             self.save_if_left(before)?;
@@ -218,7 +221,7 @@ impl Runner {
             if self.driver.context().flow().skip == Skip::Batch {
                 break;
             }
-            self.driver.enter_pass(pass);
+            self.driver.enter_pass(pass).map_err(|source| self.at(source))?;
             self.run_pass(mode)?;
         }
         self.driver.fire(Event::BatchEnd)?;
@@ -240,8 +243,7 @@ impl Runner {
         }
         for &event in events {
             if event == Event::Step && self.driver.context().window.is_held() {
-                self.driver.leave_pass();
-                return Ok(());
+                return self.driver.leave_pass().map_err(|source| self.at(source));
             }
             let has_gradients = matches!(event, Event::Backward | Event::Step);
             match self.driver.fire(event)?.skip {
@@ -260,7 +262,7 @@ impl Runner {
     /// Steps the windows that the end of a loader leaves open.
     fn close_open_windows(&mut self) -> Result<()> {
         for pass in self.driver.open_windows() {
-            self.driver.enter_pass(pass);
+            self.driver.enter_open_window(pass).map_err(|source| self.at(source))?;
             match self.driver.fire(Event::Step)?.skip {
                 Skip::None => self.driver.close_window(),
                 Skip::Step | Skip::Batch => self.drop_window()?,

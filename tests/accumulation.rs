@@ -139,9 +139,7 @@ fn a_power_of_two_of_equal_micro_batches_is_the_plain_loop_to_the_bit() {
     // the plain loop divides each loss by n and lets the gradients add up
     let divided = |n: u64| {
         on(Event::Loss, move |cx| {
-            if let Some(loss) = &mut cx.loss {
-                loss.scale = 1.0 / n as f64;
-            }
+            cx.loss_scale = 1.0 / n as f64;
             Ok(Flow::GO)
         })
     };

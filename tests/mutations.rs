@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What may change without a trace, and why.
-const HARMLESS: [(&str, &str); 22] = [
+const HARMLESS: [(&str, &str); 23] = [
     ("/time", "says when, for people"),
     ("/why/", "says who asked, for people"),
     ("/stage_name", "names the stage for lists of snapshots; the number counts"),
@@ -40,6 +40,10 @@ const HARMLESS: [(&str, &str); 22] = [
     ("/run/stages/1/loaders/1/", "other data for evaluations is logged, not refused"),
     ("/run/stages/0/loaders/0/batches", "stands in the loader's own description, or follows from it"),
     ("/run/stages/1/loaders/0/batches", "stands in the loader's own description, or follows from it"),
+    (
+        "/books/last_weight",
+        "of a window that a loader's end closes: here the last batch is known and closes it",
+    ),
     ("/cut", "tells the snapshots of one batch apart; the cursor counts"),
 ];
 

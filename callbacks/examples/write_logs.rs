@@ -113,7 +113,7 @@ fn train(
         driver.enter_loader(LoaderScope::new("train", Mode::Train, Some(EPOCH)));
     }
     driver.enter_batch(testing::tiny_batch(3));
-    driver.enter_pass(0);
+    driver.enter_pass(0).unwrap();
     log(driver.context_mut(), step)?;
     driver.context_mut().mark_stepped();
     driver.close_window();

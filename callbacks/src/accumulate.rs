@@ -35,13 +35,13 @@ pub enum Tail {
 ///
 /// let mut driver = testing::driver(vec![Box::new(Accumulate::new(2))])?;
 /// for (weight, scale, held) in [(4.0, 1.0, true), (2.0, 0.5, false)] {
-///     driver.enter_pass(0);
+///     driver.enter_pass(0)?;
 ///     driver.context_mut().loss = Some(Loss::new(Tensor::from(1.0), weight));
 ///     driver.fire(Event::Loss)?;
 ///     driver.fire(Event::Backward)?;
-///     assert_eq!(driver.context().loss.as_ref().unwrap().scale, scale);
+///     assert_eq!(driver.context().loss_scale, scale);
 ///     assert_eq!(driver.context().window.is_held(), held);
-///     driver.leave_pass();
+///     driver.leave_pass()?;
 /// }
 /// assert_eq!(driver.context().window.ratios(), 1.5);
 /// # Ok::<(), catena_chain::BoxError>(())
@@ -136,9 +136,7 @@ impl Callback for Accumulate {
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
         if cx.is_train() && !self.sum {
             let ratio = cx.window.ratio(self.weight(cx)?);
-            if let Some(loss) = &mut cx.loss {
-                loss.scale *= ratio;
-            }
+            cx.loss_scale *= ratio;
         }
         Ok(Flow::GO)
     }

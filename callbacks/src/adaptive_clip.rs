@@ -114,8 +114,14 @@ impl Callback for AdaptiveClip {
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        // a pattern that matches nothing is an error here, not at the thousandth step
-        self.excluded(cx)?;
+        // a pattern that matches nothing in any pass is an error here, not at the thousandth step
+        for pattern in &self.exclude {
+            let mut matched: Vec<_> =
+                cx.optimizers.iter().map(|(_, optimizer)| optimizer.matching(pattern).map(drop)).collect();
+            if matched.iter().all(|matched| matched.is_err()) {
+                matched.pop().ok_or("no pass has an optimizer whose gradients could be clipped")??;
+            }
+        }
         Ok(Flow::GO)
     }
 
@@ -142,8 +148,8 @@ impl AdaptiveClip {
     fn excluded(&self, cx: &mut Context) -> Result<Vec<bool>> {
         let optimizer = cx.optimizer_mut()?;
         let mut excluded = vec![false; optimizer.names().len()];
-        for pattern in &self.exclude {
-            let matched = optimizer.matching(pattern)?;
+        // a pattern may be another pass's
+        for matched in self.exclude.iter().filter_map(|pattern| optimizer.matching(pattern).ok()) {
             excluded.iter_mut().zip(matched).for_each(|(excluded, matched)| *excluded |= matched);
         }
         Ok(excluded)

@@ -43,8 +43,6 @@ pub(crate) struct Average {
     /// By the variables' names. Those of one variable share their tensor from the first look at the model on.
     tensors: Vec<(String, Tensor)>,
     updates: u64,
-    /// The model's own values while it holds the average.
-    own: Vec<Tensor>,
 }
 
 /// What moves by averaging; all else is copied from the model.
@@ -156,23 +154,9 @@ impl Average {
         Ok(())
     }
 
-    /// Puts the average into the model.
-    pub(crate) fn put_in(&mut self, cx: &Context) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
-        let pairs = self.pairs(cx)?;
-        let copies = pairs.iter().map(|pair| pair.variable.f_detach_copy());
-        self.own = copies.collect::<std::result::Result<_, _>>()?;
-        fill(pairs)
-    }
-
-    /// Gives the model its own values back, if it holds the average.
-    pub(crate) fn take_out(&mut self, cx: &Context) -> Result<()> {
-        if self.own.is_empty() {
-            return Ok(());
-        }
-        let mut pairs = self.pairs(cx)?;
-        pairs.iter_mut().zip(self.own.drain(..)).for_each(|(pair, own)| pair.average = own);
-        fill(pairs)
+    /// The model's variables and their averages, to be put in for a while.
+    pub(crate) fn values(&mut self, cx: &Context) -> Result<Vec<(Tensor, Tensor)>> {
+        Ok(self.pairs(cx)?.into_iter().map(|pair| (pair.variable, pair.average)).collect())
     }
 
     /// Makes the average the model's own values.
@@ -248,7 +232,7 @@ mod tests {
     }
 
     fn step(driver: &mut Driver) {
-        driver.enter_pass(0);
+        driver.enter_pass(0).unwrap();
         driver.context_mut().mark_stepped();
         driver.fire(Event::Step).unwrap();
     }
@@ -333,7 +317,7 @@ mod tests {
             let (mut second, other, _) = driver(ema, Kind::BFloat16);
             [&weight, &other].iter().for_each(|w| fill(w, 3.0));
             step(&mut first);
-            second.enter_pass(0);
+            second.enter_pass(0).unwrap();
             second.context_mut().mark_stepped();
             let fired = second.fire(Event::Step).map(drop).map_err(|error| error.to_string());
             fired.map(|()| (averages(&first), averages(&second)))

@@ -2,7 +2,7 @@
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, Role, State};
 use catena_tensor::loss::Loss;
 
-/// Runs the backward pass at `backward`: `cx.loss` times its scale. In a stage of several passes, only the parameters of the
+/// Runs the backward pass at `backward`: `cx.loss` times `cx.loss_scale`. In a stage of several passes, only the parameters of the
 /// pass's own optimizer get gradients. On resume: nothing to keep.
 ///
 /// A scale of 1 is not applied; with a scale of 0 there is no backward pass at all.
@@ -39,17 +39,17 @@ impl Callback for Backward {
 
     fn on_backward(&mut self, cx: &mut Context) -> Result<Flow> {
         let loss = cx.loss.as_ref().ok_or("no loss is set: a callback in phase loss must set cx.loss")?;
-        add_gradients(cx, loss)?;
+        add_gradients(cx, loss, cx.loss_scale)?;
         Ok(Flow::GO)
     }
 }
 
-/// The backward pass of a loss times its scale.
-pub(crate) fn add_gradients(cx: &Context, loss: &Loss) -> Result<()> {
-    if loss.scale == 0.0 {
+/// The backward pass of a loss times a scale.
+pub(crate) fn add_gradients(cx: &Context, loss: &Loss, scale: f64) -> Result<()> {
+    if scale == 0.0 {
         return Ok(());
     }
-    let scaled = if loss.scale == 1.0 { None } else { Some(loss.value.f_mul_scalar(loss.scale)?) };
+    let scaled = if scale == 1.0 { None } else { Some(loss.value.f_mul_scalar(scale)?) };
     let value = scaled.as_ref().unwrap_or(&loss.value);
     match cx.optimizer() {
         Some(optimizer) if cx.passes() > 1 => optimizer.backward(value)?,

@@ -152,7 +152,14 @@ impl Callback for Checkpoint {
         let settings = json!({ "every": every, "at_end": at_end, "keep": retention, "background": background, "crash": crash });
         About::of::<Self>()
             .phase(Phase::Decide)
-            .hears([Event::RunStart, Event::StageStart, Event::BatchEnd, Event::EpochEnd, Event::RunEnd])
+            .hears([
+                Event::RunStart,
+                Event::StageStart,
+                Event::BatchEnd,
+                Event::LoaderEnd,
+                Event::EpochEnd,
+                Event::RunEnd,
+            ])
             .looks()
             .role(Role::Checkpoint)
             .logs_nothing()
@@ -211,6 +218,11 @@ impl Callback for Checkpoint {
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
         if cx.is_train() { self.ask(cx, false) } else { Ok(Flow::GO) }
+    }
+
+    fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        // the loader's end may have made a step
+        self.on_batch_end(cx)
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {

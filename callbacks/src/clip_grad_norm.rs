@@ -96,11 +96,11 @@ impl Callback for ClipGradNorm {
         let norm = cx.optimizer_mut()?.clip_grad_norm(self.max_norm, self.norm_type)?;
         cx.grad_norm = Some((&norm).into());
         let Some(on_nonfinite) = self.on_nonfinite else {
-            cx.log("grad_norm", norm, Reduce::MeanBy(1.0))?;
+            cx.log_of_pass("grad_norm", norm, Reduce::MeanBy(1.0))?;
             return Ok(Flow::GO);
         };
         let norm = norm.f_double_value(&[]).map_err(catena_tensor::Error::from)?;
-        cx.log("grad_norm", norm, Reduce::MeanBy(1.0))?;
+        cx.log_of_pass("grad_norm", norm, Reduce::MeanBy(1.0))?;
         if norm.is_finite() {
             return Ok(Flow::GO);
         }
@@ -140,7 +140,7 @@ mod tests {
         driver.enter_epoch();
         driver.enter_loader(LoaderScope::new("train", Mode::Train, None));
         driver.enter_batch(testing::tiny_batch(1));
-        driver.enter_pass(0);
+        driver.enter_pass(0).unwrap();
         driver
     }
 

@@ -93,7 +93,7 @@ impl Callback for Ema {
     fn about(&self) -> About {
         About::of::<Self>()
             .phase(Phase::Average)
-            .hears([Event::LoaderStart, Event::Step, Event::LoaderEnd, Event::Exception])
+            .hears([Event::LoaderStart, Event::Step, Event::LoaderEnd])
             .logs_nothing()
             .settings(self)
             .note(format!("decay {}{}", self.decay, if self.by_epoch { " by epoch" } else { "" }))
@@ -119,7 +119,8 @@ impl Callback for Ema {
 
     fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {
         if self.evaluate && cx.mode() != Mode::Train && !self.average.is_empty() {
-            self.average.put_in(cx)?;
+            let average = self.average.values(cx)?;
+            cx.put_in(average)?;
         }
         Ok(Flow::GO)
     }
@@ -135,15 +136,9 @@ impl Callback for Ema {
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        self.average.take_out(cx)?;
         if cx.is_train() && std::mem::take(&mut self.stepped) {
             self.update(cx)?;
         }
-        Ok(Flow::GO)
-    }
-
-    fn on_exception(&mut self, cx: &mut Context) -> Result<Flow> {
-        self.average.take_out(cx)?;
         Ok(Flow::GO)
     }
 }
@@ -171,7 +166,7 @@ mod tests {
     }
 
     fn step(driver: &mut catena_chain::Driver, value: f64) {
-        driver.enter_pass(0);
+        driver.enter_pass(0).unwrap();
         set(driver.context(), value);
         driver.context_mut().mark_stepped();
         driver.fire(Event::Step).unwrap();
@@ -184,7 +179,7 @@ mod tests {
             step(&mut driver, value);
             assert_eq!(average(&driver), expected);
         }
-        driver.enter_pass(0);
+        driver.enter_pass(0).unwrap();
         set(driver.context(), 100.0);
         driver.fire(Event::Step).unwrap();
         assert_eq!(average(&driver), 2.75);

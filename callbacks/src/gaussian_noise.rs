@@ -3,7 +3,7 @@ use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::Error;
 use catena_tensor::batch::INPUT;
 use catena_tensor::data::{Start, draws};
-use catena_tensor::tch::Tensor;
+use catena_tensor::tch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Adds Gaussian noise of mean 0 to an input of each Train batch, at `batch_start`.
@@ -81,6 +81,15 @@ impl Callback for GaussianNoise {
             return Ok(Flow::GO);
         }
         let input = cx.batch.get(&self.input)?.shallow_clone();
+        let kind = input.f_kind().map_err(Error::from)?;
+        if !matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double) {
+            return Err(format!(
+                "noise is added to floating-point numbers, but `{}` is {kind:?}; make them numbers before, such as with \
+                 `input.to_kind(Kind::Float)` in the loader or in a callback at `batch_start`",
+                self.input
+            )
+            .into());
+        }
         let (size, ids) = (input.size(), &cx.batch.ids);
         if ids.is_empty() || size.first() != Some(&(ids.len() as i64)) {
             return Err(format!(
@@ -95,7 +104,7 @@ impl Callback for GaussianNoise {
         let noise = draws::normal(start, ids, input.numel() / ids.len(), *b"catena/n");
         let noisy = || {
             let noise = Tensor::f_from_slice(&noise)?.f_view(size.as_slice())?;
-            let noise = noise.f_to_device(input.device())?.f_to_kind(input.f_kind()?)?;
+            let noise = noise.f_to_device(input.device())?.f_to_kind(kind)?;
             input.f_add(&noise.f_mul_scalar(self.sigma)?)
         };
         cx.batch.tensors.insert(self.input.clone(), noisy().map_err(Error::from)?);

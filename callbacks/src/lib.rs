@@ -66,7 +66,7 @@ pub use checkpoint::{Checkpoint, SnapshotPolicy, goal};
 pub use clip_grad_norm::ClipGradNorm;
 pub use clip_grad_value::ClipGradValue;
 pub use console::Console;
-pub use criterion::{Criterion, Losses};
+pub use criterion::Criterion;
 pub use dead_activations::DeadActivations;
 pub use early_stopping::EarlyStopping;
 pub use ema::Ema;

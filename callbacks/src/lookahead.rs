@@ -1,4 +1,6 @@
 //! Slow weights that follow fast ones.
+use std::collections::BTreeMap;
+
 use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Phase, Result, State};
 use catena_tensor::tch::{self, Tensor};
 use serde::{Deserialize, Serialize};
@@ -6,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::average::in_f32;
 
 /// Lookahead (Zhang et al. 2019): after every `k` steps of the pass's optimizer the slow weights move a share `alpha` towards
-/// the weights, and the weights begin again from there. The slow weights begin as the weights are at the stage's start.
+/// the weights, and the weights begin again from there. Each pass has its own slow weights; they begin as its weights are at the stage's
+/// start.
 ///
 /// Slow weights of half-precision parameters are f32. On resume: the slow weights are kept, by the parameters' names; the count is
 /// the optimizer's.
@@ -25,12 +28,12 @@ pub struct Lookahead {
     k: u64,
     alpha: f64,
     #[serde(skip)]
-    slow: Vec<(String, Tensor)>,
+    slow: BTreeMap<String, Vec<(String, Tensor)>>,
 }
 
 impl Default for Lookahead {
     fn default() -> Self {
-        Self { k: 5, alpha: 0.5, slow: Vec::new() }
+        Self { k: 5, alpha: 0.5, slow: BTreeMap::new() }
     }
 }
 
@@ -68,15 +71,29 @@ impl Callback for Lookahead {
 
     fn state(&self) -> State {
         let Self { k: _, alpha: _, slow } = self;
-        let tensors = slow.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
-        State { json: slow.len().into(), tensors }
+        let names =
+            slow.iter().map(|(pass, all)| (pass, all.iter().map(|(name, _)| name).collect::<Vec<_>>()));
+        let names: BTreeMap<_, _> = names.collect();
+        let tensors = slow.iter().flat_map(|(pass, all)| {
+            all.iter().map(move |(name, tensor)| (format!("{pass}/{name}"), tensor.shallow_clone()))
+        });
+        State { json: serde_json::json!(names), tensors: tensors.collect() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        // the tensors may be a file's memory
-        let copies =
-            state.tensors.iter().map(|(name, tensor)| Ok((name.clone(), in_f32(&tensor.f_detach_copy()?)?)));
-        self.slow = copies.collect::<Result<_>>()?;
+        let names: BTreeMap<String, Vec<String>> = state.read()?;
+        let mut tensors = state.tensors.iter().map(|(_, tensor)| tensor);
+        let mut slow = BTreeMap::new();
+        for (pass, names) in names {
+            let copies = names.into_iter().map(|name| {
+                let tensor =
+                    tensors.next().ok_or_else(|| format!("the slow weights of `{name}` are missing"))?;
+                // the tensor may be a file's memory
+                Ok((name, in_f32(&tensor.f_detach_copy()?)?))
+            });
+            slow.insert(pass, copies.collect::<Result<_>>()?);
+        }
+        self.slow = slow;
         Ok(())
     }
 
@@ -91,10 +108,16 @@ impl Callback for Lookahead {
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        let optimizer = cx.optimizer_mut()?;
-        let copies = optimizer.names().iter().zip(optimizer.params());
-        let copies = copies.map(|(name, param)| Ok((name.clone(), in_f32(&param.f_detach_copy()?)?)));
-        self.slow = copies.collect::<Result<_>>()?;
+        if cx.optimizers.is_empty() {
+            return Err("no pass has an optimizer whose weights could be followed".into());
+        }
+        let mut slow = BTreeMap::new();
+        for (pass, optimizer) in cx.optimizers.iter() {
+            let copies = optimizer.names().iter().zip(optimizer.params());
+            let copies = copies.map(|(name, param)| Ok((name.clone(), in_f32(&param.f_detach_copy()?)?)));
+            slow.insert(pass.to_owned(), copies.collect::<Result<_>>()?);
+        }
+        self.slow = slow;
         Ok(Flow::GO)
     }
 
@@ -102,13 +125,15 @@ impl Callback for Lookahead {
         if *cx.outcome() != Outcome::Stepped {
             return Ok(Flow::GO);
         }
+        let slow = self.slow.get_mut(cx.optimizer_name().unwrap_or_default());
+        let slow = slow.ok_or("the pass was not there when the stage began")?;
         let optimizer = cx.optimizer_mut()?;
         if optimizer.steps() % self.k != 0 {
             return Ok(Flow::GO);
         }
         let _no_grad = tch::no_grad_guard();
         for ((name, slow), (own, param)) in
-            self.slow.iter_mut().zip(optimizer.names().iter().zip(optimizer.params()))
+            slow.iter_mut().zip(optimizer.names().iter().zip(optimizer.params()))
         {
             if name != own {
                 return Err(
@@ -143,7 +168,7 @@ mod tests {
         set_grad(&bias, Some(&Tensor::full([3], -10.0, (Kind::Float, Device::Cpu)))).unwrap();
         let mut seen = vec![];
         for _ in 0..4 {
-            driver.enter_pass(0);
+            driver.enter_pass(0).unwrap();
             driver.fire(Event::Step).unwrap();
             seen.push(bias.to_kind(Kind::Double).double_value(&[0]));
         }
@@ -168,12 +193,12 @@ mod tests {
             driver.fire(Event::StageStart).unwrap();
             for _ in 0..100 {
                 fill(2.0);
-                driver.enter_pass(0);
+                driver.enter_pass(0).unwrap();
                 driver.context_mut().mark_stepped();
                 driver.fire(Event::Step).unwrap();
             }
             let slow = driver.chain().members()[0].callback().state().tensors;
-            let slow = &slow.iter().find(|(name, _)| name == "fc.bias").unwrap().1;
+            let slow = &slow.iter().find(|(name, _)| name == "main/fc.bias").unwrap().1;
             // torch: 2 - 0.999 ** 100
             assert!(
                 (slow.to_kind(Kind::Double).double_value(&[0]) - 1.095208).abs() < 1e-5,

@@ -1,4 +1,6 @@
 //! Keeps small gradients from vanishing in float16.
+use std::collections::BTreeMap;
+
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// `growth_interval` good steps it grows. Logs `loss_scale`. It waits for the device at every step.
 ///
 /// Source: `torch.amp.GradScaler`, with its defaults: `init_scale` 65536, `growth_factor` 2, `backoff_factor` 0.5,
-/// `growth_interval` 2000. On resume: scale and count of good steps are kept.
+/// `growth_interval` 2000. Each pass has a scale of its own, by the pass's name, which goes on from stage to stage. On resume: scales and counts
+/// of good steps are kept.
 ///
 /// ```
 /// use catena_callbacks::LossScaler;
@@ -17,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// let mut driver = testing::driver(vec![Box::new(LossScaler::new().init_scale(8.0))])?;
 /// driver.context_mut().loss = Some(Loss::new(Tensor::from(1.0), 6.0));
 /// driver.fire(Event::Loss)?;
-/// assert_eq!(driver.context().loss.as_ref().unwrap().scale, 8.0);
+/// assert_eq!(driver.context().loss_scale, 8.0);
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,16 +30,22 @@ pub struct LossScaler {
     growth_factor: f64,
     backoff_factor: f64,
     growth_interval: u64,
+    /// By the pass's name.
     #[serde(skip)]
-    scale: Option<f64>,
-    #[serde(skip)]
+    scales: BTreeMap<String, Scale>,
+}
+
+/// A pass's scale.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Scale {
+    scale: f64,
     good_steps: u64,
 }
 
 impl Default for LossScaler {
     fn default() -> Self {
         let (init_scale, growth_factor, backoff_factor, growth_interval) = (65536.0, 2.0, 0.5, 2000);
-        Self { init_scale, growth_factor, backoff_factor, growth_interval, scale: None, good_steps: 0 }
+        Self { init_scale, growth_factor, backoff_factor, growth_interval, scales: BTreeMap::new() }
     }
 }
 
@@ -74,24 +83,21 @@ impl LossScaler {
         self
     }
 
-    fn scale(&self) -> f64 {
-        self.scale.unwrap_or(self.init_scale)
+    fn scale(&self, pass: &str) -> Scale {
+        self.scales.get(pass).copied().unwrap_or(Scale { scale: self.init_scale, good_steps: 0 })
     }
 
     /// The scale after a step, as torch's `_amp_update_scale_` moves it.
-    fn update(&mut self, overflow: bool) {
-        let scale = self.scale();
+    fn moved(&self, Scale { scale, good_steps }: Scale, overflow: bool) -> Scale {
         if overflow {
-            (self.scale, self.good_steps) = (Some(scale * self.backoff_factor), 0);
-            return;
+            return Scale { scale: scale * self.backoff_factor, good_steps: 0 };
         }
-        self.good_steps += 1;
-        if self.good_steps == self.growth_interval {
-            // torch keeps the scale in f32, and does not let it grow to infinity
-            let grown = scale * self.growth_factor;
-            let grown = if (grown as f32).is_finite() { grown } else { scale };
-            (self.scale, self.good_steps) = (Some(grown), 0);
+        if good_steps + 1 < self.growth_interval {
+            return Scale { scale, good_steps: good_steps + 1 };
         }
+        // torch keeps the scale in f32, and does not let it grow to infinity
+        let grown = scale * self.growth_factor;
+        Scale { scale: if (grown as f32).is_finite() { grown } else { scale }, good_steps: 0 }
     }
 }
 
@@ -106,22 +112,15 @@ impl Callback for LossScaler {
     }
 
     fn state(&self) -> State {
-        let Self {
-            init_scale,
-            growth_factor: _,
-            backoff_factor: _,
-            growth_interval: _,
-            scale: _,
-            good_steps,
-        } = self;
-        State { json: serde_json::json!([self.scale(), good_steps, init_scale]), tensors: Vec::new() }
+        let Self { init_scale, growth_factor: _, backoff_factor: _, growth_interval: _, scales } = self;
+        State { json: serde_json::json!([scales, init_scale]), tensors: Vec::new() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        let (scale, good_steps, init_scale): (_, _, f64) = state.read()?;
+        let (scales, init_scale): (_, f64) = state.read()?;
         // another first scale, which was allowed, is begun with
         if init_scale == self.init_scale {
-            (self.scale, self.good_steps) = (Some(scale), good_steps);
+            self.scales = scales;
         }
         Ok(())
     }
@@ -142,10 +141,7 @@ impl Callback for LossScaler {
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
-        let scale = self.scale();
-        if let Some(loss) = cx.loss.as_mut().filter(|_| scale != 1.0) {
-            loss.scale *= scale;
-        }
+        cx.loss_scale *= self.scale(cx.pass()).scale;
         Ok(Flow::GO)
     }
 
@@ -153,10 +149,10 @@ impl Callback for LossScaler {
         if cx.skips_step() {
             return Ok(Flow::GO);
         }
-        let scale = self.scale();
-        cx.log("loss_scale", scale, Reduce::Last)?;
-        let overflow = cx.optimizer_mut()?.unscale_gradients(1.0 / scale)?;
-        self.update(overflow);
+        let scale = self.scale(cx.pass());
+        cx.log_of_pass("loss_scale", scale.scale, Reduce::Last)?;
+        let overflow = cx.optimizer_mut()?.unscale_gradients(1.0 / scale.scale)?;
+        self.scales.insert(cx.pass().to_owned(), self.moved(scale, overflow));
         if !overflow {
             return Ok(Flow::GO);
         }
@@ -171,24 +167,24 @@ mod tests {
 
     #[test]
     fn the_scale_shrinks_at_once_and_grows_after_the_interval() {
-        let mut scaler = LossScaler::new().init_scale(8.0).growth_interval(2);
+        let scaler = LossScaler::new().init_scale(8.0).growth_interval(2);
+        let mut scale = scaler.scale("main");
         let mut scales = vec![];
         for overflow in [false, false, false, true, false, false] {
-            scaler.update(overflow);
-            scales.push(scaler.scale());
+            scale = scaler.moved(scale, overflow);
+            scales.push(scale.scale);
         }
         assert_eq!(scales, [8.0, 16.0, 16.0, 8.0, 8.0, 16.0]);
-        scaler.scale = Some(f64::from(f32::MAX));
-        scaler.update(false);
-        scaler.update(false);
-        assert_eq!(scaler.scale(), f64::from(f32::MAX), "it never becomes infinite");
+        scale.scale = f64::from(f32::MAX);
+        scale = scaler.moved(scaler.moved(scale, false), false);
+        assert_eq!(scale.scale, f64::from(f32::MAX), "it never becomes infinite");
     }
 
     #[test]
     fn state_goes_on_where_it_was() {
         let mut scaler = LossScaler::new();
-        scaler.update(true);
-        scaler.update(false);
+        let moved = scaler.moved(scaler.moved(scaler.scale("main"), true), false);
+        scaler.scales.insert("main".into(), moved);
         let mut other = LossScaler::new();
         other.load_state(scaler.state()).unwrap();
         assert_eq!(other, scaler);

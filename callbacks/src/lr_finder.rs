@@ -203,6 +203,14 @@ impl Callback for LrFinder {
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        if cx.passes() > 1 {
+            return Err(format!(
+                "a sweep is of one optimizer, but stage `{}` has {} passes; give it a stage with the pass that it is for",
+                cx.stage(),
+                cx.passes()
+            )
+            .into());
+        }
         self.kept = Some(Self::keep(cx)?);
         self.set_lr(cx)?;
         Ok(Flow::GO)

@@ -428,7 +428,7 @@ mod tests {
             let mut stepped = 0;
             for skip in skips {
                 driver.enter_batch(testing::tiny_batch(6));
-                driver.enter_pass(0);
+                driver.enter_pass(0).unwrap();
                 driver.fire(Event::Backward).unwrap();
                 driver.fire(Event::Step).unwrap();
                 stepped += u64::from(!skip);

@@ -153,7 +153,6 @@ impl Callback for Swa {
                 Event::Step,
                 Event::LoaderEnd,
                 Event::StageEnd,
-                Event::Exception,
             ])
             .logs_nothing()
             .lifetime(Lifetime::Stage)
@@ -172,14 +171,20 @@ impl Callback for Swa {
             average,
             steps,
             stepped,
-            statistics: _, // taken between two cuts
+            statistics,
         } = self;
-        State { json: serde_json::json!([average.updates(), steps, stepped]), tensors: average.tensors() }
+        // between two cuts they have been asked for, or are done
+        let is_to_take = statistics.is_some();
+        State {
+            json: serde_json::json!([average.updates(), steps, stepped, is_to_take]),
+            tensors: average.tensors(),
+        }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        let updates;
-        (updates, self.steps, self.stepped) = state.read()?;
+        let (updates, is_to_take);
+        (updates, self.steps, self.stepped, is_to_take) = state.read()?;
+        self.statistics = if is_to_take { Some(Statistics::new()) } else { None };
         self.average.load(&state.tensors, updates)
     }
 
@@ -218,10 +223,9 @@ impl Callback for Swa {
     }
 
     fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {
-        let takes_statistics = self.statistics.is_some() && self.update_bn.as_deref() == Some(cx.loader());
-        let shows = cx.mode() != Mode::Train && (self.evaluate || takes_statistics);
-        if shows && !self.average.is_empty() {
-            self.average.put_in(cx)?;
+        if self.evaluate && cx.mode() != Mode::Train && !self.average.is_empty() {
+            let average = self.average.values(cx)?;
+            cx.put_in(average)?;
         }
         Ok(Flow::GO)
     }
@@ -232,7 +236,9 @@ impl Callback for Swa {
         }
         match &mut self.statistics {
             Some(statistics) => {
-                statistics.add(cx)?;
+                // over whatever else stands in the model
+                let average = self.average.values(cx)?;
+                cx.with_values(average, |cx| statistics.add(cx))?;
                 Ok(Flow::SKIP_BATCH)
             }
             None => Ok(Flow::GO),
@@ -254,13 +260,14 @@ impl Callback for Swa {
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        self.average.take_out(cx)?;
         if cx.is_train() {
             if std::mem::take(&mut self.stepped) {
                 self.update(cx)?;
             }
         } else if self.update_bn.as_deref() == Some(cx.loader())
             && let Some(statistics) = self.statistics.take()
+            // what was left in its middle is taken again from its beginning
+            && cx.interrupted().is_none()
         {
             for (name, mean) in statistics.means()? {
                 self.average.set(name, &mean)?;
@@ -286,11 +293,6 @@ impl Callback for Swa {
             }
             None => self.finish(cx)?,
         }
-        Ok(Flow::GO)
-    }
-
-    fn on_exception(&mut self, cx: &mut Context) -> Result<Flow> {
-        self.average.take_out(cx)?;
         Ok(Flow::GO)
     }
 }

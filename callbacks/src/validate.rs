@@ -1,5 +1,7 @@
 //! Evaluations in the middle of training.
-use catena_chain::{About, Callback, Context, Event, Every, Flow, Lifetime, Phase, Result, State, Trigger};
+use catena_chain::{
+    About, Callback, Context, Event, Events, Every, Flow, Lifetime, Phase, Result, State, Trigger,
+};
 
 use crate::never_due;
 
@@ -53,10 +55,15 @@ impl Validate {
 
 impl Callback for Validate {
     fn about(&self) -> About {
-        let event = if self.goes_by_epoch() { Event::EpochEnd } else { Event::BatchEnd };
+        // a loader's end may make a step of the window that it leaves open
+        let events = if self.goes_by_epoch() {
+            Events::of(&[Event::EpochEnd])
+        } else {
+            Events::of(&[Event::BatchEnd, Event::LoaderEnd])
+        };
         About::of::<Self>()
             .phase(Phase::Decide)
-            .hears([Event::StageStart, event])
+            .hears(events.with([Event::StageStart].into()))
             .looks()
             .lifetime(Lifetime::Stage)
             .logs_nothing()
@@ -96,6 +103,10 @@ impl Callback for Validate {
             return cx.default_hook();
         }
         if cx.is_train() { self.ask(cx) } else { Ok(Flow::GO) }
+    }
+
+    fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.on_batch_end(cx)
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {

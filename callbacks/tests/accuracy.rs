@@ -15,7 +15,7 @@ fn start(driver: &mut Driver, name: &str) {
 
 fn feed(driver: &mut Driver, scores: &Tensor, labels: &Tensor) {
     driver.enter_batch(Batch::new([("input", scores.shallow_clone()), ("target", labels.shallow_clone())]));
-    driver.enter_pass(0);
+    driver.enter_pass(0).unwrap();
     driver.context_mut().outputs.insert("output", scores.shallow_clone());
     driver.fire(Event::Loss).unwrap();
 }

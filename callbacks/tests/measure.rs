@@ -22,7 +22,7 @@ fn batch(rows: i64, shift: i64) -> Batch {
 
 fn run_batch(driver: &mut Driver, batch: Batch) {
     driver.enter_batch(batch);
-    driver.enter_pass(0);
+    driver.enter_pass(0).unwrap();
     driver.fire(Event::Forward).unwrap();
     driver.fire(Event::Loss).unwrap();
 }
@@ -205,7 +205,7 @@ fn a_stage_of_two_passes_is_measured_once_a_batch() {
     two.tensors.insert("one", Tensor::ones([2], (Kind::Double, two.tensors.get("input").unwrap().device())));
     driver.enter_batch(two);
     for pass in [0, 1] {
-        driver.enter_pass(pass);
+        driver.enter_pass(pass).unwrap();
         driver.fire(Event::Forward).unwrap();
         if pass == 1 {
             let doubled = driver.context().outputs.get("output").unwrap() * 2.0;

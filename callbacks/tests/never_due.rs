@@ -61,7 +61,7 @@ fn batches_of_an_epoch(driver: &mut Driver, batches: u64, makes_steps: bool) {
     driver.fire(Event::LoaderStart).unwrap();
     for _ in 0..batches {
         driver.enter_batch(testing::tiny_batch(4));
-        driver.enter_pass(0);
+        driver.enter_pass(0).unwrap();
         driver.context_mut().loss = Some(Loss::new(Tensor::from(1.0), 4.0));
         if makes_steps {
             driver.context_mut().mark_stepped();

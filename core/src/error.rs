@@ -110,6 +110,17 @@ pub enum Error {
         /// The parameters' names.
         known: Vec<String>,
     },
+    /// A group of parameters that earlier groups have taken.
+    #[error(
+        "the group {group} sets nothing: each of its parameters belongs to a group that stands before it, such as {before}; put the narrower \
+         pattern first"
+    )]
+    ShadowedGroup {
+        /// The group that gets none.
+        group: String,
+        /// One that has taken its parameters.
+        before: String,
+    },
     /// A name pattern that can't be read.
     #[error("`{pattern}` is not a name pattern: {why}")]
     Pattern {

@@ -83,8 +83,10 @@ fn two_groups_that_claim_a_tensor_by_two_names_are_refused_with_all_four() {
          `decode.*` by the other; leave it to one of them, by a pattern that matches neither name in the other"
     );
     assert!(two("x", "z").is_err());
+    let shadowed = two("embed.*", "*.weight").unwrap_err().to_string();
+    assert!(shadowed.contains("the group `*.weight` sets nothing"), "{shadowed}");
     // where the second pattern matches the first one's name as well, the order decides, as for a tensor with one name
-    let optimizer = two("embed.*", "*.weight").unwrap();
+    let optimizer = two("embed.*", "*").unwrap();
     assert_eq!(
         (optimizer.groups()[0].names(), optimizer.groups()[0].get("lr")),
         (&["decode.weight".to_owned()][..], Some(0.5))

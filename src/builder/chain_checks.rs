@@ -1,13 +1,34 @@
 //! What can be told of a chain of callbacks before it runs: places that don't exist, metrics that nobody logs, settings with two writers.
-use catena_chain::{Member, Only};
+use catena_chain::{Member, Only, Role};
 
 use crate::stage::StageLoader;
 use crate::{Error, Result, Stage};
 
 pub(super) fn check(members: &[Member], stages: &[Stage]) -> Result<()> {
     check_places(members, stages)?;
+    check_policies(members, stages)?;
     check_watched(members, stages)?;
-    check_writers(members, stages)
+    check_writers(members, stages)?;
+    check_logged(members, stages)
+}
+
+/// Of two policies of snapshots one would hold, whichever is heard last.
+fn check_policies(members: &[Member], stages: &[Stage]) -> Result<()> {
+    for (i, stage) in stages.iter().enumerate() {
+        let mut here = members
+            .iter()
+            .filter(|member| member.about().role == Some(Role::Checkpoint) && member.hears_in(i));
+        if let (Some(first), Some(second)) = (here.next(), here.next()) {
+            let source = format!(
+                "{} and {} both say which snapshots are kept, and only one can; make them one, which may have several triggers \
+                 (`Checkpoint::new().every(…).every(…)`)",
+                first.name(),
+                second.name()
+            );
+            return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
+        }
+    }
+    Ok(())
 }
 
 /// A callback that hears one loader or stage only would hear nothing if there is none of that name.
@@ -19,6 +40,11 @@ fn check_places(members: &[Member], stages: &[Stage]) -> Result<()> {
             let (what, name, known): (_, _, Vec<&str>) = match only {
                 Only::Mode(_) => continue,
                 Only::Loader(name) => ("loader", name, loaders().collect()),
+                Only::Pass(name) => (
+                    "pass",
+                    name,
+                    heard().flat_map(|stage| stage.passes.iter().map(|pass| pass.name.as_str())).collect(),
+                ),
                 Only::Stage(name) => ("stage", name, heard().map(|stage| stage.name.as_str()).collect()),
             };
             if !known.contains(&name.as_str()) {
@@ -36,6 +62,34 @@ fn check_places(members: &[Member], stages: &[Stage]) -> Result<()> {
     Ok(())
 }
 
+/// Two callbacks that log one metric overwrite each other, or are averaged.
+fn check_logged(members: &[Member], stages: &[Stage]) -> Result<()> {
+    for (i, stage) in stages.iter().enumerate() {
+        let here: Vec<&Member> = members.iter().filter(|member| member.hears_in(i)).collect();
+        for (n, member) in here.iter().enumerate() {
+            let own: Vec<&String> = member.about().logs.iter().flatten().collect();
+            for other in here[..n].iter().filter(|other| !are_apart(member, other)) {
+                let Some(name) = other.about().logs.iter().flatten().find(|name| own.contains(name)) else {
+                    continue;
+                };
+                let source = format!(
+                    "{} and {} both log `{name}`, so one would overwrite what the other measures; give one another name, such as by \
+                     `.log_as(…)`",
+                    other.name(),
+                    member.name()
+                );
+                return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two callbacks never hear the same, as by `.only(…)` they are of two loaders, modes, stages or passes.
+fn are_apart(one: &Member, other: &Member) -> bool {
+    one.about().only.iter().any(|own| other.about().only.iter().any(|only| own.excludes(only)))
+}
+
 /// A metric that is watched must be logged by somebody, if everybody says what he logs.
 fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
     for (i, stage) in stages.iter().enumerate() {
@@ -43,7 +97,13 @@ fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
         let Some(logged) = here().map(|m| m.about().logs.clone()).collect::<Option<Vec<_>>>() else {
             continue;
         };
-        let logged: Vec<String> = logged.into_iter().flatten().collect();
+        let mut logged: Vec<String> = logged.into_iter().flatten().collect();
+        if stage.passes.len() > 1 {
+            let of_passes = logged
+                .iter()
+                .flat_map(|name| stage.passes.iter().map(move |pass| format!("{name}/{}", pass.name)));
+            logged.extend(of_passes.collect::<Vec<_>>());
+        }
         let known = |name: &String| {
             let of_loader = |l: &StageLoader| name.strip_prefix(&format!("{}/", l.name)).map(str::to_owned);
             logged.contains(name)

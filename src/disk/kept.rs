@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use catena_chain::{Books, State};
 use catena_tensor::device;
+use catena_tensor::native::tensor::identity;
 use catena_tensor::optim::{Optimizer, StateDict};
 use catena_tensor::params::{Parameter, shared, state_dict};
 use catena_tensor::rng::Generators;
@@ -27,6 +28,11 @@ pub(crate) const CALLBACKS: &str = "callbacks.safetensors";
 /// The file of an optimizer's tensors.
 pub(crate) fn optimizer_file(name: &str) -> String {
     format!("optimizer.{name}.safetensors")
+}
+
+/// The file of the gradients in a pass's window, by its number.
+pub(crate) fn gradients_file(pass: usize) -> String {
+    format!("gradients.{pass}.safetensors")
 }
 
 /// `state.json`.
@@ -57,10 +63,25 @@ pub(crate) struct SavedState {
     /// The names of each of the model's tensors that has several: the file has it under each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) shared: Vec<Vec<String>>,
+    /// The parameters that need no gradient though the stage does not freeze them, and those that it does and that need one all the same:
+    /// somebody has set `requires_grad` by hand. None in a snapshot from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by_hand: Option<ByHand>,
+    /// The passes whose windows have gradients apart from the parameters, which other passes train too: a file each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gradients_aside: Vec<usize>,
     /// The callbacks' states, in the chain's order.
     pub(crate) callbacks: Vec<SavedCallback>,
     /// What the run is made of.
     pub(crate) run: Description,
+}
+
+/// Parameters whose `requires_grad` is not what their stage says, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ByHand {
+    pub(crate) frozen: Vec<String>,
+    pub(crate) freed: Vec<String>,
 }
 
 /// A callback's state. Its tensors are in a file, under `<key>/<name>`.
@@ -118,6 +139,21 @@ impl Kept {
         self.files.push((optimizer_file(name), std::mem::take(&mut dict.tensors)));
         self.state.optimizers.insert(name.into(), dict);
         Ok(())
+    }
+
+    /// Adds the gradients of a pass's window that are not in the parameters.
+    pub(crate) fn add_gradients_aside(
+        &mut self,
+        pass: usize,
+        params: &[Parameter],
+        gradients: &[(Tensor, Tensor)],
+    ) {
+        let name = |tensor: &Tensor| params.iter().find(|param| identity(&param.tensor) == identity(tensor));
+        let named = gradients
+            .iter()
+            .filter_map(|(param, gradient)| Some((name(param)?.name.clone(), gradient.shallow_clone())));
+        self.files.push((gradients_file(pass), named.collect()));
+        self.state.gradients_aside.push(pass);
     }
 
     pub(crate) fn add_gradients(&mut self, params: &[Parameter]) -> Result<()> {

@@ -23,7 +23,7 @@ pub(crate) use self::description::Description;
 pub(crate) use self::differences::{Difference, Position, Remedy, differences};
 pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
-    CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
+    ByHand, CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, gradients_file, optimizer_file,
 };
 use crate::{Error, Result, Resume, Status, Stopped};
 

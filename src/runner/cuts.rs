@@ -14,12 +14,24 @@ use crate::{Error, Result, StartFrom, Status};
 impl Runner {
     /// Runs the evaluations, applies the stops that are reached, and takes at most one snapshot.
     pub(super) fn cut(&mut self, cut: Cut) -> Result<()> {
-        let mut asked = self.driver.take_evaluations();
+        let (mut asked, mut done) = (self.driver.take_evaluations(), Vec::new());
         while !asked.is_empty() && !self.take_interruption(cut) {
             self.driver.put_back_evaluations(asked.clone());
             self.evaluate(cut, &asked[0])?;
-            if self.driver.context().interrupted().is_none() {
-                asked.remove(0);
+            let new = self.driver.take_evaluations().split_off(asked.len());
+            if self.driver.context().interrupted().is_some() {
+                break;
+            }
+            done.push(asked.remove(0));
+            for name in new {
+                if done.contains(&name) {
+                    // two that ask for each other would never end
+                    log::warn!(
+                        "an evaluation on `{name}` was asked for by another at the same place, where it has run already"
+                    );
+                } else {
+                    asked.push(name);
+                }
             }
         }
         self.driver.put_back_evaluations(asked);
@@ -115,6 +127,8 @@ impl Runner {
             why: Vec::new(),
             optimizers: Default::default(),
             shared: Vec::new(),
+            by_hand: None,
+            gradients_aside: Vec::new(),
             callbacks: Vec::new(),
             run: self.describe()?,
         };
@@ -142,11 +156,16 @@ impl Runner {
     fn complete(&self, kept: &mut Kept, why: Vec<String>) -> Result<()> {
         let cx = self.driver.context();
         kept.add_model(cx.model.var_store());
+        kept.state.by_hand = Some(self.by_hand());
         for (name, optimizer) in cx.optimizers.iter() {
             kept.add_optimizer(name, optimizer)?;
         }
         if kept.state.books.has_open_window() {
-            kept.add_gradients(&parameters(cx.model.var_store()))?;
+            let params = parameters(cx.model.var_store());
+            kept.add_gradients(&params)?;
+            for (pass, gradients) in self.driver.gradients_aside().filter(|(_, all)| !all.is_empty()) {
+                kept.add_gradients_aside(pass, &params, gradients);
+            }
         }
         (kept.state.time, kept.state.why) = (now(), why);
         Ok(())

@@ -5,13 +5,14 @@ use catena_tensor::data::Start;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::native::tensor::{identity, set_grad};
 use catena_tensor::optim::Optimizer;
-use catena_tensor::params::{Parameter, matching_parameters, parameters};
+use catena_tensor::params::parameters;
 use catena_tensor::rng::Generators;
-use catena_tensor::tch::{self, Tensor};
+use catena_tensor::tch;
 
 use super::Runner;
+use super::frozen::{freeze, params_of};
 use crate::stage::StageLoader;
-use crate::{Error, Pass, Result, Stage};
+use crate::{Error, Result};
 
 impl Runner {
     pub(super) fn enter_stage(&mut self, index: usize) -> Result<()> {
@@ -62,13 +63,6 @@ impl Runner {
                 }
             }
         }
-    }
-
-    fn thaw(&mut self) -> Result<()> {
-        for param in self.frozen.drain(..) {
-            let _same = param.f_set_requires_grad(true)?;
-        }
-        Ok(())
     }
 
     /// The run is over, whichever way: nothing is frozen any more, and no gradient is left behind.
@@ -201,54 +195,4 @@ fn clear_gradients(model: &dyn Model) -> Result<()> {
         set_grad(&param.tensor, None).map_err(catena_tensor::Error::from)?;
     }
     Ok(())
-}
-
-/// Makes parameters need no gradient that the stage freezes, and those that none of its passes trains; gives those that needed one before.
-fn freeze(stage: &Stage, model: &dyn Model) -> Result<Vec<Tensor>> {
-    let params = parameters(model.var_store());
-    let frozen = frozen(&params, &stage.frozen)?;
-    let mut trained = vec![false; params.len()];
-    for pass in &stage.passes {
-        // who steps without an optimizer of the stage's may train any of them
-        let own = match pass.optimizer {
-            Some(_) => matching_parameters(&pass.params, &params)?,
-            None => vec![stage.trains(); params.len()],
-        };
-        trained.iter_mut().zip(own).for_each(|(trained, own)| *trained |= own);
-    }
-    let mut changed = Vec::new();
-    for ((param, frozen), trained) in params.into_iter().zip(frozen).zip(trained) {
-        let needs_none = frozen || stage.trains() && !trained;
-        if needs_none && param.tensor.requires_grad() {
-            changed.push(param.tensor.f_set_requires_grad(false)?);
-        }
-    }
-    Ok(changed)
-}
-
-/// Which parameters are frozen: a tensor that is frozen under one of its names is frozen.
-fn frozen(params: &[Parameter], patterns: &[String]) -> catena_tensor::Result<Vec<bool>> {
-    let mut frozen = vec![false; params.len()];
-    for pattern in patterns {
-        let matched = matching_parameters(pattern, params)?;
-        frozen.iter_mut().zip(matched).for_each(|(frozen, matched)| *frozen |= matched);
-    }
-    Ok(frozen)
-}
-
-/// The parameters that a pass's optimizer updates: those of its pattern that the stage does not freeze.
-pub(crate) fn params_of(
-    pass: &Pass,
-    patterns: &[String],
-    model: &dyn Model,
-) -> catena_tensor::Result<Vec<Parameter>> {
-    let params = parameters(model.var_store());
-    let own = matching_parameters(&pass.params, &params)?;
-    let frozen = frozen(&params, patterns)?;
-    Ok(params
-        .into_iter()
-        .zip(own.into_iter().zip(frozen))
-        .filter(|(_, (own, frozen))| *own && !frozen)
-        .map(|(p, _)| p)
-        .collect())
 }

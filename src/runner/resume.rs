@@ -12,7 +12,8 @@ use catena_tensor::tch::{Device, Tensor};
 use super::alone::Alone;
 use super::{Open, Runner};
 use crate::disk::{
-    CALLBACKS, Cut, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, optimizer_file,
+    CALLBACKS, Cut, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, gradients_file,
+    optimizer_file,
 };
 use crate::{Error, Report, Result};
 
@@ -85,6 +86,7 @@ impl Runner {
         self.check_place(&state)?;
         let model = self.check_model(&state.shared, files.lend(MODEL)?)?;
         let SavedState { cut, cursor, stage, evaluations, books, optimizers, callbacks, .. } = state;
+        let (by_hand, gradients_aside) = (state.by_hand, state.gradients_aside);
         self.resumed_from = Some(books.global_batch());
         self.at = cursor;
 
@@ -106,6 +108,9 @@ impl Runner {
         }
 
         load_variables(&model)?;
+        if let Some(by_hand) = by_hand {
+            self.set_by_hand(&by_hand)?;
+        }
         for (name, mut dict) in optimizers {
             dict.tensors = files.lend(&optimizer_file(&name))?;
             let optimizer = self.driver.context_mut().optimizers.get_mut(&name);
@@ -119,6 +124,9 @@ impl Runner {
         }
         if books.has_open_window() {
             self.load_gradients(files.take(GRADIENTS)?)?;
+            for pass in gradients_aside {
+                self.load_gradients_aside(pass, files.take(&gradients_file(pass))?)?;
+            }
         }
         self.load_callbacks(callbacks, files.take(CALLBACKS)?)?;
         self.driver.load_books(books);
@@ -198,6 +206,27 @@ impl Runner {
             set_grad(&param.tensor, Some(&gradient)).map_err(catena_tensor::Error::from)?;
         }
         Ok(())
+    }
+
+    fn load_gradients_aside(&mut self, pass: usize, gradients: Vec<(String, Tensor)>) -> Result<()> {
+        let params = parameters(self.driver.context().model.var_store());
+        let mut aside = Vec::new();
+        for (name, gradient) in gradients {
+            let param = params.iter().find(|param| param.name == name);
+            let param = param.ok_or_else(|| {
+                Error::Build(format!("the snapshot has a gradient of `{name}`, which the model lacks"))
+            })?;
+            aside.push((
+                param.tensor.shallow_clone(),
+                gradient.f_to_device(param.tensor.device())?.f_detach_copy()?,
+            ));
+        }
+        match self.driver.put_gradients_aside(pass, aside) {
+            true => Ok(()),
+            false => {
+                Err(Error::Build(format!("the snapshot has gradients of pass {pass}, which the stage lacks")))
+            }
+        }
     }
 
     fn load_callbacks(&mut self, saved: Vec<SavedCallback>, tensors: Vec<(String, Tensor)>) -> Result<()> {

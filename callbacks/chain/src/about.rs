@@ -191,6 +191,13 @@ impl About {
         self
     }
 
+    /// Where alone it hears, as [`Callback::only`](crate::Callback::only) says it: the name is then compared with those that there are.
+    #[must_use]
+    pub fn only(mut self, only: Only) -> Self {
+        self.only.push(only);
+        self
+    }
+
     /// It only looks.
     #[must_use]
     pub fn looks(mut self) -> Self {

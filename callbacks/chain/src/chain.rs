@@ -109,13 +109,17 @@ pub(crate) struct Failure {
 }
 
 impl Chain {
-    /// Puts callbacks in order. Two of one name in one stage are an error.
+    /// Puts callbacks in order. Two of one name in one stage are an error, and so are two whose states would have one key.
     pub fn new(mut members: Vec<Member>) -> Result<Self, Error> {
         members.sort_by_key(|member| (member.about.phase, !member.acting));
         for (i, a) in members.iter().enumerate() {
             let meets = |b: &&Member| a.stage.is_none() || b.stage.is_none() || a.stage == b.stage;
             if members[..i].iter().filter(meets).any(|b| a.name() == b.name()) {
                 return Err(Error::TwoOfOneName(a.name().to_owned()));
+            }
+            if let Some(b) = members[..i].iter().find(|b| b.key() == a.key()) {
+                let (first, second) = (b.name().to_owned(), a.name().to_owned());
+                return Err(Error::TwoOfOneKey { first, second, key: a.key() });
             }
         }
         let names = members.iter().map(|member| member.name().into()).collect();
@@ -167,6 +171,9 @@ impl Chain {
         for heard in 0..self.lists[event as usize].len() {
             let i = self.lists[event as usize][heard];
             *at = i;
+            if cx.repetition.is_running() && !self.members[i].about.acts() {
+                continue;
+            }
             if observed {
                 self.tell_of_hook(event, i, Edge::Begin, cx);
             }

@@ -9,6 +9,8 @@ use catena_tensor::optim::Optimizer;
 use catena_tensor::tch::Device;
 
 use crate::metrics::Now;
+use crate::put_in::PutIn;
+use crate::repetition::Repetition;
 use crate::scope::{LoaderScope, PassScope, Settings, StageScope};
 use crate::{
     Event, Extensions, Flow, Metrics, Optimizers, Outcome, Place, Reduce, Result, Skip, Value, Window,
@@ -29,6 +31,8 @@ pub struct Context {
     pub outputs: Outputs,
     /// The loss of the current pass; none before `loss`.
     pub loss: Option<Loss>,
+    /// What the backward pass multiplies the loss by; 1 at each pass's start. It stands beside the loss, so that whoever replaces that keeps it.
+    pub loss_scale: f64,
     /// What was measured; log with [`Context::log`].
     pub metrics: Metrics,
     /// The accumulation window of the current pass.
@@ -64,6 +68,14 @@ pub struct Context {
     pub(crate) resuming: bool,
     pub(crate) other_settings: bool,
     pub(crate) exception: Option<String>,
+    pub(crate) put_in: PutIn,
+    pub(crate) repetition: Repetition,
+    /// Whether `batch` is one that the loader gave.
+    pub(crate) in_batch: bool,
+    /// What a mean counts that is logged outside of batches.
+    pub(crate) weight_outside: f64,
+    /// What the loader's last batch counted.
+    pub(crate) last_weight: f64,
     pub(crate) probe: Probe,
 }
 
@@ -93,6 +105,7 @@ impl Context {
             batch: Batch::default(),
             outputs: Outputs::new(),
             loss: None,
+            loss_scale: 1.0,
             metrics: Metrics::default(),
             window: Window::default(),
             grad_norm: None,
@@ -123,12 +136,18 @@ impl Context {
             resuming: false,
             other_settings: false,
             exception: None,
+            put_in: PutIn::default(),
+            repetition: Repetition::default(),
+            in_batch: false,
+            weight_outside: 1.0,
+            last_weight: 1.0,
             probe: Probe::default(),
         }
     }
 
     /// Logs a value of the running loader, under the loader's name: in `train`, `log("loss", …)` becomes `train/loss`.
     ///
+    /// A mean counts a value by the batch's weight; at a loader's start and end, where there is no batch, it counts 1.
     /// A tensor is detached and kept, and read later, many at once: nothing waits for the device. Outside of loaders the value
     /// is set at once, under its own name; loggers write it as a value of the run at this epoch and step.
     pub fn log(&mut self, name: &str, value: impl Into<Value>, reduce: Reduce) -> Result<()> {
@@ -137,9 +156,20 @@ impl Context {
         }
         let weight = match reduce {
             Reduce::MeanBy(weight) => weight,
-            _ => self.batch.weight,
+            _ if self.in_batch => self.batch.weight,
+            _ => self.weight_outside,
         };
         self.metrics.log(name, value.into(), reduce, weight.into())
+    }
+
+    /// As [`Context::log`], for what each pass has of its own: with several passes the pass's name stands after the metric's, as in
+    /// `grad_norm/generator`.
+    pub fn log_of_pass(&mut self, name: &str, value: impl Into<Value>, reduce: Reduce) -> Result<()> {
+        if self.passes() < 2 {
+            return self.log(name, value, reduce);
+        }
+        let name = format!("{name}/{}", self.pass());
+        self.log(&name, value, reduce)
     }
 
     /// Logs a value of the running loader that counts by a weight of its own, which may be on a device too: as

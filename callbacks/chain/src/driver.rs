@@ -8,6 +8,7 @@ use catena_tensor::model::Model;
 use catena_tensor::panic_message;
 use catena_tensor::params::parameters;
 
+use crate::gradients::Gradients;
 use crate::metrics::LoaderMetrics;
 use crate::{
     Chain, Context, Edge, Error, Event, Flow, LoaderScope, Member, Optimizers, Outcome, Result, Settings,
@@ -28,6 +29,7 @@ struct Aside {
     pass: usize,
     steps_before: u64,
     metrics: LoaderMetrics,
+    last_weight: f64,
 }
 
 /// Owns the context and the chain, sends events, and keeps the books between them.
@@ -48,6 +50,9 @@ pub struct Driver {
     pub(crate) chain: Chain,
     pub(crate) windows: Vec<Window>,
     skip_of_batch: Skip,
+    /// The current pass's window, as it was when the pass began.
+    pub(crate) window_before: Window,
+    pub(crate) gradients: Gradients,
     aside: Vec<Aside>,
     left: Option<(StageScope, u64)>,
 }
@@ -60,7 +65,9 @@ impl Driver {
         settings: Settings,
     ) -> std::result::Result<Self, Error> {
         let (cx, chain) = (Context::new(model, settings), Chain::new(members)?);
-        Ok(Self { cx, chain, windows: Vec::new(), skip_of_batch: Skip::None, aside: Vec::new(), left: None })
+        let (windows, window_before, aside, left) = (Vec::new(), Window::default(), Vec::new(), None);
+        let gradients = Gradients::default();
+        Ok(Self { cx, chain, windows, skip_of_batch: Skip::None, window_before, gradients, aside, left })
     }
 
     /// The context.
@@ -80,9 +87,17 @@ impl Driver {
 
     /// Tells everybody who hears the event, and gives the merged answer. An error or a panic stops it at once.
     pub fn fire(&mut self, event: Event) -> std::result::Result<Flow, Error> {
+        let flow = self.fire_once(event)?;
+        if event == Event::Backward { self.repeat(flow) } else { Ok(flow) }
+    }
+
+    pub(crate) fn fire_once(&mut self, event: Event) -> std::result::Result<Flow, Error> {
         let Self { cx, chain, .. } = self;
         cx.metrics.enter_event();
         let mut at = 0;
+        if event == Event::LoaderEnd {
+            cx.put_in.end_loader().map_err(Error::PutBack)?;
+        }
         let heard = catch_unwind(AssertUnwindSafe(|| chain.dispatch(event, cx, &mut at)));
         match heard {
             Ok(Ok(())) => Ok(cx.flow),
@@ -114,6 +129,9 @@ impl Driver {
     pub fn fire_exception(&mut self, error: &dyn std::error::Error) {
         self.cx.exception = Some(error.to_string());
         self.chain.tell_exception(&mut self.cx);
+        if let Err(error) = self.cx.put_in.end() {
+            log::error!("what stood in the model for a while could not be taken out: {error}");
+        }
     }
 
     /// Enters a stage with its optimizers; its callbacks join in. Those whose state belongs to a stage should begin anew before, by
@@ -123,6 +141,7 @@ impl Driver {
         self.windows = vec![Window::default(); stage.passes.len().max(1)];
         self.cx.window = Window::default();
         self.cx.optimizers = optimizers;
+        self.gradients = Gradients::of_stage(&self.cx, self.windows.len());
         self.cx.stage = Some(stage);
         self.cx.epoch = 0;
     }
@@ -161,6 +180,7 @@ impl Driver {
         if let Some(loader) = self.cx.loader.take() {
             self.cx.metrics.end_loader(&loader.name, self.cx.now())?;
         }
+        self.cx.in_batch = false;
         self.cx.batch = Batch::default();
         self.cx.outputs.clear();
         self.cx.loss = None;
@@ -172,6 +192,7 @@ impl Driver {
     pub fn put_loader_aside(&mut self) {
         let cx = &mut self.cx;
         cx.on_request = true;
+        cx.put_in.put_loader_aside();
         self.aside.push(Aside {
             loader: cx.loader.take(),
             batch: std::mem::take(&mut cx.batch),
@@ -184,6 +205,7 @@ impl Driver {
             pass: cx.pass,
             steps_before: cx.steps_before,
             metrics: std::mem::take(&mut cx.metrics.current),
+            last_weight: cx.last_weight,
         });
     }
 
@@ -192,6 +214,7 @@ impl Driver {
         let Some(aside) = self.aside.pop() else { return };
         let cx = &mut self.cx;
         cx.on_request = !self.aside.is_empty();
+        cx.put_in.take_loader_back();
         let Aside {
             loader,
             batch,
@@ -204,10 +227,12 @@ impl Driver {
             pass,
             steps_before,
             metrics,
+            last_weight,
         } = aside;
         (cx.loader, cx.batch, cx.outputs, cx.loss) = (loader, batch, outputs, loss);
         (cx.window, cx.outcome, cx.cut_short) = (window, outcome, cut_short);
         (cx.pass, cx.steps_before, cx.metrics.current) = (pass, steps_before, metrics);
+        cx.last_weight = last_weight;
         cx.flow = Flow { skip: flow.skip, stop: flow.stop.max(cx.flow.stop) };
     }
 
@@ -216,12 +241,14 @@ impl Driver {
         let cx = &mut self.cx;
         let samples = batch.samples();
         cx.batch = batch;
+        cx.in_batch = true;
         cx.outputs.clear();
         cx.loss = None;
         cx.flow.skip = Skip::None;
         self.skip_of_batch = Skip::None;
         cx.skipped_by = None;
         cx.outcome = Outcome::Accumulating;
+        cx.loss_scale = 1.0;
         cx.pass = 0;
         cx.metrics.current.enter_batch();
         let Some(loader) = &mut cx.loader else { return };
@@ -239,21 +266,35 @@ impl Driver {
     }
 
     /// Enters a pass: its window is the context's.
-    pub fn enter_pass(&mut self, pass: usize) {
+    pub fn enter_pass(&mut self, pass: usize) -> Result<()> {
         let cx = &mut self.cx;
         cx.pass = pass;
         cx.flow.skip = self.skip_of_batch;
         cx.outcome = Outcome::Accumulating;
+        cx.loss_scale = 1.0;
         cx.grad_norm = None;
         if self.aside.is_empty() {
             cx.window = self.windows.get(pass).copied().unwrap_or_default();
             cx.window.release();
         }
+        self.window_before = cx.window;
         cx.steps_before = cx.optimizer().map_or(0, |optimizer| optimizer.steps());
+        if self.aside.is_empty() { self.gradients.take_back(cx) } else { Ok(()) }
     }
 
-    /// Leaves the pass: its window stays open.
-    pub fn leave_pass(&mut self) {
+    /// Enters a pass whose window the loader's end leaves open, to step it: what is logged counts as in the loader's last batch.
+    pub fn enter_open_window(&mut self, pass: usize) -> Result<()> {
+        self.cx.weight_outside = self.cx.last_weight;
+        self.enter_pass(pass)
+    }
+
+    /// Leaves the pass: its window stays open. Gradients of parameters that other passes train too are put aside.
+    pub fn leave_pass(&mut self) -> Result<()> {
+        self.keep_window();
+        self.gradients.put_aside(&self.cx)
+    }
+
+    fn keep_window(&mut self) {
         if let Some(window) = self.windows.get_mut(self.cx.pass) {
             *window = self.cx.window;
         }
@@ -267,7 +308,7 @@ impl Driver {
             cx.global_step += 1;
         }
         cx.window = Window::default();
-        self.leave_pass();
+        self.keep_window();
     }
 
     /// Leaves the pass because its step was skipped: the window's gradients are gone, and it is new.
@@ -286,7 +327,7 @@ impl Driver {
             false => Outcome::SkippedBy(self.cx.skipped_by.clone().unwrap_or_default()),
         };
         self.cx.window = Window::default();
-        self.leave_pass();
+        self.keep_window();
         Ok(())
     }
 
@@ -300,6 +341,10 @@ impl Driver {
     pub fn end_batch(&mut self) {
         self.cx.flow.skip = Skip::None;
         self.skip_of_batch = Skip::None;
+        if std::mem::take(&mut self.cx.in_batch) {
+            self.cx.last_weight = self.cx.batch.weight;
+        }
+        self.cx.weight_outside = 1.0;
         self.cx.batch = Batch::default();
         self.cx.outputs.clear();
         self.cx.loss = None;

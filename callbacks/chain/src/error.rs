@@ -81,9 +81,25 @@ pub enum Error {
         /// What it returned.
         source: BoxError,
     },
+    /// What was to stand in the model for a while could not be put in or taken out.
+    #[error("what was to stand in the model for a while could not be put in or taken out: {0}")]
+    PutBack(#[source] BoxError),
     /// Two callbacks of one name.
     #[error(
         "two callbacks are named `{0}`; a name is the key of a callback's state, so give one another with `.named(\"…\")`"
     )]
     TwoOfOneName(String),
+    /// Two callbacks whose states have one key.
+    #[error(
+        "the states of the callbacks `{first}` and `{second}` would both have the key `{key}`, as a stage's callback has the stage's number \
+         before its name; give one another name with `.named(\"…\")`"
+    )]
+    TwoOfOneKey {
+        /// One callback's name.
+        first: String,
+        /// The other's.
+        second: String,
+        /// The key.
+        key: String,
+    },
 }

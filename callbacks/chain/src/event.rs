@@ -86,6 +86,11 @@ impl Event {
         }
     }
 
+    /// Whether it is one of a pass: `forward`, `loss`, `backward` or `step`.
+    pub const fn is_of_pass(self) -> bool {
+        matches!(self, Self::Forward | Self::Loss | Self::Backward | Self::Step)
+    }
+
     /// Whether it belongs to a batch.
     pub const fn is_of_batch(self) -> bool {
         matches!(

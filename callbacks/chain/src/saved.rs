@@ -29,6 +29,9 @@ pub struct Books {
     stopped_by: Option<(String, Option<String>)>,
     skipped_by: Option<String>,
     cut_short: bool,
+    /// What the last batch of the loader counted: a window that the loader's end closes logs with it.
+    #[serde(with = "catena_record::float")]
+    last_weight: f64,
     metrics: SavedMetrics,
 }
 
@@ -87,6 +90,7 @@ impl Driver {
             stopped_by: cx.stopped_by.clone(),
             skipped_by: cx.skipped_by.clone(),
             cut_short: cx.cut_short,
+            last_weight: cx.last_weight,
             metrics,
         })
     }
@@ -110,6 +114,7 @@ impl Driver {
             stopped_by,
             skipped_by,
             cut_short,
+            last_weight,
             metrics,
         } = books;
         self.windows = windows;
@@ -122,6 +127,7 @@ impl Driver {
         (cx.pass, cx.steps_before, cx.outcome, cx.window) = (pass, steps_before, outcome, window);
         (cx.flow.stop, cx.stopped_by) = (stop, stopped_by);
         (cx.skipped_by, cx.cut_short) = (skipped_by, cut_short);
+        cx.last_weight = last_weight;
         cx.metrics.load(metrics);
     }
 

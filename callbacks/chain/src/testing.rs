@@ -119,6 +119,6 @@ pub fn driver(callbacks: Vec<Box<dyn Callback>>) -> Result<Driver> {
     driver.enter_epoch();
     driver.enter_loader(LoaderScope::new("train", Mode::Train, Some(4)));
     driver.enter_batch(tiny_batch(6));
-    driver.enter_pass(0);
+    driver.enter_pass(0)?;
     Ok(driver)
 }

@@ -274,6 +274,10 @@ impl Callback for Loggers {
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        // the loader's end may have made a step
+        if cx.is_train() && self.batches.due(cx) {
+            self.waiting.add(cx);
+        }
         if cx.interrupted().is_none() {
             let metrics: Scalars = cx.metrics.all_so_far()?.collect();
             let mut entries = self.waiting.read()?;

@@ -1,7 +1,7 @@
 //! The callback that drives a metric.
 use std::collections::BTreeMap;
 
-use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
+use catena_chain::{About, Callback, Context, Event, Flow, Only, Phase, Reduce, Result, State};
 use catena_tensor::batch::{OUTPUT, TARGET};
 use catena_tensor::tch::{self, Kind, Tensor};
 
@@ -164,6 +164,7 @@ impl Callback for Measure {
             .hears([Event::LoaderStart, Event::Loss, Event::LoaderEnd])
             .looks()
             .note(note);
+        about.only.extend(self.pass.clone().map(Only::Pass));
         about.logs = self.of.metric.parts().map(|parts| parts.iter().map(|part| self.key(part)).collect());
         about
     }

@@ -20,14 +20,12 @@ pub struct Loss {
     pub value: Tensor,
     /// What the loss counts in a mean over batches: samples, or tokens. A host number.
     pub weight: f64,
-    /// What the backward pass multiplies the loss by; 1 leaves it alone. [`Loss::value`] stays what it is.
-    pub scale: f64,
 }
 
 impl Loss {
     /// A loss of this value and weight.
     pub fn new(value: Tensor, weight: f64) -> Self {
-        Self { value, weight, scale: 1.0 }
+        Self { value, weight }
     }
 }
 

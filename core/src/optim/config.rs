@@ -147,6 +147,22 @@ impl OptimizerConfig {
         parts
     }
 
+    /// A group whose parameters earlier groups have taken, each of them, would set nothing.
+    fn check_shadows(&self, params: &[Parameter]) -> Result<()> {
+        let mut taken: Vec<Option<&ParamGroup>> = vec![None; params.len()];
+        for group in &self.groups {
+            let own = group.matching(params)?;
+            let before = taken.iter().zip(&own).filter(|(_, own)| **own).map(|(by, _)| *by);
+            if let Some(before) = before.collect::<Option<Vec<_>>>().and_then(|all| all.first().copied()) {
+                return Err(Error::ShadowedGroup { group: group.name(), before: before.name() });
+            }
+            for (by, _) in taken.iter_mut().zip(own).filter(|(_, own)| *own) {
+                by.get_or_insert(group);
+            }
+        }
+        Ok(())
+    }
+
     /// Two groups that claim a parameter by names of which each matches only its own: which of them is meant can't be known.
     fn check_claims(&self, params: &[Parameter]) -> Result<()> {
         for param in params.iter().filter(|param| !param.aliases.is_empty()) {
@@ -197,10 +213,8 @@ impl OptimizerConfig {
     pub fn check_for(&self, params: &[Parameter]) -> Result<()> {
         self.check()?;
         check_memory(params.iter().map(|param| (param.name.as_str(), &param.tensor)))?;
-        for group in &self.groups {
-            group.matching(params)?;
-        }
         self.check_claims(params)?;
+        self.check_shadows(params)?;
         for param in params {
             if !param.tensor.f_is_leaf()? && !param.tensor.f_retains_grad()? {
                 return Err(Error::NoLeaf(param.name.clone()));

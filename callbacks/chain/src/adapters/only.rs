@@ -9,7 +9,8 @@ use crate::{About, Context, Event};
 /// Where a callback hears what happens. Given to [`Callback::only`](crate::Callback::only).
 ///
 /// Events that lie outside of what was named are heard as ever: with a loader or a mode, those of run, stage and epoch; with a
-/// stage, those of the run.
+/// stage, those of the run; with a pass, all but `forward`, `loss`, `backward` and `step`. A name that the run does not have is an error at
+/// `build()`.
 ///
 /// ```
 /// use catena_chain::{Callback, Event, testing};
@@ -29,6 +30,15 @@ pub enum Only {
     Loader(String),
     /// In the stage of this name.
     Stage(String),
+    /// In the pass of this name.
+    Pass(String),
+}
+
+impl Only {
+    /// Whether nothing is heard by both.
+    pub fn excludes(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self != other
+    }
 }
 
 impl From<Mode> for Only {
@@ -49,6 +59,7 @@ impl fmt::Display for Only {
             Self::Mode(mode) => write!(f, "only {mode:?}"),
             Self::Loader(name) => write!(f, "only loader {name}"),
             Self::Stage(name) => write!(f, "only stage {name}"),
+            Self::Pass(name) => write!(f, "only pass {name}"),
         }
     }
 }
@@ -70,6 +81,7 @@ impl Adapter for Only {
             Self::Mode(mode) => !of_loader || cx.mode() == *mode,
             Self::Loader(name) => !of_loader || cx.loader() == name,
             Self::Stage(name) => of_run || cx.stage() == name,
+            Self::Pass(name) => !event.is_of_pass() || cx.pass() == name,
         }
     }
 }

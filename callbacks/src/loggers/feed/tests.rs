@@ -64,7 +64,7 @@ impl Run {
 
     fn train_batch(&mut self, batch: f64) {
         self.driver.enter_batch(testing::tiny_batch(3));
-        self.driver.enter_pass(0);
+        self.driver.enter_pass(0).unwrap();
         let cx = self.driver.context_mut();
         let epoch = cx.global_epoch() as f64;
         cx.log("loss", Tensor::from(1.0 / (3.0 * epoch + batch)), Reduce::Mean).unwrap();
