@@ -114,6 +114,7 @@ fn after_the_same_seed_the_weights_are_pytorchs_bit_for_bit() {
 
 #[test]
 fn parameters_stand_in_the_order_of_pytorchs() {
+    let _held = Exclusive::wait();
     for case in cases() {
         let (vs, layers) = made(&case, Kind::Float);
         let names: Vec<String> = parameters(&vs).into_iter().map(|p| p.name).collect();
@@ -165,6 +166,7 @@ fn outputs_gradients_and_running_statistics_are_pytorchs() {
 
 #[test]
 fn every_definition_reads_as_it_is_written() {
+    let _held = Exclusive::wait();
     for case in &cases() {
         let definition: Definition = serde_json::from_value(case.layer.clone()).unwrap();
         let written = serde_json::to_value(&definition).unwrap();
@@ -179,6 +181,7 @@ fn every_definition_reads_as_it_is_written() {
 
 #[test]
 fn a_network_tells_its_layers_and_is_a_model_that_returns_errors() {
+    let _held = Exclusive::wait();
     let case = cases().into_iter().find(|case| case.name == "a network").unwrap();
     let (vs, layers) = made(&case, Kind::Double);
     let mut net = Net::new(vs, layers);
