@@ -92,11 +92,15 @@ impl Accumulate {
             .loss
             .as_ref()
             .ok_or("no loss is set: a callback in phase loss before Accumulate must set cx.loss")?;
-        let weight = loss.weight;
-        if weight.is_finite() && weight >= 0.0 {
-            return Ok(weight);
+        // in f32, as the gradients are that it multiplies
+        if (cx.window.ratio(loss.weight) as f32).is_finite() {
+            return Ok(loss.weight);
         }
-        Err(format!("the loss's weight is {weight}, but must be a number of at least 0").into())
+        Err(format!(
+            "the loss's weight is {}, which is too far above that of the window's first micro-batch to be added to it",
+            loss.weight
+        )
+        .into())
     }
 }
 
@@ -110,6 +114,7 @@ impl Callback for Accumulate {
         let note = format!("{how} of {n}{later}{tail}");
         About::of::<Self>()
             .phase(Phase::Loss)
+            .per_pass()
             .hears([Event::Loss, Event::Backward, Event::Step])
             .logs_nothing()
             .settings(self)

@@ -92,6 +92,7 @@ impl Callback for AdaptiveClip {
     fn about(&self) -> About {
         About::of::<Self>()
             .phase(Phase::Clip)
+            .per_pass()
             .hears([Event::StageStart, Event::Step])
             .logs_nothing()
             .lifetime(Lifetime::Stage)

@@ -24,8 +24,6 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Autocast {
     dtype: Half,
-    #[serde(skip)]
-    guard: Option<precision::Autocast>,
 }
 
 /// A half precision.
@@ -39,12 +37,12 @@ enum Half {
 impl Autocast {
     /// In bfloat16.
     pub fn bf16() -> Self {
-        Self { dtype: Half::Bf16, guard: None }
+        Self { dtype: Half::Bf16 }
     }
 
     /// In float16.
     pub fn f16() -> Self {
-        Self { dtype: Half::F16, guard: None }
+        Self { dtype: Half::F16 }
     }
 }
 
@@ -56,7 +54,7 @@ impl Callback for Autocast {
         };
         About::of::<Self>()
             .phase(Phase::Input)
-            .hears([Event::Forward, Event::Backward, Event::BatchEnd, Event::Exception])
+            .hears([Event::Forward])
             .logs_nothing()
             .settings(self)
             .note(note)
@@ -66,31 +64,17 @@ impl Callback for Autocast {
         State::none()
     }
 
-    // a batch that is skipped has no backward pass, and an evaluation has none: its end ends autocast
-
     fn on_forward(&mut self, cx: &mut Context) -> Result<Flow> {
-        if self.guard.is_none() {
-            let kind = match self.dtype {
-                Half::Bf16 => Kind::BFloat16,
-                Half::F16 => Kind::Half,
-            };
-            self.guard = Some(precision::Autocast::enter(cx.device(), kind)?);
-        }
-        Ok(Flow::GO)
-    }
-
-    fn on_backward(&mut self, _: &mut Context) -> Result<Flow> {
-        self.guard = None;
-        Ok(Flow::GO)
-    }
-
-    fn on_batch_end(&mut self, _: &mut Context) -> Result<Flow> {
-        self.guard = None;
-        Ok(Flow::GO)
-    }
-
-    fn on_exception(&mut self, _: &mut Context) -> Result<Flow> {
-        self.guard = None;
+        let kind = match self.dtype {
+            Half::Bf16 => Kind::BFloat16,
+            Half::F16 => Kind::Half,
+        };
+        let guard = precision::Autocast::enter(cx.device(), kind)?;
+        // an evaluation has no backward pass, nor has a batch that is skipped: then the batch's end ends it
+        cx.undo_before(Event::Backward, move |_| {
+            drop(guard);
+            Ok(())
+        });
         Ok(Flow::GO)
     }
 }

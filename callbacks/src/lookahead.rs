@@ -62,6 +62,7 @@ impl Callback for Lookahead {
     fn about(&self) -> About {
         About::of::<Self>()
             .phase(Phase::Average)
+            .per_pass()
             .hears([Event::StageStart, Event::Step])
             .logs_nothing()
             .lifetime(Lifetime::Stage)

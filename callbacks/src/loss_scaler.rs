@@ -105,6 +105,7 @@ impl Callback for LossScaler {
     fn about(&self) -> About {
         About::of::<Self>()
             .phase(Phase::Unscale)
+            .per_pass()
             .hears([Event::Loss, Event::Step])
             .logs(["loss_scale"])
             .syncs(true)

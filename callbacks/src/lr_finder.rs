@@ -1,17 +1,18 @@
 //! Sweeps the learning rate to find a good one.
+mod kept;
+
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State};
 use catena_tensor::Error;
-use catena_tensor::params::variables;
-use catena_tensor::rng::Generators;
-use catena_tensor::tch::{self, Tensor};
 use serde::{Deserialize, Serialize};
 
+use self::kept::Kept;
+
 /// Raises the learning rate at each step from `start_lr` to `end_lr`, by equal factors, and records the smoothed loss; stops the
-/// stage when the sweep is done or the loss diverges, and then puts back the weights, the optimizer and torch's generators.
-/// (Smith 2017, "Cyclical learning rates for training neural networks".)
+/// stage when the sweep is done or the loss diverges. Before anybody hears `stage_end`, and after an error, the weights, the optimizer and
+/// torch's generators are as they were. (Smith 2017, "Cyclical learning rates for training neural networks".)
 ///
-/// Give it a stage of its own. The result is in `cx.ext`, as a [`LrCurve`]. It waits for the device at every step. On resume: a
-/// sweep can't be gone on with, and begins anew.
+/// Give it a stage of its own. The result is in `cx.ext` for the rest of the run, as a [`LrCurve`]. It waits for the device at every step. On
+/// resume: the sweep goes on; the curve so far, and what is put back after it, are kept.
 ///
 /// ```
 /// use catena_callbacks::LrFinder;
@@ -36,7 +37,7 @@ pub struct LrFinder {
 }
 
 /// What a sweep found.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LrCurve {
     /// Learning rates and smoothed losses, a pair for each step.
     pub points: Vec<(f64, f64)>,
@@ -57,14 +58,12 @@ impl LrCurve {
     }
 }
 
-/// What is put back after the sweep.
-#[derive(Debug)]
-struct Kept {
-    variables: Vec<(String, Tensor)>,
-    optimizer: Vec<(String, Tensor)>,
-    steps: u64,
-    lrs: Vec<f64>,
-    generators: Generators,
+/// What a snapshot in the middle of a sweep holds.
+#[derive(Deserialize)]
+struct Saved {
+    average: f64,
+    curve: LrCurve,
+    kept: Option<Kept>,
 }
 
 impl Default for LrFinder {
@@ -137,32 +136,6 @@ impl LrFinder {
         let at = losses.iter().position(|loss| *loss == best).unwrap_or(0);
         smooth - best > self.diverged * range(&losses[..first]).max(range(&losses[..=at]))
     }
-
-    fn keep(cx: &mut Context) -> Result<Kept> {
-        let copies = |tensors: Vec<(String, Tensor)>| -> Result<Vec<(String, Tensor)>> {
-            tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.f_detach_copy()?))).collect()
-        };
-        let variables = copies(variables(cx.model.var_store()))?;
-        let optimizer = cx.optimizer_mut()?;
-        let lrs = optimizer.groups().iter().filter_map(|group| group.get("lr")).collect();
-        let (state, steps) = (copies(optimizer.state())?, optimizer.steps());
-        Ok(Kept { variables, optimizer: state, steps, lrs, generators: Generators::keep()? })
-    }
-
-    fn put_back(kept: Kept, cx: &mut Context) -> Result<()> {
-        let Kept { variables: values, optimizer: state, steps, lrs, generators } = kept;
-        let _no_grad = tch::no_grad_guard();
-        for ((_, own), (_, kept)) in variables(cx.model.var_store()).iter().zip(&values) {
-            own.f_detach()?.f_copy_(kept)?;
-        }
-        let optimizer = cx.optimizer_mut()?;
-        optimizer.zero_grad()?;
-        optimizer.load_state(&state, steps)?;
-        for (group, lr) in optimizer.groups_mut().iter_mut().zip(lrs) {
-            group.set("lr", lr)?;
-        }
-        Ok(generators.put_back()?)
-    }
 }
 
 impl Callback for LrFinder {
@@ -179,7 +152,23 @@ impl Callback for LrFinder {
     }
 
     fn state(&self) -> State {
-        State::none()
+        let Self { start_lr: _, end_lr: _, num_steps: _, smoothing: _, diverged: _, average, curve, kept } =
+            self;
+        let state = serde_json::json!({
+            "average": average,
+            "curve": curve,
+            "kept": kept,
+        });
+        State { json: state, tensors: kept.as_ref().map(Kept::tensors).unwrap_or_default() }
+    }
+
+    fn load_state(&mut self, state: State) -> Result<()> {
+        let saved: Saved = state.read()?;
+        (self.average, self.curve, self.kept) = (saved.average, saved.curve, saved.kept);
+        if let Some(kept) = &mut self.kept {
+            kept.take_tensors(state.tensors)?;
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -211,9 +200,21 @@ impl Callback for LrFinder {
             )
             .into());
         }
-        self.kept = Some(Self::keep(cx)?);
+        if cx.resuming() {
+            return Ok(Flow::GO);
+        }
+        let kept = Kept::keep(cx)?;
+        self.kept = Some(kept.shared());
+        cx.undo_before(Event::StageEnd, move |cx| kept.put_back(cx));
         self.set_lr(cx)?;
         Ok(Flow::GO)
+    }
+
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
+        if let Some(kept) = self.kept.as_ref().map(Kept::shared) {
+            cx.undo_before(Event::StageEnd, move |cx| kept.put_back(cx));
+        }
+        Ok(())
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
@@ -243,10 +244,8 @@ impl Callback for LrFinder {
                 self.num_steps
             );
         }
-        if let Some(kept) = self.kept.take() {
-            Self::put_back(kept, cx)?;
-        }
-        cx.ext.insert(std::mem::take(&mut self.curve));
+        self.kept = None;
+        cx.ext.insert_for_run(self.curve.clone());
         Ok(Flow::GO)
     }
 }

@@ -157,6 +157,11 @@ impl LrSchedule {
         self.group.is_none() || group.pattern() == self.group.as_deref()
     }
 
+    /// Whether the optimizer of this name has a group that is moved.
+    fn moves_in(&self, cx: &Context, optimizer: &str) -> bool {
+        cx.optimizers.get(optimizer).is_some_and(|own| own.groups().iter().any(|group| self.moves(group)))
+    }
+
     /// Sets what the optimizer of this name uses from the counter on.
     fn set(&self, cx: &mut Context, optimizer: &str, counter: u64) -> Result<()> {
         let momentum = self.schedule.momentum(counter).filter(|_| self.setting == "lr");
@@ -202,13 +207,16 @@ impl LrSchedule {
         Ok(())
     }
 
-    /// Sets what each optimizer of the stage uses, from its own counter on.
+    /// Sets what each optimizer of the stage uses that has something to be moved, from its own counter on.
     fn set_all(&self, cx: &mut Context, counter: impl Fn(&Context, &str) -> u64) -> Result<()> {
         let names: Vec<String> = cx.optimizers.iter().map(|(name, _)| name.to_owned()).collect();
         if names.is_empty() {
             return Err("this stage has no optimizer whose settings it could move".into());
         }
-        names.iter().try_for_each(|name| self.set(cx, name, counter(cx, name)))
+        let moved: Vec<&String> = names.iter().filter(|name| self.moves_in(cx, name)).collect();
+        // of which none has the group the first says what there is
+        let moved = if moved.is_empty() { vec![&names[0]] } else { moved };
+        moved.into_iter().try_for_each(|name| self.set(cx, name, counter(cx, name)))
     }
 
     /// What the last step used, in the last group that is moved: the rest, which has the rule's own settings.
@@ -234,6 +242,7 @@ impl Callback for LrSchedule {
         let moves_momentum = self.setting == "lr" && self.schedule.momentum(0).is_some();
         let about = About::named(&self.name)
             .phase(Phase::Schedule)
+            .per_pass()
             .hears(hears)
             .logs([self.key.clone()])
             .sets(&self.setting, group)
@@ -278,15 +287,15 @@ impl Callback for LrSchedule {
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {
-        if *cx.outcome() != Outcome::Stepped {
+        let name = cx.optimizer_name().unwrap_or_default().to_owned();
+        if *cx.outcome() != Outcome::Stepped || cx.passes() > 1 && !self.moves_in(cx, &name) {
             return Ok(Flow::GO);
         }
         if let Some(used) = self.used(cx)? {
-            cx.log(&self.key, used, Reduce::Last)?;
+            cx.log_of_pass(&self.key, used, Reduce::Last)?;
         }
         if !self.by_epoch {
             let steps = cx.optimizer_mut()?.steps();
-            let name = cx.optimizer_name().unwrap_or_default().to_owned();
             self.set(cx, &name, steps)?;
         }
         Ok(Flow::GO)

@@ -89,9 +89,11 @@ fn table() -> String {
             Effect::Acts => "acts",
             Effect::Looks => "looks",
         };
-        let state = match about.lifetime {
-            Lifetime::Run => "run",
-            Lifetime::Stage => "stage",
+        let state = match (about.lifetime, about.per_pass) {
+            (Lifetime::Run, false) => "run",
+            (Lifetime::Run, true) => "run, each pass",
+            (Lifetime::Stage, false) => "stage",
+            (Lifetime::Stage, true) => "stage, each pass",
         };
         let (name, phase) = (type_name(&about.name), about.phase);
         text += &format!("| [`{name}`](crate::{name}) | {phase} | {effect} | {hears} | {logs} | {state} |\n");
@@ -149,8 +151,8 @@ fn an_adapter_changes_what_it_says_and_hands_on_all_else() {
         );
         assert_eq!((&adapted.logs, &adapted.watches), (&plain.logs, &plain.watches));
         assert_eq!(
-            (adapted.lifetime, adapted.syncs, adapted.observes),
-            (plain.lifetime, plain.syncs, plain.observes)
+            (adapted.lifetime, adapted.per_pass, adapted.syncs, adapted.observes),
+            (plain.lifetime, plain.per_pass, plain.syncs, plain.observes)
         );
         assert!(adapted.note.starts_with("every 1 epoch"));
         assert_eq!((adapted.adapters, adapted.settings), (vec!["every 1 epoch".to_owned()], plain.settings));

@@ -57,6 +57,8 @@ pub struct About {
     pub watches: Vec<String>,
     /// Whether its state begins anew with each stage (default [`Lifetime::Run`]).
     pub lifetime: Lifetime,
+    /// Whether each pass of a stage has a state of its own, also at events that have no pass (default false: one state for all).
+    pub per_pass: bool,
     /// Whether it waits for the device at every batch (default false).
     pub syncs: bool,
     /// Whether [`Callback::on_work`](crate::Callback::on_work) is told of the run's work (default false). It costs every hook of the
@@ -168,6 +170,7 @@ impl About {
             logs: None,
             watches: Vec::new(),
             lifetime: Lifetime::default(),
+            per_pass: false,
             syncs: false,
             observes: false,
             settings: Value::Null,
@@ -253,6 +256,13 @@ impl About {
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = lifetime;
+        self
+    }
+
+    /// Each pass of a stage has a state of its own.
+    #[must_use]
+    pub fn per_pass(mut self) -> Self {
+        self.per_pass = true;
         self
     }
 

@@ -181,7 +181,7 @@ impl Chain {
             if observed {
                 self.tell_of_hook(event, i, Edge::End, cx);
             }
-            match answer {
+            match answer.and_then(|flow| cx.check_weight(event).map(|()| flow)) {
                 Ok(Flow::GO) => {}
                 Ok(flow) => merge(event, cx, &self.members[i].about, flow)
                     .map_err(|error| Failure { member: i, error })?,

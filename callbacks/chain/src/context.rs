@@ -1,20 +1,18 @@
 //! What callbacks work on.
-use std::path::Path;
+mod logging;
+mod reading;
+
 use std::time::Duration;
 
 use catena_tensor::batch::{Batch, Outputs};
 use catena_tensor::loss::Loss;
-use catena_tensor::model::{Mode, Model};
+use catena_tensor::model::Model;
 use catena_tensor::optim::Optimizer;
-use catena_tensor::tch::Device;
 
-use crate::metrics::Now;
-use crate::put_in::PutIn;
 use crate::repetition::Repetition;
-use crate::scope::{LoaderScope, PassScope, Settings, StageScope};
-use crate::{
-    Event, Extensions, Flow, Metrics, Optimizers, Outcome, Place, Reduce, Result, Skip, Value, Window,
-};
+use crate::scope::{LoaderScope, Settings, StageScope};
+use crate::undo::Undo;
+use crate::{Event, Extensions, Flow, Metrics, Optimizers, Outcome, Result, Skip, Value, Window};
 
 /// What callbacks work on: the only argument of a hook.
 ///
@@ -68,7 +66,7 @@ pub struct Context {
     pub(crate) resuming: bool,
     pub(crate) other_settings: bool,
     pub(crate) exception: Option<String>,
-    pub(crate) put_in: PutIn,
+    pub(crate) undo: Undo,
     pub(crate) repetition: Repetition,
     /// Whether `batch` is one that the loader gave.
     pub(crate) in_batch: bool,
@@ -136,71 +134,13 @@ impl Context {
             resuming: false,
             other_settings: false,
             exception: None,
-            put_in: PutIn::default(),
+            undo: Undo::default(),
             repetition: Repetition::default(),
             in_batch: false,
             weight_outside: 1.0,
             last_weight: 1.0,
             probe: Probe::default(),
         }
-    }
-
-    /// Logs a value of the running loader, under the loader's name: in `train`, `log("loss", …)` becomes `train/loss`.
-    ///
-    /// A mean counts a value by the batch's weight; at a loader's start and end, where there is no batch, it counts 1.
-    /// A tensor is detached and kept, and read later, many at once: nothing waits for the device. Outside of loaders the value
-    /// is set at once, under its own name; loggers write it as a value of the run at this epoch and step.
-    pub fn log(&mut self, name: &str, value: impl Into<Value>, reduce: Reduce) -> Result<()> {
-        if self.loader.is_none() {
-            return self.metrics.set(name, value.into(), self.now());
-        }
-        let weight = match reduce {
-            Reduce::MeanBy(weight) => weight,
-            _ if self.in_batch => self.batch.weight,
-            _ => self.weight_outside,
-        };
-        self.metrics.log(name, value.into(), reduce, weight.into())
-    }
-
-    /// As [`Context::log`], for what each pass has of its own: with several passes the pass's name stands after the metric's, as in
-    /// `grad_norm/generator`.
-    pub fn log_of_pass(&mut self, name: &str, value: impl Into<Value>, reduce: Reduce) -> Result<()> {
-        if self.passes() < 2 {
-            return self.log(name, value, reduce);
-        }
-        let name = format!("{name}/{}", self.pass());
-        self.log(&name, value, reduce)
-    }
-
-    /// Logs a value of the running loader that counts by a weight of its own, which may be on a device too: as
-    /// [`Context::log`] with [`Reduce::MeanBy`], for weights that nobody has to wait for. A value of weight 0 may be anything.
-    ///
-    /// ```
-    /// use catena_chain::tensor::tch::Tensor;
-    /// use catena_chain::testing;
-    ///
-    /// let mut driver = testing::driver(vec![])?;
-    /// for (share, labels) in [(0.5, 4.0), (f64::NAN, 0.0), (1.0, 1.0)] {
-    ///     driver.context_mut().log_mean_by("right", share, Tensor::from(labels))?;
-    /// }
-    /// driver.leave_loader()?;
-    /// assert_eq!(driver.context().metrics.get("train/right"), Some(0.6));
-    /// # Ok::<(), catena_chain::BoxError>(())
-    /// ```
-    pub fn log_mean_by(
-        &mut self,
-        name: &str,
-        value: impl Into<Value>,
-        weight: impl Into<Value>,
-    ) -> Result<()> {
-        if self.loader.is_none() {
-            return self.metrics.set(name, value.into(), self.now());
-        }
-        self.metrics.log(name, value.into(), Reduce::MeanBy(1.0), weight.into())
-    }
-
-    pub(crate) fn now(&self) -> Now {
-        Now { epoch: self.global_epoch, batch: self.global_batch }
     }
 
     /// The optimizer of the current pass, or an error that says that there is none.
@@ -285,111 +225,6 @@ impl Context {
         self.other_settings
     }
 
-    /// The names of the stage's Eval loaders: what [`Context::request_evaluation`] can be asked for.
-    pub fn evaluations(&self) -> &[String] {
-        self.stage.as_ref().map_or(&[], |stage| &stage.evaluations)
-    }
-
-    /// The stage's name; empty outside of stages.
-    pub fn stage(&self) -> &str {
-        self.stage.as_ref().map_or("", |stage| &stage.name)
-    }
-
-    /// The stage's number, from 0.
-    pub fn stage_index(&self) -> usize {
-        self.stage.as_ref().map_or(0, |stage| stage.index)
-    }
-
-    /// The epoch in its stage, from 1; 0 before the first.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// How many epochs the stage has.
-    pub fn epochs(&self) -> u64 {
-        self.stage.as_ref().map_or(0, |stage| stage.epochs)
-    }
-
-    /// The epoch in the run, from 1; 0 before the first.
-    pub fn global_epoch(&self) -> u64 {
-        self.global_epoch
-    }
-
-    /// The loader's name; empty outside of loaders.
-    pub fn loader(&self) -> &str {
-        self.loader.as_ref().map_or("", |loader| &loader.name)
-    }
-
-    /// What the loader's batches are for; Infer outside of loaders.
-    pub fn mode(&self) -> Mode {
-        self.loader.as_ref().map_or(Mode::Infer, |loader| loader.mode)
-    }
-
-    /// Whether the loader's mode is Train.
-    pub fn is_train(&self) -> bool {
-        self.mode() == Mode::Train
-    }
-
-    /// Whether the running loader is an evaluation that somebody asked for with [`Context::request_evaluation`]. One in the middle of an
-    /// epoch is one, and one at an epoch's or a stage's end.
-    pub fn is_on_request(&self) -> bool {
-        self.on_request
-    }
-
-    /// The batch in its loader's epoch, from 1; 0 before the first.
-    pub fn loader_batch(&self) -> u64 {
-        self.loader.as_ref().map_or(0, |loader| loader.batch)
-    }
-
-    /// How many batches the loader's epoch has, if known.
-    pub fn loader_batches(&self) -> Option<u64> {
-        self.loader.as_ref().and_then(|loader| loader.batches)
-    }
-
-    /// How many samples the loader has given in this epoch, this batch included.
-    pub fn loader_samples(&self) -> u64 {
-        self.loader.as_ref().map_or(0, |loader| loader.samples)
-    }
-
-    /// Whether this is known to be the loader's last batch.
-    pub fn is_last_batch(&self) -> bool {
-        self.loader.as_ref().is_some_and(|loader| loader.batches == Some(loader.batch))
-    }
-
-    /// Train batches of the run, this one included; counts from 1 in the first.
-    pub fn global_batch(&self) -> u64 {
-        self.global_batch
-    }
-
-    /// Steps that the first pass's optimizer has made in the run; counts after the step's event.
-    pub fn global_step(&self) -> u64 {
-        self.global_step
-    }
-
-    /// Train samples of the run, this batch's included.
-    pub fn global_samples(&self) -> u64 {
-        self.global_samples
-    }
-
-    /// The current pass's name; `main` unless the stage says otherwise.
-    pub fn pass(&self) -> &str {
-        self.pass_scope().map_or("", |pass| &pass.name)
-    }
-
-    /// The current pass's number, from 0.
-    pub fn pass_index(&self) -> usize {
-        self.pass
-    }
-
-    /// How many passes a batch has.
-    pub fn passes(&self) -> usize {
-        self.stage.as_ref().map_or(0, |stage| stage.passes.len())
-    }
-
-    fn pass_scope(&self) -> Option<&PassScope> {
-        self.stage.as_ref().and_then(|stage| stage.passes.get(self.pass))
-    }
-
     /// What became of the step of the current (or last) window.
     pub fn outcome(&self) -> &Outcome {
         static STEPPED: Outcome = Outcome::Stepped;
@@ -423,35 +258,9 @@ impl Context {
         self.optimizer().map(|optimizer| optimizer.last_lr().unwrap_or_else(|| optimizer.lr()))
     }
 
-    /// The device that batches are moved to.
-    pub fn device(&self) -> Device {
-        self.settings.device
-    }
-
-    /// The run's seed.
-    pub fn seed(&self) -> u64 {
-        self.settings.seed
-    }
-
-    /// The run directory, if there is one.
-    pub fn run_dir(&self) -> Option<&Path> {
-        self.settings.run_dir.as_deref()
-    }
-
     /// In `exception`: the error's text.
     pub fn exception(&self) -> Option<&str> {
         self.exception.as_deref()
-    }
-
-    /// Where the run is, for messages.
-    pub fn place(&self) -> Place {
-        Place {
-            stage: self.stage.as_ref().map(|stage| stage.name.clone()),
-            epoch: self.epoch,
-            loader: self.loader.as_ref().map(|loader| loader.name.clone()),
-            batch: self.loader_batch(),
-            pass: (self.passes() > 1).then(|| self.pass().to_owned()),
-        }
     }
 
     /// What a hook that isn't written does: nothing.
@@ -464,6 +273,22 @@ impl Context {
     #[doc(hidden)]
     pub fn default_dispatch(&mut self) {
         self.probe.default_dispatch = true;
+    }
+
+    /// What a batch or its loss counts is a number of at least 0, where it is made: a mean over batches would hide another one.
+    pub(crate) fn check_weight(&self, event: Event) -> Result<()> {
+        let (what, weight) = match (event, &self.loss) {
+            (Event::BatchStart, _) => ("batch", self.batch.weight),
+            (Event::Loss, Some(loss)) => ("loss", loss.weight),
+            _ => return Ok(()),
+        };
+        if weight.is_finite() && weight >= 0.0 {
+            return Ok(());
+        }
+        Err(format!(
+            "the {what}'s weight is {weight}, but what a {what} counts must be a number of at least 0"
+        )
+        .into())
     }
 
     pub(crate) fn can_still_skip(&self, event: Event) -> bool {

@@ -95,9 +95,7 @@ impl Driver {
         let Self { cx, chain, .. } = self;
         cx.metrics.enter_event();
         let mut at = 0;
-        if event == Event::LoaderEnd {
-            cx.put_in.end_loader().map_err(Error::PutBack)?;
-        }
+        cx.undo_at(event).map_err(Error::PutBack)?;
         let heard = catch_unwind(AssertUnwindSafe(|| chain.dispatch(event, cx, &mut at)));
         match heard {
             Ok(Ok(())) => Ok(cx.flow),
@@ -129,8 +127,8 @@ impl Driver {
     pub fn fire_exception(&mut self, error: &dyn std::error::Error) {
         self.cx.exception = Some(error.to_string());
         self.chain.tell_exception(&mut self.cx);
-        if let Err(error) = self.cx.put_in.end() {
-            log::error!("what stood in the model for a while could not be taken out: {error}");
+        if let Err(error) = self.cx.undo_everything() {
+            log::error!("what was to hold for a while could not be undone: {error}");
         }
     }
 
@@ -138,6 +136,7 @@ impl Driver {
     /// [`Driver::begin_states`].
     pub fn enter_stage(&mut self, stage: StageScope, optimizers: Optimizers) {
         self.chain.enter(Some(stage.index));
+        self.cx.ext.enter_stage();
         self.windows = vec![Window::default(); stage.passes.len().max(1)];
         self.cx.window = Window::default();
         self.cx.optimizers = optimizers;
@@ -149,6 +148,7 @@ impl Driver {
     /// Leaves the stage.
     pub fn leave_stage(&mut self) {
         self.chain.enter(None);
+        self.cx.ext.leave_stage();
         self.left = self.cx.stage.take().map(|stage| (stage, self.cx.epoch));
         self.cx.epoch = 0;
     }
@@ -192,7 +192,7 @@ impl Driver {
     pub fn put_loader_aside(&mut self) {
         let cx = &mut self.cx;
         cx.on_request = true;
-        cx.put_in.put_loader_aside();
+        cx.undo.put_loader_aside();
         self.aside.push(Aside {
             loader: cx.loader.take(),
             batch: std::mem::take(&mut cx.batch),
@@ -214,7 +214,7 @@ impl Driver {
         let Some(aside) = self.aside.pop() else { return };
         let cx = &mut self.cx;
         cx.on_request = !self.aside.is_empty();
-        cx.put_in.take_loader_back();
+        cx.undo.take_loader_back();
         let Aside {
             loader,
             batch,
@@ -267,6 +267,7 @@ impl Driver {
 
     /// Enters a pass: its window is the context's.
     pub fn enter_pass(&mut self, pass: usize) -> Result<()> {
+        self.cx.undo_pass()?;
         let cx = &mut self.cx;
         cx.pass = pass;
         cx.flow.skip = self.skip_of_batch;

@@ -81,8 +81,10 @@ pub enum Error {
         /// What it returned.
         source: BoxError,
     },
-    /// What was to stand in the model for a while could not be put in or taken out.
-    #[error("what was to stand in the model for a while could not be put in or taken out: {0}")]
+    /// What was to hold for a while, such as values in the model, could not be put in place or undone.
+    #[error(
+        "what was to hold for a while, such as values in the model, could not be put in place or undone: {0}"
+    )]
     PutBack(#[source] BoxError),
     /// Two callbacks of one name.
     #[error(

@@ -91,9 +91,8 @@ impl Driver {
         values: Vec<(Tensor, Tensor)>,
         call: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let below = self.cx.put_in.len();
-        let put_in = self.cx.put_in.put_in(values).map_err(Error::PutBack);
-        let called = put_in.and_then(|()| call(self));
-        called.and(self.cx.put_in.take_out(below).map_err(Error::PutBack))
+        let (id, put_in) = self.cx.begin_values(values);
+        let called = put_in.map_err(Error::PutBack).and_then(|()| call(self));
+        called.and(self.cx.end_values(id).map_err(Error::PutBack))
     }
 }

@@ -85,6 +85,13 @@ impl Adapter for Throttled {
                 );
                 Err(text.into())
             }
+            Every::Batches(_) if about.acts() && is_of_windows(about.hears) => {
+                let name = &about.name;
+                let text = format!(
+                    "`every` is {every}, but what {name} does to the loss or the gradients of a batch and what it does in the step belong                      together, and a window of several batches would be torn; give a number of steps or epochs"
+                );
+                Err(text.into())
+            }
             _ => Ok(()),
         }
     }
@@ -102,10 +109,42 @@ impl Adapter for Throttled {
     }
 }
 
+/// Whether a callback that hears this works on a window in two places: in its micro-batches, and in its step.
+fn is_of_windows(hears: Events) -> bool {
+    let in_batches = [Event::Forward, Event::Loss, Event::Backward];
+    hears != Events::ALL
+        && hears.contains(Event::Step)
+        && in_batches.into_iter().any(|event| hears.contains(event))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Callback, Flow, Phase, look, on};
+
+    #[test]
+    fn what_works_on_a_window_in_two_places_is_not_torn_by_a_number_of_batches() {
+        let checked = |events: &[Event], every: Every| {
+            struct Hears(Events, bool);
+            impl Callback for Hears {
+                fn state(&self) -> State {
+                    State::none()
+                }
+                fn about(&self) -> About {
+                    let about = About::of::<Self>().hears(self.0);
+                    if self.1 { about } else { about.looks() }
+                }
+            }
+            [true, false].map(|acts| Hears(Events::of(events), acts).every(every).check().is_ok())
+        };
+        for events in [&[Event::Loss, Event::Step][..], &[Event::Backward, Event::Step]] {
+            assert_eq!(checked(events, Every::Batches(2)), [false, true], "{events:?}");
+            assert_eq!(checked(events, Every::Steps(2)), [true, true]);
+            assert_eq!(checked(events, Every::Epochs(2)), [true, true]);
+        }
+        assert_eq!(checked(&[Event::Step], Every::Batches(2)), [true, true]);
+        assert_eq!(checked(&[Event::BatchStart, Event::Forward], Every::Batches(2)), [true, true]);
+    }
 
     #[test]
     fn a_clock_throttles_only_what_looks_and_an_overhead_nothing() {
