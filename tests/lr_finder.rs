@@ -107,3 +107,41 @@ fn a_guard_says_nothing_of_a_batch_that_counts_nothing() {
     assert_eq!(metrics(true), metrics(false));
     assert!(metrics(true)["train/loss"].is_finite());
 }
+
+#[test]
+fn a_sweep_that_was_left_in_its_middle_goes_on_and_puts_the_same_back() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    let runner = || {
+        let find = stage("find").callback(LrFinder::new().range(1e-3, 1.0).num_steps(9));
+        Runner::builder(tiny_model())
+            .stage(find)
+            .stage(stage("train").epochs(1))
+            .run_dir(dir.path())
+            .callback(Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_last(999))
+            .build()
+            .unwrap()
+    };
+    let left = |runner: &Runner, report: &Report| {
+        let curve = runner.driver().context().ext.get::<LrCurve>().cloned();
+        (sha256(&state_dict(runner.model().var_store())).unwrap(), report.steps, curve)
+    };
+    let mut whole = runner();
+    let report = whole.run().unwrap();
+    let expected = left(&whole, &report);
+    assert!(expected.2.as_ref().unwrap().points.len() >= 5);
+    drop(whole);
+    let checkpoints = dir.path().join("checkpoints");
+    let mut snapshots: Vec<_> =
+        std::fs::read_dir(&checkpoints).unwrap().map(|entry| entry.unwrap().path()).collect();
+    snapshots.sort();
+    assert!(snapshots.len() > 10, "{snapshots:?}");
+    for snapshot in snapshots.into_iter().rev() {
+        let mut resumed = runner();
+        let report = resumed.resume(Resume::Path(snapshot.clone())).unwrap();
+        let (hash, steps, curve) = left(&resumed, &report);
+        assert_eq!((&hash, steps), (&expected.0, expected.1), "{}", snapshot.display());
+        // the sweep of an ended stage is over
+        assert!(curve.is_none() || curve == expected.2, "{}", snapshot.display());
+    }
+}

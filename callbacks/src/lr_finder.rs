@@ -11,7 +11,7 @@ use self::kept::Kept;
 /// stage when the sweep is done or the loss diverges. Before anybody hears `stage_end`, and after an error, the weights, the optimizer and
 /// torch's generators are as they were. (Smith 2017, "Cyclical learning rates for training neural networks".)
 ///
-/// Give it a stage of its own. The result is in `cx.ext` for the rest of the run, as a [`LrCurve`]. It waits for the device at every step. On
+/// Give it a stage of its own. The result is in `cx.ext` until the process ends, as a [`LrCurve`]. It waits for the device at every step. On
 /// resume: the sweep goes on; the curve so far, and what is put back after it, are kept.
 ///
 /// ```

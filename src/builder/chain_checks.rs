@@ -8,6 +8,7 @@ pub(super) fn check(members: &[Member], stages: &[Stage]) -> Result<()> {
     check_places(members, stages)?;
     check_policies(members, stages)?;
     check_watched(members, stages)?;
+    check_groups(members, stages)?;
     check_writers(members, stages)?;
     check_logged(members, stages)
 }
@@ -118,6 +119,28 @@ fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
                     logged.join(", "),
                     loaders.join(", ")
                 );
+                return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A callback that moves the setting of a group that no optimizer of the stage has would move nothing.
+fn check_groups(members: &[Member], stages: &[Stage]) -> Result<()> {
+    for (i, stage) in stages.iter().enumerate() {
+        let configs = || stage.passes.iter().filter_map(|pass| pass.optimizer.as_ref());
+        let known: Vec<&str> = configs().flat_map(|config| config.patterns()).collect();
+        for member in members.iter().filter(|member| member.hears_in(i)) {
+            let moved = member.about().writes.iter().filter(|write| write.is_in(&stage.name));
+            let unknown =
+                moved.filter_map(|write| write.group.as_deref()).find(|group| !known.contains(group));
+            if let Some(group) = unknown {
+                let groups = match known.as_slice() {
+                    [] => "its optimizer has no groups (`ParamGroup`)".to_owned(),
+                    known => format!("its groups' patterns are: {}", known.join(", ")),
+                };
+                let source = format!("{} moves group `{group}`, which is not in it; {groups}", member.name());
                 return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
             }
         }

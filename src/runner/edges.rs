@@ -137,15 +137,14 @@ impl Runner {
         let stage = self.stage_index();
         let source = &mut self.stages[stage].loaders[loader].source;
         self.driver.tell(Work::Data, Edge::Begin);
-        let batch = guarded(|| {
-            let batch = source.next_batch()?;
+        let batch = guarded(|| source.next_batch()).and_then(|batch| {
             match batch.as_ref().map(|batch| batch.weight) {
-                Some(weight) if !weight.is_finite() || weight < 0.0 => Err(format!(
-                    "it gave a batch of weight {weight}, but what a batch counts must be a number of at least 0"
-                )
-                .into()),
-                _ => Ok(batch),
-            }
+            Some(weight) if !weight.is_finite() || weight < 0.0 => Err(format!(
+                "it gave a batch of weight {weight}, but what a batch counts must be a number of at least 0"
+            )
+            .into()),
+            _ => Ok(batch),
+        }
         });
         self.driver.tell(Work::Data, Edge::End);
         batch.map_err(|source| Error::Loader { place: Box::new(self.driver.context().place()), source })

@@ -135,6 +135,11 @@ impl OptimizerConfig {
         self
     }
 
+    /// The patterns of the groups that were added, in order.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|group| group.pattern.as_str())
+    }
+
     /// The groups, those without decay among them: before each group, and before the rest, its vectors.
     fn parts(&self) -> Vec<ParamGroup> {
         let vectors = |group: &ParamGroup| group.clone().max_dimensions(1).set("weight_decay", 0.0);
