@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::logs::Marks;
 use crate::{Damage, Listed, SnapshotName};
 
 /// The version of the format that is written and read.
@@ -33,6 +34,9 @@ pub struct Manifest {
     /// What was measured of just its parameters, by name.
     #[serde(with = "crate::float::map")]
     pub measured: BTreeMap<String, f64>,
+    /// How far the logs went that a run which goes on from it needs, by their paths in the run directory.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub logs: Marks,
     /// The files by name.
     pub files: BTreeMap<String, ManifestFile>,
     sha256: String,
@@ -60,8 +64,8 @@ const END: &[u8] = b"\"\n}\n";
 impl Manifest {
     pub(crate) fn new(listed: Listed, time: String, why: Vec<String>) -> Self {
         let Listed { name: snapshot, sequence, stage, measured } = listed;
-        let (files, sha256) = (BTreeMap::new(), ZEROS.into());
-        Self { format: FORMAT, snapshot, sequence, stage, time, why, measured, files, sha256 }
+        let (logs, files, sha256) = (Marks::new(), BTreeMap::new(), ZEROS.into());
+        Self { format: FORMAT, snapshot, sequence, stage, time, why, measured, logs, files, sha256 }
     }
 
     /// The file's content, with the hash of itself.
@@ -92,11 +96,21 @@ impl Manifest {
             return Ok(Err(format));
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(read)?;
-        match manifest.files.keys().find(|name| !is_plain(name)) {
-            Some(name) => Err(wrong(&format!("`{name}` is not a file name"))),
+        if let Some(name) = manifest.files.keys().find(|name| !is_plain(name)) {
+            return Err(wrong(&format!("`{name}` is not a file name")));
+        }
+        match manifest.logs.keys().find(|path| !stays_inside(path)) {
+            Some(path) => Err(wrong(&format!("`{path}` is no log of a run directory"))),
             None => Ok(Ok(manifest)),
         }
     }
+}
+
+/// Whether a path of a log stays in the run directory.
+pub(crate) fn stays_inside(path: &str) -> bool {
+    !path.is_empty()
+        && !path.contains('\\')
+        && path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\0'))
 }
 
 /// Whether a name stays in its folder, and is no manifest.

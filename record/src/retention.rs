@@ -45,7 +45,7 @@ pub struct Best {
 ///     })
 ///     .collect();
 /// let best = Best { k: 1, metric: "valid/loss".into(), goal: Goal::Min };
-/// let retention = Retention { keep_last: 1, best: Some(best), every: None };
+/// let retention = Retention { keep_last: 1, best: Some(best), ..Retention::default() };
 /// let doomed: Vec<u64> = retention.doomed(&listed).iter().map(|name| name.global_batch).collect();
 /// assert_eq!(doomed, [0, 2]);
 /// ```
@@ -58,11 +58,15 @@ pub struct Retention {
     pub best: Option<Best>,
     /// Every m-th snapshot of the run, for ever (default none).
     pub every: Option<u64>,
+    /// How many of the newest folders in `crash/`, which errors leave (default 3).
+    pub crashes: usize,
+    /// How many of the newest folders in `checkpoints/superseded/`, which going on from an older snapshot leaves (default 8).
+    pub superseded: usize,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { keep_last: 2, best: None, every: None }
+        Self { keep_last: 2, best: None, every: None, crashes: 3, superseded: 8 }
     }
 }
 
@@ -150,17 +154,17 @@ mod tests {
         for (retention, expected) in [
             (Retention::default(), &[6, 7][..]),
             (Retention { keep_last: 0, ..Retention::default() }, &[7]),
-            (Retention { keep_last: 1, best: best(2, Goal::Min), every: None }, &[1, 6, 7]),
-            (Retention { keep_last: 1, best: best(3, Goal::Min), every: None }, &[1, 3, 6, 7]),
-            (Retention { keep_last: 1, best: best(2, Goal::Max), every: None }, &[0, 5, 7]),
-            (Retention { keep_last: 1, best: best(100, Goal::Max), every: None }, &[0, 1, 3, 5, 6, 7]),
-            (Retention { keep_last: 1, best: None, every: Some(3) }, &[2, 5, 7]),
-            (Retention { keep_last: 1, best: None, every: Some(0) }, &[7]),
+            (Retention { keep_last: 1, best: best(2, Goal::Min), every: None, ..Retention::default() }, &[1, 6, 7]),
+            (Retention { keep_last: 1, best: best(3, Goal::Min), every: None, ..Retention::default() }, &[1, 3, 6, 7]),
+            (Retention { keep_last: 1, best: best(2, Goal::Max), every: None, ..Retention::default() }, &[0, 5, 7]),
+            (Retention { keep_last: 1, best: best(100, Goal::Max), every: None, ..Retention::default() }, &[0, 1, 3, 5, 6, 7]),
+            (Retention { keep_last: 1, best: None, every: Some(3), ..Retention::default() }, &[2, 5, 7]),
+            (Retention { keep_last: 1, best: None, every: Some(0), ..Retention::default() }, &[7]),
         ] {
             assert_eq!(kept(&retention, &all), expected, "{retention}");
         }
         let zeros = listed(&[Some(0.0), Some(-0.0), Some(0.5)]);
-        let retention = Retention { keep_last: 1, best: best(1, Goal::Min), every: None };
+        let retention = Retention { keep_last: 1, best: best(1, Goal::Min), every: None, ..Retention::default() };
         assert_eq!(kept(&retention, &zeros), [0, 2], "the older of two equal ones");
     }
 
@@ -176,7 +180,7 @@ mod tests {
             }
             let all = listed(&[Some(nan), Some(-nan)]);
             assert!(best.ranked(&all).is_empty() && ranked_metrics(&all).is_empty());
-            let retention = Retention { keep_last: 1, best: Some(best), every: None };
+            let retention = Retention { keep_last: 1, best: Some(best), ..Retention::default() };
             assert_eq!(kept(&retention, &all), [1]);
         }
         let all = listed(&[Some(nan), Some(f64::INFINITY)]);
@@ -191,7 +195,7 @@ mod tests {
         ) {
             let goal = if max { Goal::Max } else { Goal::Min };
             let best = Some(Best { k, metric: "m".into(), goal });
-            let retention = Retention { keep_last, best, every };
+            let retention = Retention { keep_last, best, every, ..Retention::default() };
             let mut all = listed(&values);
             let doomed = retention.doomed(&all);
             prop_assert!(!doomed.contains(&all[all.len() - 1].name));

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::fs::FileSystem;
 use crate::load::MAX_STATE;
+use crate::logs::Marks;
 use crate::manifest::{Manifest, ManifestFile, hex, is_plain};
 use crate::tensors::{self, Entry};
 use crate::{Error, Listed, Result, SnapshotName};
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub why: Vec<String>,
     /// What was measured of just its parameters.
     pub measured: BTreeMap<String, f64>,
+    /// How far the logs went that a run which goes on from it needs.
+    pub logs: Marks,
     /// The content of `state.json`.
     pub state: Vec<u8>,
     /// The tensor files.
@@ -58,6 +61,7 @@ impl Snapshot {
             )));
         }
         let mut manifest = Manifest::new(listed.clone(), self.time.clone(), self.why.clone());
+        manifest.logs = self.logs.clone();
         let mut files = vec![("state.json".to_owned(), Vec::new(), self.state.as_slice())];
         for TensorFile { name, tensors } in &self.files {
             let wrong = |why: String| Error::Unwritable(format!("{name}: {why}"));

@@ -1,4 +1,8 @@
 //! The snapshots of a run.
+mod aside;
+mod durable;
+mod tidy;
+
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -25,6 +29,7 @@ use crate::{Error, Result, Snapshot, SnapshotName};
 ///     time: "2026-01-01T00:00:00Z".into(),
 ///     why: vec!["7 batches".into()],
 ///     measured: Default::default(),
+///     logs: Default::default(),
 ///     state: b"{}".to_vec(),
 ///     files: vec![],
 ///     buffer: vec![],
@@ -43,6 +48,8 @@ pub struct Store {
     sequence: u64,
     /// Snapshots that were found damaged, and why; they are where they were until [`Store::begin`].
     damaged: Vec<(SnapshotName, String)>,
+    /// Folders that are none of the run's any more and could not be removed: tried again.
+    left: Vec<PathBuf>,
     has_begun: bool,
     // held for as long as the store lives; a killed process leaves no lock
     _lock: Option<File>,
@@ -94,7 +101,8 @@ impl Store {
         let (run, checkpoints) = (run.to_owned(), run.join("checkpoints"));
         let (listed, damaged) = (Vec::new(), Vec::new());
         let (sequence, has_begun) = (0, false);
-        let mut store = Self { fs, run, checkpoints, listed, sequence, damaged, has_begun, _lock: lock };
+        let left = Vec::new();
+        let mut store = Self { fs, run, checkpoints, listed, sequence, damaged, left, has_begun, _lock: lock };
         store.look()?;
         Ok(store)
     }
@@ -106,9 +114,9 @@ impl Store {
             create_folder(self.fs.as_ref(), &self.checkpoints)?;
             self.fs.sync_folder(&self.run).map_err(Error::io("can't sync", &self.run))?;
             let names = self.entries()?;
-            let left_over = names.iter().filter(|(name, _)| name.starts_with(TEMPORARY));
+            let left_over = names.iter().filter(|(name, _)| tidy::is_left_over(name));
             let left_over: Vec<PathBuf> = left_over.map(|(name, _)| self.checkpoints.join(name)).collect();
-            self.clear(&left_over)?;
+            self.clear(left_over)?;
             self.has_begun = true;
         }
         while let Some((name, why)) = self.damaged.first().cloned() {
@@ -187,11 +195,8 @@ impl Store {
             self.sync_names()?;
             return Ok(Saved { bytes: 0, time: started.elapsed() });
         }
-        self.sync_logs()?;
-        let temporary = self.checkpoints.join(format!("{TEMPORARY}{}", snapshot.name));
-        if self.fs.stat(&temporary).is_ok() {
-            self.clear(std::slice::from_ref(&temporary))?;
-        }
+        self.sync_logs(&snapshot.logs)?;
+        let temporary = self.free_name(&format!("{TEMPORARY}{}", snapshot.name))?;
         let (name, stage, sequence) = (snapshot.name, snapshot.stage.clone(), self.sequence + 1);
         // what an older snapshot of the same parameters has is that one's
         let mut measured = snapshot.measured.clone();
@@ -218,60 +223,10 @@ impl Store {
             Err(error) => Err(Error::io("can't rename to", path)(error)),
         };
         snapshot.write(fs, temporary, listed).and_then(rename).inspect_err(|_| {
-            if let Err(error) = self.remove(temporary) {
+            if let Err(error) = tidy::remove(fs, temporary) {
                 log::warn!("a snapshot that failed could not be cleared away: {error}");
             }
         })
-    }
-
-    /// Writes what was there at an error into `crash/<name>`, which is never gone on from.
-    pub fn save_crash(&self, snapshot: &Snapshot, name: &str) -> Result<PathBuf> {
-        let (crash, fs) = (self.run.join("crash"), self.fs.as_ref());
-        create_folder(fs, &crash)?;
-        let (path, temporary) = (crash.join(name), crash.join(format!("{TEMPORARY}{name}")));
-        self.remove(&temporary)?;
-        let Snapshot { name, stage, measured, .. } = snapshot;
-        let listed = Listed { name: *name, sequence: 0, stage: stage.clone(), measured: measured.clone() };
-        self.write(snapshot, &listed, &temporary, &path)?;
-        for folder in [&crash, &self.run] {
-            fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
-        }
-        Ok(path)
-    }
-
-    /// Removes what retention does not keep.
-    pub fn apply(&mut self, retention: &Retention) -> Result<()> {
-        let doomed = retention.doomed(&self.listed);
-        if doomed.is_empty() {
-            return Ok(());
-        }
-        self.begin()?;
-        // a newer one whose save failed at its last call may not be durable
-        self.sync_names()?;
-        let mut all_gone = Vec::new();
-        for name in doomed {
-            // another name first: a snapshot that is half removed is none
-            let gone = self.checkpoints.join(format!("{TEMPORARY}{name}.gone"));
-            let path = self.path(name);
-            self.fs.rename(&path, &gone).map_err(Error::io("can't remove", &path))?;
-            self.listed.retain(|listed| listed.name != name);
-            all_gone.push(gone);
-        }
-        self.clear(&all_gone)
-    }
-
-    /// Removes folders among the snapshots that are none. That they are none is made durable first: a crash could else bring back a
-    /// snapshot's name, with half of its files.
-    fn clear(&self, folders: &[PathBuf]) -> Result<()> {
-        if folders.is_empty() {
-            return Ok(());
-        }
-        self.sync_names()?;
-        folders.iter().try_for_each(|folder| self.remove(folder))
-    }
-
-    fn sync_names(&self) -> Result<()> {
-        self.fs.sync_folder(&self.checkpoints).map_err(Error::io("can't sync", &self.checkpoints))
     }
 
     /// The names of snapshots that are on the disk, whole or not, oldest first.
@@ -320,86 +275,10 @@ impl Store {
         load(self.fs.as_ref(), &self.path(name))
     }
 
-    /// Renames a damaged snapshot.
-    fn set_aside(&self, path: &Path) -> Result<PathBuf> {
-        let mut aside = path.with_added_extension("corrupt");
-        for n in 2.. {
-            if self.fs.stat(&aside).is_err() {
-                break;
-            }
-            aside = path.with_added_extension(format!("corrupt.{n}"));
-        }
-        self.fs.rename(path, &aside).map_err(Error::io("can't rename", path))?;
-        Ok(aside)
-    }
-
-    /// Moves the snapshots that are newer than this one into `superseded/<n>`, where `n` is the first number that is free.
-    pub fn set_newer_aside(&mut self, than: SnapshotName) -> Result<()> {
-        self.begin()?;
-        // also what is damaged or can't be read: none of it is a later part of the run that goes on
-        let newer: Vec<SnapshotName> = self.names()?.into_iter().filter(|name| *name > than).collect();
-        if newer.is_empty() {
-            return Ok(());
-        }
-        let superseded = self.checkpoints.join("superseded");
-        create_folder(self.fs.as_ref(), &superseded)?;
-        let mut folder = superseded.join("1");
-        for n in 2.. {
-            if self.fs.stat(&folder).is_err() {
-                break;
-            }
-            folder = superseded.join(n.to_string());
-        }
-        create_folder(self.fs.as_ref(), &folder)?;
-        // the newest goes first: what is left at any moment is a run's beginning
-        for name in newer.into_iter().rev() {
-            let path = self.path(name);
-            self.fs.rename(&path, &folder.join(name.to_string())).map_err(Error::io("can't move", &path))?;
-            self.forget(name);
-        }
-        for folder in [&folder, &superseded, &self.checkpoints] {
-            self.fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
-        }
-        Ok(())
-    }
-
-    /// Makes the logs durable, so that a snapshot never names more lines than there are.
-    fn sync_logs(&self) -> Result<()> {
-        for folder in [self.run.clone(), self.run.join("metrics")] {
-            let names = match self.fs.list(&folder) {
-                Ok(names) => names,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(Error::io("can't read", &folder)(error)),
-            };
-            let is_log = |name: &str| name.ends_with(".jsonl") || name.ends_with(".csv");
-            for (name, _) in names.iter().filter(|(name, kind)| *kind == Kind::File && is_log(name)) {
-                let path = folder.join(name);
-                self.fs.sync_file(&path).map_err(Error::io("can't sync", &path))?;
-            }
-            // a new log's name too
-            self.fs.sync_folder(&folder).map_err(Error::io("can't sync", &folder))?;
-        }
-        Ok(())
-    }
-
-    /// Removes a folder, or whatever else has its name, if it is there. Links are not followed.
-    fn remove(&self, folder: &Path) -> Result<()> {
-        match self.fs.stat(folder) {
-            Ok((Kind::Folder, _)) => {}
-            Ok(_) => return self.fs.remove_file(folder).map_err(Error::io("can't remove", folder)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::io("can't remove", folder)(error)),
-        }
-        let names = self.fs.list(folder).map_err(Error::io("can't remove", folder))?;
-        for (name, _) in names {
-            self.remove(&folder.join(name))?;
-        }
-        self.fs.remove_folder(folder).map_err(Error::io("can't remove", folder))
-    }
 }
 
 /// What the names of folders begin with that are no snapshots, or not yet.
-const TEMPORARY: &str = ".tmp-";
+pub(crate) const TEMPORARY: &str = ".tmp-";
 
 fn create_folder(fs: &dyn FileSystem, path: &Path) -> Result<()> {
     match fs.create_folder(path) {

@@ -314,6 +314,7 @@ pub(crate) fn warnings(run: impl FnOnce()) -> Vec<String> {
 #[cfg(test)]
 pub(crate) fn snapshot(n: u64) -> crate::Snapshot {
     crate::Snapshot {
+        logs: crate::logs::Marks::new(),
         name: crate::SnapshotName { global_batch: n, cut: crate::Cut::Batch },
         stage: "train".into(),
         time: String::new(),

@@ -18,6 +18,7 @@ const FILES: [&str; 3] = ["manifest.json", "model.safetensors", "state.json"];
 fn snapshot(n: u64) -> Snapshot {
     let entry = |name: &str, bytes| Entry { name: name.into(), dtype: "F32".into(), shape: vec![2], bytes };
     Snapshot {
+        logs: Default::default(),
         name: SnapshotName { global_batch: n, cut: Cut::Batch },
         stage: "train".into(),
         time: "2026-01-01T00:00:00Z".into(),

@@ -5,12 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catena_record::fs::{FileSystem, Kind};
+use catena_record::logs::Mark;
 use catena_record::retention::{Best, Goal, Retention};
 use catena_record::tensors::Entry;
 use catena_record::testing::{Call, Fault, Loss, Memory};
 use catena_record::{Cut, Error, Loaded, Snapshot, SnapshotName, Store, TensorFile, load};
 
-const LAST_TWO: Retention = Retention { keep_last: 2, best: None, every: None };
+const LAST_TWO: Retention = Retention { keep_last: 2, best: None, every: None, crashes: 1, superseded: 1 };
+
+/// When the error comes that leaves a folder.
+const NOW: &str = "20260101T000000.000Z";
 
 fn name(n: u64) -> SnapshotName {
     SnapshotName { global_batch: n, cut: Cut::Batch }
@@ -26,8 +30,10 @@ fn snapshot(n: u64) -> Snapshot {
     };
     let model = vec![entry("w", "F32", vec![2, 3], 0..24), entry("b", "U8", vec![3], 24..27)];
     let generators = vec![entry("torch", "U8", vec![5], 27..32)];
+    let mark = || Mark { bytes: 6, tail: String::new(), columns: None, lost: 0 };
     Snapshot {
         name: name(n),
+        logs: ["journal.jsonl", "metrics/valid.csv"].map(|path| (path.to_owned(), mark())).into(),
         stage: "train".into(),
         time: "2026-01-01T00:00:00Z".into(),
         why: vec![format!("{n} batches")],
@@ -162,10 +168,10 @@ impl Scenario {
         };
         match self.operation {
             Operation::Save(n) => store.save(&snapshot(n), &LAST_TWO).map(drop),
-            Operation::Crash => store.save_crash(&snapshot(6), "now").map(drop),
+            Operation::Crash => store.save_crash(&snapshot(6), NOW, &LAST_TWO).map(drop),
             Operation::Apply(keep_last, best) => {
                 let best = best.then(|| Best { k: 1, metric: "valid/loss".into(), goal: Goal::Min });
-                store.apply(&Retention { keep_last, best, every: None })
+                store.apply(&Retention { keep_last, best, ..LAST_TWO })
             }
             Operation::LoadNewest => {
                 let newest = store.load_newest()?;
@@ -264,7 +270,7 @@ fn case(scenario: &Scenario, number: usize, fault: Option<Fault>, loss: Option<L
         return check(&disk, &mut store.unwrap(), scenario, &done);
     };
     disk.restart(loss);
-    let crash = load(&disk, Path::new("/run/crash/now"));
+    let crash = load(&disk, &Path::new("/run/crash").join(NOW));
     match (scenario.operation, ok) {
         (Operation::Crash, true) => assert_eq!(crash.unwrap().state["n"], 6),
         _ => assert!(crash.map_or(true, |loaded| loaded.state["n"] == 6), "it is whole or not there"),
