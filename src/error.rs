@@ -84,6 +84,18 @@ pub enum Error {
         /// What was, and what is; and what to do about it.
         differences: String,
     },
+    /// Logs that the run would go on writing are other ones than at the snapshot.
+    #[error(
+        "the logs in {} are not as the snapshot left them: {logs}; put them back, or allow `logs`: the run then sets them aside, begins them \
+         anew and goes on",
+        path.display()
+    )]
+    Logs {
+        /// The run directory.
+        path: PathBuf,
+        /// Which, and how they differ.
+        logs: String,
+    },
     /// A hook of a run began another run.
     #[error(
         "a run was begun inside a hook of another run: it would seed the generators that the outer one draws from; begin it after the \

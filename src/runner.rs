@@ -5,6 +5,7 @@ mod cursor;
 mod cuts;
 mod edges;
 mod frozen;
+mod logs;
 mod resume;
 
 use std::collections::HashSet;

@@ -52,12 +52,11 @@ fn files_that_can_grow_no_further_are_a_warning_each_and_the_run_goes_on() {
     let output = by_shell(&script, dir.path());
     went_on(&output);
     let told = String::from_utf8_lossy(&output.stderr);
-    for what in [
-        "journal.jsonl can't be written and ends here: ",
-        "JsonLines can't write and is silent from here on: ",
-    ] {
+    for what in ["journal.jsonl can't be written: ", "metrics.jsonl can't be written: "] {
         assert_eq!(count(&told, what), 1, "{what}\n{told}");
     }
+    // a mebibyte of lines waits for space
+    assert!(count(&told, "bytes that could not be written are lost; its rows have a gap") <= 2, "{told}");
     assert!(std::fs::metadata(dir.path().join("run/journal.jsonl")).unwrap().len() <= 16 << 10);
 }
 
@@ -78,17 +77,17 @@ fn a_full_file_system_silences_every_file_and_the_run_goes_on() {
         return;
     }
     went_on(&output);
+    // what had space for a moment and then not is told again
     for what in [
-        "JsonLines can't write and is silent from here on: ",
-        "CsvFiles can't write and is silent from here on: ",
-        "TensorBoard can't write and is silent from here on: ",
-        "journal.jsonl can't be written and ends here: No space left",
-        "run.log can't be written any more: No space left",
+        "metrics.jsonl can't be written: No space left",
+        "train.csv can't be written: No space left",
+        ".catena can't be written: No space left",
+        "journal.jsonl can't be written: No space left",
+        "timing.jsonl can't be written: No space left",
     ] {
-        assert_eq!(count(&told, what), 1, "{what}\n{told}");
+        assert!(count(&told, what) > 0, "{what}\n{told}");
     }
-    // it has two writers
-    assert!(told.contains("timing.jsonl can't be written and ends here: No space left"), "{told}");
+    assert_eq!(count(&told, "run.log can't be written any more: No space left"), 1, "{told}");
     let metrics = std::fs::read_to_string(dir.path().join("left/metrics.jsonl")).unwrap();
     assert!(metrics.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{metrics}");
 }

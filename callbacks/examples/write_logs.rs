@@ -75,7 +75,7 @@ fn main() -> Result<()> {
         driver.set_resuming(true);
         loggers.on_event(Event::RunStart, driver.context_mut())?;
         driver.set_resuming(false);
-        loggers.load_state(State { json, tensors: Vec::new() })?;
+        loggers.load_state(State::json(json))?;
         done
     } else {
         loggers.on_event(Event::RunStart, driver.context_mut())?;

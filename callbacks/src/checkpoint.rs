@@ -110,6 +110,21 @@ impl Checkpoint {
         self
     }
 
+    /// How many of the newest folders in `crash/` stay, which errors leave (default 3).
+    #[must_use]
+    pub fn keep_crashes(mut self, n: usize) -> Self {
+        self.policy.retention.crashes = n;
+        self
+    }
+
+    /// How many of the newest folders in `checkpoints/superseded` stay: going on from an older snapshot moves the newer ones there, each time into a
+    /// folder of its own (default 8).
+    #[must_use]
+    pub fn keep_superseded(mut self, n: usize) -> Self {
+        self.policy.retention.superseded = n;
+        self
+    }
+
     /// Whether an error inside a batch leaves what was there in `crash/` (default true). It is never gone on from.
     #[must_use]
     pub fn crash(mut self, crash: bool) -> Self {
@@ -171,14 +186,14 @@ impl Callback for Checkpoint {
     fn state(&self) -> State {
         let Self { triggers, at_end: _, policy: _, of_run: _ } = self;
         let seen = triggers.iter().map(|trigger| (trigger.every().to_string(), trigger.state().json));
-        State { json: seen.collect::<serde_json::Map<String, Value>>().into(), tensors: Vec::new() }
+        State::json(seen.collect::<serde_json::Map<String, Value>>().into())
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
         for trigger in &mut self.triggers {
             // one that is new looks at the counter for the first time
             if let Some(seen) = state.json.get(trigger.every().to_string()) {
-                trigger.load_state(&State { json: seen.clone(), tensors: Vec::new() })?;
+                trigger.load_state(&State::json(seen.clone()))?;
             }
         }
         Ok(())
@@ -248,7 +263,7 @@ mod tests {
         let wrapped = checkpoint.named("mine").in_phase(Phase::User).only("train").every(Every::Batches(1));
         let boxed: Box<dyn Callback> = Box::new(wrapped);
         let best = json!({ "k": 2, "metric": "valid/auc", "goal": "max" });
-        let keep = json!({ "keep_last": 2, "best": best, "every": null });
+        let keep = json!({ "keep_last": 2, "best": best, "every": null, "crashes": 3, "superseded": 8 });
         let expected = json!({ "every": ["3 batches"], "at_end": true, "keep": keep, "background": true, "crash": true });
         assert_eq!(boxed.about().settings, expected);
         assert_eq!(Checkpoint::new().about().settings["every"], json!(["1 epoch"]));

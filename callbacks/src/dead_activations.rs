@@ -101,7 +101,7 @@ impl Callback for DeadActivations {
         // snapshots are taken where one loader is open at most
         let open = outputs.iter().zip(running.last().into_iter().flatten());
         let fired = open.filter_map(|(name, fired)| Some((name.clone(), fired.as_ref()?.shallow_clone())));
-        State { json: serde_json::Value::Null, tensors: fired.collect() }
+        State { json: serde_json::Value::Null, tensors: fired.collect(), ..State::none() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {

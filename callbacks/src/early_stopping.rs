@@ -266,9 +266,7 @@ mod tests {
             assert_eq!(whole.observe(value, epoch as u64), None);
             let mut resumed = watch();
             let json = serde_json::to_string(&whole.state().json).unwrap();
-            resumed
-                .load_state(State { json: serde_json::from_str(&json).unwrap(), tensors: vec![] })
-                .unwrap();
+            resumed.load_state(State::json(serde_json::from_str(&json).unwrap())).unwrap();
             assert_eq!(resumed, whole);
         }
     }

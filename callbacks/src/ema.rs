@@ -101,7 +101,11 @@ impl Callback for Ema {
 
     fn state(&self) -> State {
         let Self { decay: _, warm_up: _, by_epoch: _, evaluate: _, average, stepped } = self;
-        State { json: serde_json::json!([average.updates(), stepped]), tensors: average.tensors() }
+        State {
+            json: serde_json::json!([average.updates(), stepped]),
+            tensors: average.tensors(),
+            ..State::none()
+        }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use catena_chain::{
     About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State, Value, read_values,
 };
-use catena_record::logs::LogFile;
+use catena_record::logs::{LogFile, Mark};
 use catena_tensor::hash::sha256;
 use catena_tensor::params::variables;
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 /// with [`Journal::params_every`] a hash of parameters and buffers. `catena run diff` finds the first step in which two runs
 /// differ.
 ///
-/// Losses and norms are read many at once: nothing waits for the device. What can't be written is told once in the log, and
-/// the run goes on. The runner puts it in when there is a run directory. On resume: how far the file went, and the open window.
+/// Losses and norms are read many at once: nothing waits for the device. What can't be written is told in the log and waits for space, and
+/// the run goes on. A line has about 200 bytes: a run of 10⁶ steps has 200 MB of them, one of 10⁹ steps would have 200 GB. A run of more steps than
+/// there is space for has its journal at every n-th step ([`Journal::every`]). The runner puts it in when there is a run directory. On resume: how far the file went, and the open window.
 ///
 /// ```
 /// use catena_callbacks::Journal;
@@ -25,11 +26,13 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Debug, Default)]
 pub struct Journal {
+    /// 0 and 1: every step.
+    every: u64,
     params_every: u64,
     path: Option<PathBuf>,
-    /// How many bytes the file had at the snapshot that the run goes on from.
-    cut: Option<u64>,
     file: Option<LogFile>,
+    /// How far it went when it was written last, or at the snapshot that the run goes on from.
+    mark: Option<Mark>,
     window: Seen,
     rows: Vec<Row>,
     values: Vec<Value>,
@@ -75,10 +78,12 @@ struct Line {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
-    bytes: u64,
     ids: u64,
     loss: Option<String>,
 }
+
+/// Its name in the run directory.
+const NAME: &str = "journal.jsonl";
 
 /// How many lines wait before they are written.
 const WAITING: usize = 256;
@@ -96,11 +101,22 @@ impl Journal {
         self
     }
 
+    /// Writes a line only where the run's steps are a multiple of this (default 1: for each window). Its hash of samples' numbers is of all since the
+    /// line before.
+    #[must_use]
+    pub fn every(mut self, steps: u64) -> Self {
+        self.every = steps;
+        self
+    }
+
     fn window_closes(&mut self, cx: &Context) -> Result<()> {
-        let seen = std::mem::take(&mut self.window);
         let outcome = cx.outcome();
         let stepped = *outcome == Outcome::Stepped;
         let global_step = cx.global_step() + u64::from(stepped);
+        if self.every > 1 && !(stepped && global_step.is_multiple_of(self.every)) {
+            return Ok(());
+        }
+        let seen = std::mem::take(&mut self.window);
         let hashes = stepped && self.params_every > 0 && global_step.is_multiple_of(self.params_every);
         let mut wait = |value: Option<Value>| {
             value.map(|value| {
@@ -144,10 +160,13 @@ impl Journal {
 
 impl Callback for Journal {
     fn about(&self) -> About {
-        let note = match self.params_every {
-            0 => String::new(),
-            n => format!("a hash of the parameters every {n} steps"),
-        };
+        let mut notes = Vec::new();
+        if self.every > 1 {
+            notes.push(format!("every {} steps", self.every));
+        }
+        if self.params_every > 0 {
+            notes.push(format!("a hash of the parameters every {} steps", self.params_every));
+        }
         About::of::<Self>()
             .phase(Phase::Report)
             .hears([
@@ -161,15 +180,16 @@ impl Callback for Journal {
             .looks()
             .role(Role::Journal)
             .logs_nothing()
-            .note(note)
+            .note(notes.join(", "))
     }
 
     fn state(&self) -> State {
         let Self {
+            every: _,
             params_every: _,
             path: _,
-            cut: _,
-            file,
+            file: _,
+            mark,
             window: Seen { ids, loss },
             rows: _,
             values: _,
@@ -178,28 +198,26 @@ impl Callback for Journal {
         // flush has read it
         let loss =
             if let Some(Value::Number(loss) | Value::Held(loss)) = loss { Some(bits(*loss)) } else { None };
-        let bytes = file.as_ref().map_or(0, LogFile::bytes);
-        State::of(&Saved { bytes, ids: *ids, loss }).unwrap_or_default()
+        let mut state = State::of(&Saved { ids: *ids, loss }).unwrap_or_default();
+        state.logs.extend(mark.clone().map(|mark| (NAME.to_owned(), mark)));
+        state
     }
 
-    fn load_state(&mut self, state: State) -> Result<()> {
-        let Saved { bytes, ids, loss } = state.read()?;
+    fn load_state(&mut self, mut state: State) -> Result<()> {
+        let Saved { ids, loss } = state.read()?;
         let loss = loss.map(|bits| u64::from_str_radix(&bits, 16)).transpose()?;
         self.window = Seen { ids, loss: loss.map(|bits| Value::Number(f64::from_bits(bits))) };
-        self.cut = Some(bytes);
-        match &self.path {
-            Some(path) => Ok(LogFile::check(path, bytes)?),
-            None => Ok(()),
-        }
+        self.mark = state.logs.remove(NAME);
+        Ok(())
     }
 
     fn on_resumed(&mut self, _: &mut Context) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let mut file = LogFile::open(path)?;
-        if let Some(bytes) = self.cut.take() {
-            file.cut_back(bytes)?;
-        }
-        self.file = Some(file);
+        // a journal that the snapshot does not know begins here
+        self.file = Some(match &self.mark {
+            Some(mark) => LogFile::go_on(path, mark)?,
+            None => LogFile::create(path, b"")?,
+        });
         Ok(())
     }
 
@@ -210,16 +228,16 @@ impl Callback for Journal {
         }
         self.write()?;
         if let Some(file) = &mut self.file {
-            file.flush();
+            self.mark = Some(file.mark());
         }
         Ok(())
     }
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
         let dir = cx.run_dir().ok_or("the journal needs a run directory; give one with `.run_dir(path)`")?;
-        let path = dir.join("journal.jsonl");
+        let path = dir.join(NAME);
         if !cx.resuming() {
-            self.file = Some(LogFile::create(&path)?);
+            self.file = Some(LogFile::create(&path, b"")?);
         }
         self.path = Some(path);
         Ok(Flow::GO)

@@ -78,7 +78,7 @@ pub use gradient_noise::GradientNoise;
 pub use journal::Journal;
 pub use loggers::{
     Array, CsvFiles, Ending, Entry, Histogram, Image, JsonLines, Logger, Loggers, Mlflow, Outbox, Params,
-    Payload, RunInfo, Scalars, Scope, TensorBoard,
+    Payload, Position, RunInfo, Scalars, Scope, TensorBoard,
 };
 pub use lookahead::Lookahead;
 pub use loss_scaler::LossScaler;

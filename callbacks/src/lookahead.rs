@@ -78,7 +78,7 @@ impl Callback for Lookahead {
         let tensors = slow.iter().flat_map(|(pass, all)| {
             all.iter().map(move |(name, tensor)| (format!("{pass}/{name}"), tensor.shallow_clone()))
         });
-        State { json: serde_json::json!(names), tensors: tensors.collect() }
+        State { json: serde_json::json!(names), tensors: tensors.collect(), ..State::none() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {

@@ -114,7 +114,7 @@ impl Callback for LossScaler {
 
     fn state(&self) -> State {
         let Self { init_scale, growth_factor: _, backoff_factor: _, growth_interval: _, scales } = self;
-        State { json: serde_json::json!([scales, init_scale]), tensors: Vec::new() }
+        State::json(serde_json::json!([scales, init_scale]))
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {

@@ -159,7 +159,7 @@ impl Callback for LrFinder {
             "curve": curve,
             "kept": kept,
         });
-        State { json: state, tensors: kept.as_ref().map(Kept::tensors).unwrap_or_default() }
+        State { json: state, tensors: kept.as_ref().map(Kept::tensors).unwrap_or_default(), ..State::none() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {

@@ -53,7 +53,7 @@ impl Callback for SoftUpdate {
     fn state(&self) -> State {
         let Self { source: _, target: _, tau: _, exact } = self;
         let tensors = exact.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
-        State { json: serde_json::Value::Null, tensors }
+        State { tensors, ..State::none() }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {

@@ -178,6 +178,7 @@ impl Callback for Swa {
         State {
             json: serde_json::json!([average.updates(), steps, stepped, is_to_take]),
             tensors: average.tensors(),
+            ..State::none()
         }
     }
 

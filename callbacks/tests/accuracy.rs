@@ -113,9 +113,15 @@ fn what_is_wrong_is_known_after_a_resume_and_an_evaluation_in_between() {
     feed(&mut driver, &scores(), &Tensor::from_slice(&[0i64, 1, 2, 0]));
     end(&mut driver).unwrap();
     driver.take_loader_back();
-    let State { json, tensors } = driver.chain().members()[0].callback().state();
+    let State { json, tensors, .. } = driver.chain().members()[0].callback().state();
     let mut resumed = Accuracy::new();
-    resumed.load_state(State { json: serde_json::from_str(&json.to_string()).unwrap(), tensors }).unwrap();
+    resumed
+        .load_state(State {
+            json: serde_json::from_str(&json.to_string()).unwrap(),
+            tensors,
+            ..State::none()
+        })
+        .unwrap();
     assert!(end(&mut driver).unwrap_err().contains("label 5 in row 1 is out of range"));
     let mut again = testing::driver(vec![Box::new(resumed)]).unwrap();
     again.enter_loader(LoaderScope::new("train", Mode::Train, None));

@@ -164,7 +164,7 @@ fn each_takes_its_first_state_back_as_a_stage_does() {
     for mut callback in all() {
         let name = callback.about().name;
         let first = callback.state();
-        let shared = State { json: first.json.clone(), tensors: Vec::new() };
+        let shared = State::json(first.json.clone());
         assert!(first.tensors.is_empty(), "{name} begins without tensors");
         if callback.about().lifetime == Lifetime::Stage || !first.is_none() {
             callback.load_state(shared).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -71,6 +71,9 @@ pub enum Damage {
     /// Something else than a plain file.
     #[error("{0} is not a plain file")]
     NotAFile(String),
+    /// A file in place of a folder.
+    #[error("it is a file, not a folder")]
+    NotAFolder,
     /// A file of another size.
     #[error("{file} has {found} bytes, not {expected}")]
     Size {

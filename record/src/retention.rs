@@ -154,17 +154,30 @@ mod tests {
         for (retention, expected) in [
             (Retention::default(), &[6, 7][..]),
             (Retention { keep_last: 0, ..Retention::default() }, &[7]),
-            (Retention { keep_last: 1, best: best(2, Goal::Min), every: None, ..Retention::default() }, &[1, 6, 7]),
-            (Retention { keep_last: 1, best: best(3, Goal::Min), every: None, ..Retention::default() }, &[1, 3, 6, 7]),
-            (Retention { keep_last: 1, best: best(2, Goal::Max), every: None, ..Retention::default() }, &[0, 5, 7]),
-            (Retention { keep_last: 1, best: best(100, Goal::Max), every: None, ..Retention::default() }, &[0, 1, 3, 5, 6, 7]),
+            (
+                Retention { keep_last: 1, best: best(2, Goal::Min), every: None, ..Retention::default() },
+                &[1, 6, 7],
+            ),
+            (
+                Retention { keep_last: 1, best: best(3, Goal::Min), every: None, ..Retention::default() },
+                &[1, 3, 6, 7],
+            ),
+            (
+                Retention { keep_last: 1, best: best(2, Goal::Max), every: None, ..Retention::default() },
+                &[0, 5, 7],
+            ),
+            (
+                Retention { keep_last: 1, best: best(100, Goal::Max), every: None, ..Retention::default() },
+                &[0, 1, 3, 5, 6, 7],
+            ),
             (Retention { keep_last: 1, best: None, every: Some(3), ..Retention::default() }, &[2, 5, 7]),
             (Retention { keep_last: 1, best: None, every: Some(0), ..Retention::default() }, &[7]),
         ] {
             assert_eq!(kept(&retention, &all), expected, "{retention}");
         }
         let zeros = listed(&[Some(0.0), Some(-0.0), Some(0.5)]);
-        let retention = Retention { keep_last: 1, best: best(1, Goal::Min), every: None, ..Retention::default() };
+        let retention =
+            Retention { keep_last: 1, best: best(1, Goal::Min), every: None, ..Retention::default() };
         assert_eq!(kept(&retention, &zeros), [0, 2], "the older of two equal ones");
     }
 

@@ -102,7 +102,8 @@ impl Store {
         let (listed, damaged) = (Vec::new(), Vec::new());
         let (sequence, has_begun) = (0, false);
         let left = Vec::new();
-        let mut store = Self { fs, run, checkpoints, listed, sequence, damaged, left, has_begun, _lock: lock };
+        let mut store =
+            Self { fs, run, checkpoints, listed, sequence, damaged, left, has_begun, _lock: lock };
         store.look()?;
         Ok(store)
     }
@@ -274,7 +275,6 @@ impl Store {
     pub fn load(&self, name: SnapshotName) -> Result<Loaded> {
         load(self.fs.as_ref(), &self.path(name))
     }
-
 }
 
 /// What the names of folders begin with that are no snapshots, or not yet.

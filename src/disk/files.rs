@@ -49,8 +49,9 @@ pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Resu
     let json = serde_json::to_vec_pretty(&Words(&state));
     let json =
         json.map_err(|error| Error::Build(format!("the state of the run can't be written: {error}")))?;
-    let SavedState { time, why, stage_name: stage, measured, .. } = state;
-    Ok(Snapshot { name, stage, time, why, measured, state: json, files, buffer })
+    let SavedState { time, why, stage_name: stage, measured, callbacks, .. } = state;
+    let logs = callbacks.into_iter().flat_map(|callback| callback.logs).collect();
+    Ok(Snapshot { name, stage, time, why, measured, logs, state: json, files, buffer })
 }
 
 /// From how many bytes on more than one thread copies: one alone does not use the memory's whole bandwidth.

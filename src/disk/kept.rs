@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use catena_chain::{Books, State};
+use catena_record::logs::Marks;
 use catena_tensor::device;
 use catena_tensor::native::tensor::identity;
 use catena_tensor::optim::{Optimizer, StateDict};
@@ -93,6 +94,9 @@ pub(crate) struct SavedCallback {
     /// Their names, and whether they were on the run's device.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tensors: Vec<(String, bool)>,
+    /// The logs that it goes on with.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub(crate) logs: Marks,
 }
 
 /// A snapshot to be written: its state, and its tensors by file and name.
@@ -109,9 +113,9 @@ impl Kept {
         generators: &Generators,
     ) -> Self {
         let mut tensors = Vec::new();
-        for (key, State { json, tensors: own }) in callbacks {
+        for (key, State { json, tensors: own, logs }) in callbacks {
             let names = own.iter().map(|(name, tensor)| (name.clone(), tensor.device() != Device::Cpu));
-            let saved = SavedCallback { key, json, tensors: names.collect() };
+            let saved = SavedCallback { key, json, tensors: names.collect(), logs };
             tensors.extend(own.into_iter().map(|(name, tensor)| (format!("{}/{name}", saved.key), tensor)));
             state.callbacks.push(saved);
         }

@@ -13,7 +13,7 @@ use catena_callbacks::SnapshotPolicy;
 pub(crate) use catena_record::Cut;
 use catena_record::float;
 use catena_record::fs::FileSystem;
-use catena_record::logs::LogFile;
+use catena_record::logs::{LogFile, set_aside};
 use catena_record::retention::{Best, Retention, ranked_metrics};
 use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
@@ -84,14 +84,22 @@ impl Disk {
             return Err(Error::HoldsRun { path: self.path.clone() });
         }
         self.writer.store().begin()?;
-        LogFile::create(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?;
+        LogFile::create(self.path.join("timing.jsonl"), b"").map_err(|e| self.wrong(e))?;
         self.open_timing()?;
         self.describe(description, &Standing::Running)
     }
 
-    /// A run goes on from this snapshot: what is newer, damaged or left over is moved out of its way.
-    pub(crate) fn go_on(&mut self, from: SnapshotName, description: &Description) -> Result<()> {
+    /// A run goes on from this snapshot: what is newer, damaged, left over or in a log's way is moved out of its way.
+    pub(crate) fn go_on(
+        &mut self,
+        from: SnapshotName,
+        description: &Description,
+        in_the_way: &[PathBuf],
+    ) -> Result<()> {
         self.writer.store().set_newer_aside(from)?;
+        for path in in_the_way {
+            set_aside(path).map_err(|error| self.wrong(error))?;
+        }
         self.open_timing()?;
         self.describe(description, &Standing::Running)
     }
@@ -163,7 +171,7 @@ impl Disk {
     fn tell(&mut self, line: &serde_json::Value) {
         if let Some(timing) = &mut self.timing {
             timing.line(&line.to_string());
-            timing.flush();
+            timing.write();
         }
     }
 
@@ -194,12 +202,12 @@ impl Disk {
     }
 
     /// Saves what was there at an error.
-    pub(crate) fn save_crash(&mut self, kept: Kept) -> Result<PathBuf> {
+    pub(crate) fn save_crash(&mut self, kept: Kept, retention: &Retention) -> Result<PathBuf> {
         self.wait()?;
         let name = SnapshotName { global_batch: kept.state.books.global_batch(), cut: kept.state.cut };
         let snapshot = files::stage(kept, name, self.writer.take_buffer())?;
         let at = Utc::now().format("%Y%m%dT%H%M%S%.3fZ").to_string();
-        Ok(self.writer.store().save_crash(&snapshot, &at)?)
+        Ok(self.writer.store().save_crash(&snapshot, &at, retention)?)
     }
 
     /// Reads the snapshot to go on from. Newer ones are set aside once it is known to be whole.

@@ -181,7 +181,7 @@ impl Runner {
         let mut save = || -> Result<_> {
             let mut kept = self.keep(Cut::Batch)?;
             self.complete(&mut kept, vec![error.to_string()])?;
-            self.disk.as_mut().map(|disk| disk.save_crash(kept)).transpose()
+            self.disk.as_mut().map(|disk| disk.save_crash(kept, &policy.retention)).transpose()
         };
         match save() {
             Ok(Some(path)) => log::warn!("what was there at the error is in {}", path.display()),

@@ -85,6 +85,7 @@ impl Runner {
         let differs = self.compare(name, &mut state)?;
         self.check_place(&state)?;
         let model = self.check_model(&state.shared, files.lend(MODEL)?)?;
+        let in_the_way = self.check_logs(&mut state.callbacks)?;
         let SavedState { cut, cursor, stage, evaluations, books, optimizers, callbacks, .. } = state;
         let (by_hand, gradients_aside) = (state.by_hand, state.gradients_aside);
         self.resumed_from = Some(books.global_batch());
@@ -139,7 +140,7 @@ impl Runner {
         self.driver.set_resuming(false);
         let description = self.describe()?;
         if let Some(disk) = &mut self.disk {
-            disk.go_on(name, &description)?;
+            disk.go_on(name, &description, &in_the_way)?;
         }
         self.driver.tell_resumed(differs)?;
         generators.put_back()?;
@@ -232,8 +233,8 @@ impl Runner {
     fn load_callbacks(&mut self, saved: Vec<SavedCallback>, tensors: Vec<(String, Tensor)>) -> Result<()> {
         let mut tensors: std::collections::HashMap<String, Tensor> = tensors.into_iter().collect();
         let device = self.driver.context().device();
-        for SavedCallback { key, json, tensors: names } in saved {
-            let mut state = State { json, tensors: Vec::new() };
+        for SavedCallback { key, json, tensors: names, logs } in saved {
+            let mut state = State { json, logs, ..State::none() };
             for (name, on_device) in names {
                 let lost = || Error::Build(format!("the snapshot lacks the tensor `{name}` of {key}"));
                 let tensor = tensors.remove(&format!("{key}/{name}")).ok_or_else(lost)?;

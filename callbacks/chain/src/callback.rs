@@ -1,4 +1,6 @@
 //! The one trait that everything in a chain implements.
+use catena_record::logs::Marks;
+
 use crate::adapters::{Adapted, InPhase, InRole, Named, Only, Throttled};
 use crate::{About, Context, Edge, Event, Every, Flow, Phase, Result, Role, State, Work};
 
@@ -40,8 +42,13 @@ pub trait Callback {
         Ok(())
     }
 
+    /// Which logs it needs to go on from a state: those of the state, unless it says that it does without some.
+    fn needed_logs(&self, state: &State) -> Marks {
+        state.logs.clone()
+    }
+
     /// Writes out what it holds back, such as lines of a log: asked before a snapshot is taken, whose
-    /// [`Callback::state`] then names how far the log went.
+    /// [`Callback::state`] then names how far the log went, in [`State::logs`].
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         let _ = cx;
         Ok(())
@@ -199,6 +206,10 @@ impl<C: Callback + ?Sized> Callback for Box<C> {
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         (**self).flush(cx)
     }
+    fn needed_logs(&self, state: &State) -> Marks {
+        (**self).needed_logs(state)
+    }
+
     fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
         (**self).on_resumed(cx)
     }

@@ -219,7 +219,7 @@ impl Trigger {
             (Some(unit), Some(asked)) => serde_json::json!({ unit: asked }),
             _ => serde_json::Value::Null,
         };
-        State { json, tensors: Vec::new() }
+        State::json(json)
     }
 
     /// Takes it back. The state of a trigger that went by another counter is none: this one then begins late.

@@ -1,6 +1,7 @@
 //! What must survive a resume, besides the tensors: the run's books, and the callbacks' states.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use catena_record::logs::Marks;
 use catena_tensor::panic_message;
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +157,16 @@ impl Driver {
         }
         cx.other_settings = false;
         Ok(())
+    }
+
+    /// The logs that the callback of this key needs to go on from a state; none if there is no such callback.
+    pub fn needed_logs(&self, key: &str, state: &State) -> std::result::Result<Marks, Error> {
+        match self.chain.members().iter().find(|member| member.key() == key) {
+            Some(member) => {
+                guarded(member.name(), "needed_logs", || Ok(member.callback().needed_logs(state)))
+            }
+            None => Ok(Marks::new()),
+        }
     }
 
     /// Every callback's state by its key, in the chain's order; those that keep nothing are left out.

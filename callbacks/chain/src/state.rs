@@ -1,5 +1,6 @@
 //! What a callback keeps over a resume.
 use catena_record::float;
+use catena_record::logs::Marks;
 use catena_tensor::tch::Tensor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,9 @@ pub struct State {
     pub json: Value,
     /// The part that is tensors.
     pub tensors: Vec<(String, Tensor)>,
+    /// The logs in the run directory that it goes on with, and how far each went. The runner makes them durable before the snapshot; a resume
+    /// is refused if one of them is another than it was, unless that is allowed: then it is not in the state that is loaded, and is begun anew.
+    pub logs: Marks,
 }
 
 impl State {
@@ -34,7 +38,12 @@ impl State {
     /// State that is JSON; floats that are not finite are kept too, and read back by [`State::read`]. Destructure `self` exhaustively where you make it, so that a new field does not compile until it
     /// is kept (or left out on purpose).
     pub fn of(value: &impl Serialize) -> Result<Self> {
-        Ok(Self { json: float::to_value(value)?, tensors: Vec::new() })
+        Ok(Self::json(float::to_value(value)?))
+    }
+
+    /// State that is JSON, made already.
+    pub fn json(json: Value) -> Self {
+        Self { json, ..Self::default() }
     }
 
     /// Adds a tensor.
@@ -48,7 +57,7 @@ impl State {
     #[must_use]
     pub fn shared(&self) -> Self {
         let tensors = self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
-        Self { json: self.json.clone(), tensors: tensors.collect() }
+        Self { json: self.json.clone(), tensors: tensors.collect(), logs: self.logs.clone() }
     }
 
     /// The JSON part as a value.
@@ -58,6 +67,6 @@ impl State {
 
     /// Whether there is nothing in it.
     pub fn is_none(&self) -> bool {
-        self.json.is_null() && self.tensors.is_empty()
+        self.json.is_null() && self.tensors.is_empty() && self.logs.is_empty()
     }
 }

@@ -1,16 +1,16 @@
 //! `metrics/<loader>.csv`: a row for each loader and epoch.
-use std::borrow::Cow;
+mod table;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use catena_chain::Result;
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use catena_record::logs::set_aside;
 
-use super::file::{Growing, at, length_of, make_folder};
-use super::number::Number;
-use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
+use self::table::{Table, is_own};
+use super::file::{at, make_folder};
+use super::{Entry, Logger, Payload, Position, RunInfo, Scalars, Scope};
 
 /// Writes metrics to `RUN/metrics/<loader>.csv`: the columns `stage`, `epoch`, `global_step`, `global_batch`, and one for each
 /// metric; rows of batches go to `RUN/metrics/<loader>.batches.csv`, with a column `batch` after `epoch`, and what is logged outside of
@@ -18,7 +18,7 @@ use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
 ///
 /// A metric that has the name of one of these columns, or begins with `value:`, has a column with `value:` before its name. A metric that
 /// appears later gets a column at the end, and the file is rewritten with it as a whole; cells without a value are
-/// empty. Arrays are left out: a metric that gives a number for each class has a column for each. The folder is the logger's own: a run that begins removes the CSV files in it. Numbers read back to the same bits. In a file's name what is neither letter, digit, `-` nor `_` is percent-encoded, and
+/// empty. Arrays are left out: a metric that gives a number for each class has a column for each. A run that begins removes the CSV files in the folder that begin as these do; others stay. Numbers read back to the same bits. In a file's name what is neither letter, digit, `-` nor `_` is percent-encoded, and
 /// of one that is longer than 200 bytes then the rest is a hash. On
 /// resume the files are brought back to the rows and columns that they had at the snapshot.
 ///
@@ -30,24 +30,13 @@ use super::{Entry, Logger, Payload, RunInfo, Scalars, Scope};
 #[derive(Debug, Default)]
 pub struct CsvFiles {
     folder: PathBuf,
+    /// By the files' names.
     tables: BTreeMap<String, Table>,
-    position: BTreeMap<String, Extent>,
+    position: Position,
 }
 
-#[derive(Debug)]
-struct Table {
-    file: Growing,
-    columns: Vec<String>,
-    rows: u64,
-}
-
-/// How far a file went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Extent {
-    bytes: u64,
-    rows: u64,
-    columns: Vec<String>,
-}
+/// The folder in the run directory.
+const FOLDER: &str = "metrics";
 
 impl CsvFiles {
     /// Into the run directory.
@@ -55,25 +44,42 @@ impl CsvFiles {
         Self::default()
     }
 
-    /// Those files of ours that are there.
-    fn found(&self) -> Result<Vec<String>> {
-        let entries = fs::read_dir(&self.folder).map_err(|error| at(&self.folder, &error))?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter(|name| name.ends_with(".csv") || name.ends_with(".csv.tmp")).collect())
+    fn folder(&mut self, run: &RunInfo) -> Result<()> {
+        self.folder = run.needs_dir("CsvFiles")?.join(FOLDER);
+        self.tables.clear();
+        make_folder(&self.folder)
     }
 
-    fn remove(&self, name: &str) -> Result<()> {
-        let path = self.folder.join(name);
-        fs::remove_file(&path).map_err(|error| at(&path, &error))
+    /// Removes those files of ours whose rows are none of the run any more.
+    fn remove_all_but(&self, kept: impl Fn(&str) -> bool) -> Result<()> {
+        let entries = fs::read_dir(&self.folder).map_err(|error| at(&self.folder, &error))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        for name in names.filter(|name| name.ends_with(".csv") || name.ends_with(".csv.tmp")) {
+            let path = self.folder.join(&name);
+            if !kept(&name) && path.is_file() && is_own(&path) {
+                fs::remove_file(&path).map_err(|error| at(&path, &error))?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Logger for CsvFiles {
     fn start(&mut self, run: &RunInfo) -> Result<()> {
-        self.folder = run.needs_dir("CsvFiles")?.join("metrics");
-        make_folder(&self.folder)?;
-        if !run.resuming {
-            self.found()?.iter().try_for_each(|name| self.remove(name))?;
+        self.folder(run)?;
+        self.remove_all_but(|_| false)
+    }
+
+    fn go_on(&mut self, run: &RunInfo, position: Position) -> Result<()> {
+        self.folder(run)?;
+        let columns: BTreeMap<String, Vec<String>> = serde_json::from_value(position.json)?;
+        self.remove_all_but(|name| columns.contains_key(name))?;
+        for (name, columns) in columns {
+            // one that is not to be gone on with is begun anew at its first row
+            if let Some(mark) = position.files.get(&format!("{FOLDER}/{name}")) {
+                let table = Table::go_on(&self.folder.join(&name), name.ends_with(BATCHES), columns, mark)?;
+                self.tables.insert(name, table);
+            }
         }
         Ok(())
     }
@@ -92,125 +98,36 @@ impl Logger for CsvFiles {
             std::collections::btree_map::Entry::Occupied(table) => table.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => {
                 let path = self.folder.join(new.key());
-                new.insert(Table::open(&path, batch.is_some(), scalars)?)
+                if path.exists() && !is_own(&path) {
+                    set_aside(&path)?;
+                }
+                new.insert(Table::create(&path, batch.is_some(), scalars)?)
             }
         };
-        let missing: Vec<String> = columns_of(scalars)
-            .filter(|name| !table.columns.iter().any(|c| c == name))
-            .map(Cow::into_owned)
-            .collect();
-        if !missing.is_empty() {
-            let columns = table.columns.iter().cloned().chain(missing).collect();
-            table.widen(columns, batch.is_some())?;
-        }
         let numbers = [Some(entry.epoch), batch, Some(entry.global_step), Some(entry.global_batch)];
-        let place = numbers.into_iter().flatten().map(|number| number.to_string());
-        let values = table.columns.iter().map(|column| value(scalars, column));
-        let row: Vec<String> = std::iter::once(entry.stage.to_string()).chain(place).chain(values).collect();
-        write_record(table.file.buffer(), &row)?;
-        table.rows += 1;
-        Ok(())
+        let numbers = numbers.into_iter().flatten().map(|number| number.to_string());
+        let place = std::iter::once(entry.stage.to_string()).chain(numbers).collect();
+        table.add(place, batch.is_some(), scalars)
     }
 
     fn write(&mut self) -> Result<()> {
-        self.tables.values_mut().try_for_each(|table| table.file.write())
+        self.tables.values_mut().for_each(|table| table.file.write());
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<()> {
-        self.tables.values_mut().try_for_each(|table| table.file.sync())?;
-        let extent = |t: &Table| Extent { bytes: t.file.written(), rows: t.rows, columns: t.columns.clone() };
-        self.position = self.tables.iter().map(|(name, table)| (name.clone(), extent(table))).collect();
+        let mut files = BTreeMap::new();
+        for (name, table) in &mut self.tables {
+            files.insert(format!("{FOLDER}/{name}"), table.file.sync()?);
+        }
+        let columns: BTreeMap<&String, &Vec<String>> =
+            self.tables.iter().map(|(name, table)| (name, &table.columns)).collect();
+        self.position = Position { json: serde_json::to_value(columns)?, files };
         Ok(())
     }
 
-    fn position(&self) -> Json {
-        serde_json::to_value(&self.position).unwrap_or_default()
-    }
-
-    fn check(&self, run: &RunInfo, position: &Json) -> Result<()> {
-        let folder = run.needs_dir("CsvFiles")?.join("metrics");
-        let position: BTreeMap<String, Extent> = serde_json::from_value(position.clone())?;
-        position.iter().try_for_each(|(name, extent)| {
-            let path = folder.join(name);
-            Growing::check(&path, extent.bytes)?;
-            Table::found(&path, extent).map(drop)
-        })
-    }
-
-    fn resume(&mut self, position: Json) -> Result<()> {
-        self.position = serde_json::from_value(position)?;
-        for name in self.found()? {
-            if !self.position.contains_key(&name) {
-                self.remove(&name)?;
-            }
-        }
-        self.tables.clear();
-        for (name, extent) in &self.position {
-            let table = Table::bring_back(&self.folder.join(name), extent)?;
-            self.tables.insert(name.clone(), table);
-        }
-        Ok(())
-    }
-}
-
-impl Table {
-    /// The file, new, or (in a run that goes on from a snapshot that knows nothing of it) as it is.
-    fn open(path: &Path, of_batches: bool, scalars: &Scalars) -> Result<Self> {
-        if path.exists() {
-            let file = Growing::after_whole_lines(path)?;
-            let (columns, rows) = read(path, of_batches)?;
-            return Ok(Self { file, columns, rows: rows.len() as u64 });
-        }
-        let columns: Vec<String> = columns_of(scalars).map(Cow::into_owned).collect();
-        let mut file = Growing::create(path)?;
-        write_record(file.buffer(), &header(&columns, of_batches))?;
-        Ok(Self { file, columns, rows: 0 })
-    }
-
-    /// The file with more columns, as a whole or as it was.
-    fn widen(&mut self, columns: Vec<String>, of_batches: bool) -> Result<()> {
-        self.file.write()?;
-        let path = self.file.path().to_owned();
-        let (_, mut rows) = read(&path, of_batches)?;
-        let width = place(of_batches).len() + columns.len();
-        rows.iter_mut().for_each(|row| row.resize(width, String::new()));
-        replace(&path, &header(&columns, of_batches), &rows)?;
-        self.file = Growing::cut(&path, length_of(&path)?)?;
-        self.columns = columns;
-        Ok(())
-    }
-
-    /// The rows of a file that has gained columns since the snapshot, none of one that has the same; other columns are an error.
-    fn found(path: &Path, extent: &Extent) -> Result<Option<Vec<Vec<String>>>> {
-        let Extent { bytes, rows: count, columns } = extent;
-        let of_batches = path.to_string_lossy().ends_with(BATCHES);
-        let length = length_of(path)?;
-        let (found, rows) = if length > 0 { read(path, of_batches)? } else { (Vec::new(), Vec::new()) };
-        if found.len() > columns.len() && found.starts_with(columns) && rows.len() as u64 >= *count {
-            return Ok(Some(rows));
-        }
-        if found != *columns && length >= *bytes {
-            return Err(format!(
-                "{} has other columns ({}) than at the snapshot ({}); put the file back, or resume into a copy of the run directory",
-                path.display(),
-                found.join(", "),
-                columns.join(", ")
-            )
-            .into());
-        }
-        Ok(None)
-    }
-
-    /// The file as it was at the snapshot.
-    fn bring_back(path: &Path, extent: &Extent) -> Result<Self> {
-        let Extent { bytes, rows: count, columns } = extent;
-        if let Some(mut rows) = Self::found(path, extent)? {
-            let of_batches = path.to_string_lossy().ends_with(BATCHES);
-            // rows that are too many are cut off below
-            rows.iter_mut().for_each(|row| row.truncate(place(of_batches).len() + columns.len()));
-            replace(path, &header(columns, of_batches), &rows)?;
-        }
-        Ok(Self { file: Growing::cut(path, *bytes)?, columns: columns.clone(), rows: *count })
+    fn position(&self) -> Position {
+        self.position.clone()
     }
 }
 
@@ -240,63 +157,6 @@ fn file_name(loader: &str, of_batches: bool) -> String {
     name + if of_batches { BATCHES } else { ".csv" }
 }
 
-/// What stands before the name of a metric that a column has already, or that begins so.
-const VALUE: &str = "value:";
-
-/// The columns of metrics, in their order.
-fn columns_of(scalars: &Scalars) -> impl Iterator<Item = Cow<'_, str>> {
-    scalars.iter().map(|(name, _)| {
-        let is_taken = place(true).contains(&name) || name.starts_with(VALUE);
-        if is_taken { Cow::Owned(format!("{VALUE}{name}")) } else { Cow::Borrowed(name) }
-    })
-}
-
-/// The columns before those of metrics; of those of batches the others are a part.
-fn place(of_batches: bool) -> &'static [&'static str] {
-    match of_batches {
-        true => &["stage", "epoch", "batch", "global_step", "global_batch"],
-        false => &["stage", "epoch", "global_step", "global_batch"],
-    }
-}
-
-fn header(columns: &[String], of_batches: bool) -> Vec<String> {
-    place(of_batches).iter().map(|&name| name.to_owned()).chain(columns.iter().cloned()).collect()
-}
-
-fn value(scalars: &Scalars, column: &str) -> String {
-    let found = columns_of(scalars).zip(scalars.iter()).find(|(name, _)| name == column);
-    found.map(|(_, scalar)| scalar).map_or_else(String::new, |(_, value)| Number(value).to_string())
-}
-
-fn write_record(buffer: &mut Vec<u8>, fields: &[String]) -> Result<()> {
-    let mut writer = csv::WriterBuilder::new().buffer_capacity(1 << 10).from_writer(buffer);
-    writer.write_record(fields)?;
-    Ok(writer.flush()?)
-}
-
-/// The metrics' columns and all rows.
-fn read(path: &Path, of_batches: bool) -> Result<(Vec<String>, Vec<Vec<String>>)> {
-    let wrong = |error: csv::Error| at(path, &error);
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(wrong)?;
-    let fields = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect::<Vec<String>>();
-    let columns =
-        fields(reader.headers().map_err(wrong)?).into_iter().skip(place(of_batches).len()).collect();
-    let rows = reader.records().map(|record| Ok(fields(&record.map_err(wrong)?)));
-    Ok((columns, rows.collect::<Result<_>>()?))
-}
-
-/// The file with these rows in place of the one that is there: at any time it is one or the other.
-fn replace(path: &Path, header: &[String], rows: &[Vec<String>]) -> Result<()> {
-    let new = path.with_extension("csv.tmp");
-    let mut file = Growing::create(&new)?;
-    write_record(file.buffer(), header)?;
-    for row in rows {
-        write_record(file.buffer(), row)?;
-    }
-    file.sync()?;
-    fs::rename(&new, path).map_err(|error| at(path, &error))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -323,7 +183,7 @@ mod tests {
     fn a_metric_that_is_called_as_a_column_has_one_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let mut csv = CsvFiles::new();
-        csv.start(&RunInfo { dir: Some(dir.path().to_owned()), resuming: false }).unwrap();
+        csv.start(&RunInfo { dir: Some(dir.path().to_owned()) }).unwrap();
         csv.log(&entry(Scope::Loader, &[("epoch", 0.5), ("loss", 0.25)])).unwrap();
         csv.log(&entry(Scope::Loader, &[("global_step", 0.75), ("value:epoch", f64::NAN), ("batch", 3.0)]))
             .unwrap();

@@ -1,4 +1,5 @@
 //! Feeds loggers with what the run logs.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -6,23 +7,24 @@ use catena_chain::{
     About, Callback, Context, Event, Events, Every, Flow, Phase, Result, Role, State, Trigger, Value,
     read_values,
 };
+use catena_record::logs::Marks;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::outbox::entry;
 use super::writer::Writer;
-use super::{Ending, Entry, Logger, Outbox, Params, Payload, RunInfo, Scalars, Scope};
+use super::{Ending, Entry, Logger, Outbox, Params, Payload, Position, RunInfo, Scalars, Scope};
 
 /// Feeds loggers: at each loader's end with its metrics, scalars and (of a [`Measure`](crate::metrics::Measure)) arrays; with those of
 /// single Train batches where that is asked for; and with what callbacks before it log outside of loaders (when the run, a stage or
 /// an epoch begins or ends), under their own names.
 ///
 /// Values of batches are kept as they were logged and read many at once, so nothing waits for the device. Loggers format and
-/// write on a thread of their own. A logger that can't write (a full disk, a broken pipe) is a warning in the log, once; the run
-/// goes on. What an interruption cuts short is not logged: the resumed run logs it whole.
+/// write on a thread of their own. A logger that can't write (a broken pipe) is a warning in the log, once; the run
+/// goes on. What a full disk can't take waits for space, up to a mebibyte a file. What an interruption cuts short is not logged: the resumed run logs it whole.
 ///
 /// On resume every file goes on from where it was at the snapshot, so it is, to the byte, what a run that was never killed
-/// would have written (unless [`Loggers::batches`] was given seconds: a clock chooses its rows).
+/// would have written; a logger that the snapshot does not know begins (unless [`Loggers::batches`] was given seconds: a clock chooses its rows).
 ///
 /// ```
 /// use catena_callbacks::{CsvFiles, JsonLines, Loggers};
@@ -38,7 +40,8 @@ pub struct Loggers {
     /// The run, from `run_start` on.
     run: Option<RunInfo>,
     writer: Option<Writer>,
-    positions: Map<String, Json>,
+    /// How far each logger went, by its name: also of those that the run had before and does not have now, so that they go on if they come back.
+    positions: Positions,
     waiting: Waiting,
 }
 
@@ -65,15 +68,27 @@ struct Waiting {
     names: Arc<[String]>,
 }
 
+/// Positions by the loggers' names.
+pub(super) type Positions = BTreeMap<String, Position>;
+
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Saved {
-    positions: Map<String, Json>,
+    positions: BTreeMap<String, SavedPosition>,
     batches: Json,
+}
+
+/// A position; how far its files went stands in the state's logs.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedPosition {
+    json: Json,
+    files: Vec<String>,
 }
 
 impl Default for Loggers {
     fn default() -> Self {
-        let (loggers, names, positions) = (Vec::new(), Vec::new(), Map::new());
+        let (loggers, names, positions) = (Vec::new(), Vec::new(), Positions::new());
         Self {
             loggers,
             names,
@@ -117,13 +132,36 @@ impl Loggers {
         self
     }
 
-    /// The loggers begin, and go to the thread that writes.
-    fn begin(&mut self) -> Result<()> {
+    /// Each logger goes on if the snapshot knows it, or begins and is told the hyper-parameters; then they go to the thread that writes.
+    fn begin(&mut self, cx: &Context) -> Result<()> {
+        let mut beginners = Vec::new();
         if let Some(run) = &self.run {
-            self.loggers.iter_mut().try_for_each(|logger| logger.start(run))?;
+            for (n, logger) in self.loggers.iter_mut().enumerate() {
+                match self.positions.get(logger.name()) {
+                    Some(position) => logger.go_on(run, position.clone())?,
+                    None => {
+                        logger.start(run)?;
+                        beginners.push(n);
+                    }
+                }
+            }
         }
-        self.writer = Some(Writer::spawn(std::mem::take(&mut self.loggers))?);
+        let params = self.params.as_ref().and_then(|params| params.as_ref().ok());
+        let params = params.map(|params| entry(cx, Scope::Run, Payload::Params(params.clone())));
+        let first = params.map(|params| (params, beginners));
+        self.writer = Some(Writer::spawn(std::mem::take(&mut self.loggers), first)?);
         Ok(())
+    }
+
+    /// What a state says of each logger.
+    fn read(&self, state: &State) -> Result<(Positions, Json)> {
+        let Saved { positions, batches } = state.read()?;
+        let position = |SavedPosition { json, files }: SavedPosition| {
+            let marks =
+                files.into_iter().filter_map(|path| Some((path.clone(), state.logs.get(&path)?.clone())));
+            Position { json, files: marks.collect() }
+        };
+        Ok((positions.into_iter().map(|(name, saved)| (name, position(saved))).collect(), batches))
     }
 
     fn writer(&self) -> Result<&Writer> {
@@ -187,28 +225,31 @@ impl Callback for Loggers {
     fn state(&self) -> State {
         let Self { loggers: _, names: _, batches, params: _, run: _, writer: _, positions, waiting: _ } =
             self;
-        let saved = Saved { positions: positions.clone(), batches: batches.state().json };
-        State { json: serde_json::to_value(saved).unwrap_or_default(), tensors: Vec::new() }
+        let saved = |position: &Position| SavedPosition {
+            json: position.json.clone(),
+            files: position.files.keys().cloned().collect(),
+        };
+        let saved = positions.iter().map(|(name, position)| (name.clone(), saved(position)));
+        let saved = Saved { positions: saved.collect(), batches: batches.state().json };
+        let mut state = State::json(serde_json::to_value(saved).unwrap_or_default());
+        state.logs.extend(positions.values().flat_map(|position| position.files.clone()));
+        state
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        let Saved { positions, batches } = state.read()?;
-        self.batches.load_state(&State { json: batches, tensors: Vec::new() })?;
-        if let Some(run) = &self.run {
-            for logger in &self.loggers {
-                if let Some(position) = positions.get(logger.name()) {
-                    logger.check(run, position)?;
-                }
-            }
-        }
-        self.positions.clone_from(&positions);
-        // of a run that goes on, the writer begins in `on_resumed`
-        self.writer.as_ref().map_or(Ok(()), |writer| writer.resume(positions))
+        let (positions, batches) = self.read(&state)?;
+        self.positions = positions;
+        self.batches.load_state(&State::json(batches))
     }
 
-    fn on_resumed(&mut self, _: &mut Context) -> Result<()> {
-        self.begin()?;
-        self.writer()?.resume(self.positions.clone())
+    fn needed_logs(&self, state: &State) -> Marks {
+        let Ok((positions, _)) = self.read(state) else { return Marks::new() };
+        let here = positions.into_iter().filter(|(name, _)| self.names.contains(name));
+        here.flat_map(|(_, position)| position.files).collect()
+    }
+
+    fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
+        self.begin(cx)
     }
 
     fn check(&self) -> Result<()> {
@@ -231,7 +272,8 @@ impl Callback for Loggers {
     fn flush(&mut self, cx: &mut Context) -> Result<()> {
         if self.writer.is_some() {
             self.hand_on(cx)?;
-            self.positions = self.writer()?.sync()?;
+            let positions = self.writer()?.sync()?;
+            self.positions.extend(positions);
         }
         Ok(())
     }
@@ -244,11 +286,7 @@ impl Callback for Loggers {
         if cx.resuming() {
             return Ok(Flow::GO);
         }
-        self.begin()?;
-        if let Some(Ok(params)) = &self.params {
-            let params = entry(cx, Scope::Run, Payload::Params(params.clone()));
-            self.writer()?.log(vec![params])?;
-        }
+        self.begin(cx)?;
         self.log_of_event(cx)?;
         Ok(Flow::GO)
     }

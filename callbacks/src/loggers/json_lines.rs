@@ -3,13 +3,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use catena_chain::Result;
+use catena_record::logs::{LogFile, Mark};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-use super::file::{Growing, make_folder};
+use super::file::make_folder;
 use super::number::Number;
-use super::{Array, Entry, Logger, Payload, RunInfo, Scalars, Scope};
+use super::{Array, Entry, Logger, Payload, Position, RunInfo, Scalars, Scope};
 
 /// Writes metrics to `RUN/metrics.jsonl`, a line for each loader and epoch, for each batch where that is asked for, and (with an
 /// empty `loader`) for each event outside of loaders that logs.
@@ -34,12 +35,15 @@ use super::{Array, Entry, Logger, Payload, RunInfo, Scalars, Scope};
 #[derive(Debug, Default)]
 pub struct JsonLines {
     path: PathBuf,
-    file: Option<Growing>,
-    position: u64,
+    file: Option<LogFile>,
+    position: Option<Mark>,
     /// Arrays whose row has not come yet.
     arrays: Vec<Entry>,
     told: bool,
 }
+
+/// The file's name in the run directory.
+const NAME: &str = "metrics.jsonl";
 
 /// How many numbers of arrays a row has at most: lines stay below a mebibyte.
 const MOST: usize = 1 << 15;
@@ -50,12 +54,16 @@ impl JsonLines {
         Self::default()
     }
 
-    fn file(&mut self) -> Result<&mut Growing> {
-        Ok(match &mut self.file {
-            Some(file) => file,
-            // resumed from a snapshot that knows nothing of this file
-            none => none.insert(Growing::after_whole_lines(&self.path)?),
-        })
+    /// The file, which is there once the logger has begun.
+    fn file(&mut self) -> Result<&mut LogFile> {
+        Ok(self.file.as_mut().ok_or("the logger has not begun")?)
+    }
+
+    fn folder(&mut self, run: &RunInfo) -> Result<()> {
+        let folder = run.needs_dir("JsonLines")?;
+        make_folder(folder)?;
+        self.path = folder.join(NAME);
+        Ok(())
     }
 
     /// Writes a row with these numbers and the arrays that belong to it.
@@ -110,12 +118,15 @@ impl JsonLines {
 
 impl Logger for JsonLines {
     fn start(&mut self, run: &RunInfo) -> Result<()> {
-        let folder = run.needs_dir("JsonLines")?;
-        make_folder(folder)?;
-        self.path = folder.join("metrics.jsonl");
-        if !run.resuming {
-            self.file = Some(Growing::create(&self.path)?);
-        }
+        self.folder(run)?;
+        self.file = Some(LogFile::create(&self.path, b"")?);
+        Ok(())
+    }
+
+    fn go_on(&mut self, run: &RunInfo, position: Position) -> Result<()> {
+        let Some(mark) = position.files.get(NAME) else { return self.start(run) };
+        self.folder(run)?;
+        self.file = Some(LogFile::go_on(&self.path, mark)?);
         Ok(())
     }
 
@@ -132,30 +143,19 @@ impl Logger for JsonLines {
 
     fn write(&mut self) -> Result<()> {
         self.finish()?;
-        self.file()?.write()
+        self.file()?.write();
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<()> {
         self.finish()?;
-        let file = self.file()?;
-        let synced = file.sync();
-        self.position = file.written();
-        synced
-    }
-
-    fn position(&self) -> Json {
-        self.position.into()
-    }
-
-    fn check(&self, run: &RunInfo, position: &Json) -> Result<()> {
-        let path = run.needs_dir("JsonLines")?.join("metrics.jsonl");
-        Growing::check(&path, serde_json::from_value(position.clone())?)
-    }
-
-    fn resume(&mut self, position: Json) -> Result<()> {
-        self.position = serde_json::from_value(position)?;
-        self.file = Some(Growing::cut(&self.path, self.position)?);
+        self.position = Some(self.file()?.sync()?);
         Ok(())
+    }
+
+    fn position(&self) -> Position {
+        let files = self.position.clone().map(|mark| (NAME.to_owned(), mark));
+        Position { json: Json::Null, files: files.into_iter().collect() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use catena_chain::{Context, Result, short_name};
+use catena_record::logs::Marks;
 use serde_json::Value as Json;
 
 use super::Payload;
@@ -12,7 +13,7 @@ use super::Payload;
 /// at the run's end.
 ///
 /// An error of [`Logger::log`], [`Logger::write`], [`Logger::sync`] or [`Logger::end`] is a warning, once, and the logger gets
-/// nothing from there on; the run goes on. An error of [`Logger::start`] or [`Logger::resume`] ends the run.
+/// nothing from there on; the run goes on. An error of [`Logger::start`] or [`Logger::go_on`] ends the run.
 ///
 /// ```
 /// use catena_callbacks::{Entry, Logger, Loggers, Payload, RunInfo};
@@ -38,8 +39,14 @@ use super::Payload;
 /// let loggers = Loggers::new().with(Counter::default());
 /// ```
 pub trait Logger: Send {
-    /// The run begins, or goes on. What an earlier run left is removed if it begins.
+    /// The logger begins: with the run, or with a resume from a snapshot that does not know it. What is left of an earlier life of it is removed.
     fn start(&mut self, run: &RunInfo) -> Result<()>;
+
+    /// The run goes on from a snapshot at which the logger had this position: what it logged after that is removed. By default it begins.
+    fn go_on(&mut self, run: &RunInfo, position: Position) -> Result<()> {
+        let _ = position;
+        self.start(run)
+    }
 
     /// Takes an entry, or ignores its kind. It may hold it back until [`Logger::write`].
     fn log(&mut self, entry: &Entry) -> Result<()>;
@@ -49,26 +56,14 @@ pub trait Logger: Send {
         Ok(())
     }
 
-    /// Makes durable what it was given, and says how far it went, as data. After an error it says how far it went before.
+    /// Makes durable what it was given, and notes how far it went. After an error that is how far it went before.
     fn sync(&mut self) -> Result<()> {
         self.write()
     }
 
-    /// How far it went at the last [`Logger::sync`]: what [`Logger::resume`] goes back to.
-    fn position(&self) -> Json {
-        Json::Null
-    }
-
-    /// Whether it can go back to a position that [`Logger::position`] gave. Asked before [`Logger::start`]; it changes nothing.
-    fn check(&self, run: &RunInfo, position: &Json) -> Result<()> {
-        let _ = (run, position);
-        Ok(())
-    }
-
-    /// Goes back to a position: what was logged after it is removed. Follows on [`Logger::start`].
-    fn resume(&mut self, position: Json) -> Result<()> {
-        let _ = position;
-        Ok(())
+    /// How far it went at the last [`Logger::sync`]: what [`Logger::go_on`] goes back to.
+    fn position(&self) -> Position {
+        Position::default()
     }
 
     /// The run ends, so far as is known: more entries may come from evaluations after the end.
@@ -89,14 +84,22 @@ pub trait Logger: Send {
 pub struct RunInfo {
     /// The run directory, if there is one.
     pub dir: Option<PathBuf>,
-    /// Whether the run goes on from a snapshot.
-    pub resuming: bool,
+}
+
+/// How far a logger went, as data.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Position {
+    /// What it needs to know to go on.
+    pub json: Json,
+    /// How far its files went, by their paths in the run directory. Before a resume each is compared with the file that is there; one that is not as
+    /// it was, which is an error unless it is allowed, is left out then, and is begun anew.
+    pub files: Marks,
 }
 
 impl RunInfo {
     /// The run of a context.
     pub fn of(cx: &Context) -> Self {
-        Self { dir: cx.run_dir().map(Path::to_owned), resuming: cx.resuming() }
+        Self { dir: cx.run_dir().map(Path::to_owned) }
     }
 
     /// The run directory, or an error that says that `logger` needs one.

@@ -30,7 +30,7 @@ pub use feed::Loggers;
 pub use histogram::Histogram;
 pub use image::Image;
 pub use json_lines::JsonLines;
-pub use logger::{Ending, Entry, Logger, RunInfo, Scope};
+pub use logger::{Ending, Entry, Logger, Position, RunInfo, Scope};
 pub use mlflow::Mlflow;
 pub use outbox::Outbox;
 pub use payload::{Params, Payload, Scalars};

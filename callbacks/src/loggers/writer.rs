@@ -5,8 +5,8 @@ use std::thread::{self, JoinHandle};
 
 use catena_chain::Result;
 use catena_tensor::panic_message;
-use serde_json::{Map, Value as Json};
 
+use super::feed::Positions;
 use super::{Ending, Entry, Logger};
 
 /// How many messages wait before the training waits for the writer.
@@ -21,15 +21,16 @@ pub(super) struct Writer {
 
 enum Message {
     Log(Vec<Entry>),
-    Sync(Sender<Map<String, Json>>),
-    Resume(Map<String, Json>, Sender<Result<()>>),
+    Sync(Sender<Positions>),
     End(Ending, Sender<()>),
 }
 
 impl Writer {
-    pub(super) fn spawn(loggers: Vec<Box<dyn Logger>>) -> Result<Self> {
+    /// Gives `first` to the loggers of these numbers, before all else.
+    pub(super) fn spawn(loggers: Vec<Box<dyn Logger>>, first: Option<(Entry, Vec<usize>)>) -> Result<Self> {
         let (messages, receiver) = sync_channel(WAITING);
-        let thread = thread::Builder::new().name("loggers".into()).spawn(move || work(loggers, &receiver))?;
+        let thread =
+            thread::Builder::new().name("loggers".into()).spawn(move || work(loggers, first, &receiver))?;
         Ok(Self { messages: Some(messages), thread: Some(thread) })
     }
 
@@ -38,16 +39,10 @@ impl Writer {
     }
 
     /// Waits until everything is on the disk; how far each logger went.
-    pub(super) fn sync(&self) -> Result<Map<String, Json>> {
+    pub(super) fn sync(&self) -> Result<Positions> {
         let (reply, answer) = channel();
         self.send(Message::Sync(reply))?;
         answer.recv().map_err(|_| GONE.into())
-    }
-
-    pub(super) fn resume(&self, positions: Map<String, Json>) -> Result<()> {
-        let (reply, answer) = channel();
-        self.send(Message::Resume(positions, reply))?;
-        answer.recv().map_err(|_| GONE)?
     }
 
     pub(super) fn end(&self, ending: Ending) -> Result<()> {
@@ -96,9 +91,16 @@ impl Member {
     }
 }
 
-fn work(loggers: Vec<Box<dyn Logger>>, messages: &Receiver<Message>) {
+fn work(loggers: Vec<Box<dyn Logger>>, first: Option<(Entry, Vec<usize>)>, messages: &Receiver<Message>) {
     let mut members: Vec<Member> =
         loggers.into_iter().map(|logger| Member { logger, broken: false }).collect();
+    if let Some((entry, numbers)) = first {
+        for (n, member) in members.iter_mut().enumerate() {
+            if numbers.contains(&n) {
+                member.ask(|logger| logger.log(&entry).and_then(|()| logger.write()));
+            }
+        }
+    }
     for message in messages {
         match message {
             Message::Log(entries) => {
@@ -114,14 +116,6 @@ fn work(loggers: Vec<Box<dyn Logger>>, messages: &Receiver<Message>) {
                 let positions = members.iter().map(|m| (m.logger.name().to_owned(), m.logger.position()));
                 // who asked may have gone
                 let _ = reply.send(positions.collect());
-            }
-            Message::Resume(mut positions, reply) => {
-                let resume = |member: &mut Member| match positions.remove(member.logger.name()) {
-                    Some(position) => member.logger.resume(position),
-                    None => Ok(()),
-                };
-                let resumed = members.iter_mut().try_for_each(resume);
-                let _ = reply.send(resumed);
             }
             Message::End(ending, reply) => {
                 members.iter_mut().for_each(|member| member.ask(|logger| logger.end(ending)));

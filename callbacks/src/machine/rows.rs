@@ -30,7 +30,7 @@ impl Rows {
         row.insert("global_batch".into(), json!(cx.global_batch()));
         row.extend(values.map(|(name, value)| (name.to_owned(), value)));
         file.line(&Value::Object(row).to_string());
-        file.flush();
+        file.write();
     }
 }
 

@@ -205,7 +205,7 @@ impl Memory {
         let tensors = self.cells.iter().flat_map(|(name, cell)| {
             cell.tensors().into_iter().map(move |(part, tensor)| (format!("{name}.{part}"), tensor))
         });
-        State { json: serde_json::json!(kinds), tensors: tensors.collect() }
+        State { json: serde_json::json!(kinds), tensors: tensors.collect(), ..State::none() }
     }
 
     /// What [`Memory::state`] gave.
@@ -305,7 +305,7 @@ mod tests {
         state.tensors.pop();
         let text = Memory::from_state(state).unwrap_err().to_string();
         assert_eq!(text, "a metric's state: it has no tensor `n.low`");
-        let state = State { json: serde_json::json!([["n", "heap"]]), tensors: Vec::new() };
+        let state = State::json(serde_json::json!([["n", "heap"]]));
         let text = Memory::from_state(state).unwrap_err().to_string();
         assert_eq!(text, "a metric's state: no cell is a `heap`");
     }

@@ -21,13 +21,7 @@ impl OverLoader {
         let Self { metric, aside, is_open } = self;
         // an evaluation that is cut short runs again from its beginning: what counts is the loader around it
         let state = match aside.first() {
-            Some(State { json, tensors }) => State {
-                json: json.clone(),
-                tensors: tensors
-                    .iter()
-                    .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
-                    .collect(),
-            },
+            Some(aside) => aside.shared(),
             None if *is_open => metric.state(),
             None => State::none(),
         };
@@ -35,9 +29,9 @@ impl OverLoader {
     }
 
     pub(crate) fn load_state(&mut self, state: State) -> Result<()> {
-        let State { mut json, tensors } = state;
-        let is_open = State { json: json["is_open"].take(), tensors: Vec::new() }.read()?;
-        self.metric.load_state(State { json: json["metric"].take(), tensors })?;
+        let mut json = state.json;
+        let is_open = State::json(json["is_open"].take()).read()?;
+        self.metric.load_state(State { json: json["metric"].take(), ..state })?;
         self.aside.clear();
         self.is_open = is_open;
         Ok(())

@@ -37,7 +37,7 @@ pub struct Mark {
     /// How many columns a table had: one that gains some is written anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<usize>,
-    /// How many bytes before this could not be written, as to a full disk, and are missing for good.
+    /// How many bytes before this could not be written, as to a full disk: who goes on from here lacks them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
 }

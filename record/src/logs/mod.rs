@@ -11,8 +11,8 @@ pub use self::narrowed::narrowed;
 
 /// A file that grows at its end. The run that it tells of comes first: nothing that happens to the file ends it.
 ///
-/// * What can't be written (a full disk) waits in memory, up to a mebibyte, and is tried again at each write: told by a warning. What then
-///   still can't be is lost, and [`Mark::lost`] says how much.
+/// * What can't be written (a full disk) waits in memory, up to a mebibyte, and is tried again at each write: told by a warning. What goes beyond
+///   is lost, and [`Mark::lost`] says how much.
 /// * A file that is removed, replaced or shortened while it grows is begun anew, with a warning.
 ///
 /// ```
@@ -166,7 +166,7 @@ impl LogFile {
                     );
                 }
                 if self.buffer.len() > MOST {
-                    self.lose();
+                    self.give_up();
                 }
             }
         }
@@ -202,18 +202,23 @@ impl LogFile {
     }
 
     /// What waits can't be written, and is gone.
-    fn lose(&mut self) {
+    fn give_up(&mut self) {
         if self.lost == 0 {
             let (path, n) = (self.path.display(), self.buffer.len());
             log::warn!("{path}: {n} bytes that could not be written are lost; its rows have a gap");
         }
-        self.lost += self.buffer.len() as u64;
+        self.lose(self.buffer.len() as u64);
         self.buffer.clear();
+    }
+
+    /// Counts bytes that are not there and should be.
+    pub fn lose(&mut self, bytes: u64) {
+        self.lost += bytes;
     }
 
     /// A file that somebody has removed, replaced or shortened would be written on without a name, or with a hole.
     fn begin_anew_if_gone(&mut self) -> io::Result<()> {
-        let why = match fs::symlink_metadata(&self.path) {
+        let why = match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => "was removed",
             Err(error) => return Err(error),
             Ok(meta) if !is_same(&meta, &self.file.metadata()?) => "was replaced",
@@ -232,13 +237,11 @@ impl LogFile {
         Ok(())
     }
 
-    /// How far it goes, once what waits is written or given up: what a snapshot says of it.
+    /// How far it goes: what a snapshot says of it. What waits is written first; if it can't be, it counts as lost to whoever goes on from there, and
+    /// waits on.
     pub fn mark(&mut self) -> Mark {
         self.write();
-        if self.waits {
-            self.lose();
-        }
-        let (columns, lost) = (self.columns, self.lost);
+        let (columns, lost) = (self.columns, self.lost + self.buffer.len() as u64);
         match Mark::of(&self.path, self.written) {
             Ok(mark) => Mark { columns, lost, ..mark },
             Err(error) => {
@@ -248,11 +251,20 @@ impl LogFile {
         }
     }
 
+    /// Whether something waits that could not be written.
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// As [`LogFile::mark`], and waits for the disk.
     pub fn sync(&mut self) -> io::Result<Mark> {
         let mark = self.mark();
         if self.synced != Some(self.written) {
-            self.file.sync_data().map_err(at(&self.path))?;
+            match self.file.sync_data() {
+                // a pipe or a device has nothing to make durable
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                synced => synced.map_err(at(&self.path))?,
+            }
             if let (None, Some(folder)) = (self.synced, self.path.parent()) {
                 // the file's name, too
                 File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))?;
@@ -272,6 +284,18 @@ impl Drop for LogFile {
     fn drop(&mut self) {
         self.write();
     }
+}
+
+/// Gives a file that is in a log's way another name, with `aside` and a number at its end, and tells it.
+pub fn set_aside(path: &Path) -> io::Result<()> {
+    let name = |n: u64| path.with_added_extension(format!("aside.{n}"));
+    let mut n = 1;
+    while fs::symlink_metadata(name(n)).is_ok() {
+        n += 1;
+    }
+    fs::rename(path, name(n)).map_err(at(path))?;
+    log::warn!("{} is now {}", path.display(), name(n).display());
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -143,8 +143,34 @@ fn a_full_disk_gives_few_warnings_and_a_mark_says_what_is_lost() {
         assert_eq!((mark.bytes, mark.lost), (0, 4 + 50_000));
         log.line("even more");
         assert_eq!(log.mark().lost, 4 + 50_000 + 10);
+        log.line(&"x".repeat(MOST));
+        log.write();
+        assert_eq!((log.buffer.len(), log.mark().lost), (0, 4 + 50_000 + 10 + MOST as u64 + 1));
     });
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].starts_with("/dev/full can't be written: No space left"), "{warnings:?}");
     assert!(warnings[1].contains("are lost; its rows have a gap"), "{warnings:?}");
+}
+
+#[test]
+fn what_waits_for_space_is_written_when_there_is_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut log = LogFile::create(&path, b"").unwrap();
+    log.line("one");
+    log.write();
+    // a folder in its place can't be written, as a full disk can't
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let told = crate::testing::warnings(|| {
+        log.line("two");
+        log.write();
+        assert!(log.waits());
+        assert_eq!(log.mark().lost, 4);
+        fs::remove_dir(&path).unwrap();
+        log.line("three");
+        assert_eq!(log.mark().lost, 0);
+    });
+    assert_eq!(read(&path), "two\nthree\n");
+    assert!(told.iter().any(|told| told.contains("can't be written")), "{told:?}");
 }

@@ -60,7 +60,8 @@ fn move_folder(fs: &dyn FileSystem, from: &Path, to: &Path) -> Result<()> {
     create_folder(fs, &copy)?;
     for (name, kind) in fs.list(from).map_err(Error::io("can't read", from))? {
         if kind == Kind::File {
-            copy_file(fs, &from.join(&name), &copy.join(&name)).map_err(Error::io("can't copy", &from.join(&name)))?;
+            copy_file(fs, &from.join(&name), &copy.join(&name))
+                .map_err(Error::io("can't copy", &from.join(&name)))?;
         }
     }
     fs.sync_folder(&copy).map_err(Error::io("can't sync", &copy))?;
@@ -68,11 +69,17 @@ fn move_folder(fs: &dyn FileSystem, from: &Path, to: &Path) -> Result<()> {
     // without its manifest what is left is no snapshot
     let manifest = from.join("manifest.json");
     match fs.remove_file(&manifest) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("can't remove", &manifest)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io("can't remove", &manifest)(error));
+        }
         _ => {}
     }
     if let Err(error) = tidy::remove(fs, from) {
-        log::warn!("{} was copied to {}, and could not be removed whole: {error}", from.display(), to.display());
+        log::warn!(
+            "{} was copied to {}, and could not be removed whole: {error}",
+            from.display(),
+            to.display()
+        );
     }
     Ok(())
 }

@@ -104,7 +104,10 @@ fn what_was_there_at_an_error_is_kept_apart() {
     assert_eq!(path, dir.path().join("crash/20260101T000000.000Z"));
     assert_eq!(load(&Os, &path).unwrap().state, 9);
     assert!(store.load_newest().unwrap().is_none() && !store.holds_snapshots().unwrap());
-    assert!(store.save_crash(&snapshot(8), "20260101T000000.000Z", &Retention::default()).is_err(), "never overwritten");
+    assert!(
+        store.save_crash(&snapshot(8), "20260101T000000.000Z", &Retention::default()).is_err(),
+        "never overwritten"
+    );
     assert_eq!(load(&Os, &path).unwrap().state, 9);
     assert_eq!(names(&dir.path().join("crash")), ["20260101T000000.000Z"]);
 }
@@ -138,7 +141,10 @@ fn left_overs_are_removed_and_what_is_not_its_own_stays() {
     assert_eq!(names(&checkpoints), before, "opening changes nothing");
     let warnings = warnings(|| store.begin().unwrap());
     assert_eq!(names(&checkpoints), [".tmp-000000000003-b", ".tmp-file", "000000000001-b", "notes"]);
-    assert!(warnings.len() == 1 && warnings[0].contains("a folder in it is none of catena's files"), "{warnings:?}");
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("a folder in it is none of catena's files"),
+        "{warnings:?}"
+    );
     assert_eq!(store.listed().len(), 1);
 }
 
@@ -251,9 +257,11 @@ fn what_is_gone_or_can_not_be_removed_or_renamed_ends_no_save() {
     }
     assert_eq!(store.listed().iter().map(|listed| listed.name).collect::<Vec<_>>(), [name(3)]);
 
-    let (told, left) = save_on(Fails { rename: Some(io::ErrorKind::CrossesDevices), remove_file: false }, |_| ());
+    let (told, left) =
+        save_on(Fails { rename: Some(io::ErrorKind::CrossesDevices), remove_file: false }, |_| ());
     assert_eq!((told, left), (Vec::new(), vec!["000000000004-b".to_owned()]));
-    let (told, left) = save_on(Fails { rename: Some(io::ErrorKind::PermissionDenied), remove_file: false }, |_| ());
+    let (told, left) =
+        save_on(Fails { rename: Some(io::ErrorKind::PermissionDenied), remove_file: false }, |_| ());
     assert_eq!(left.len(), 4);
     assert!(told.len() == 3 && told.iter().all(|told| told.contains("is tried again")), "{told:?}");
     let (told, left) = save_on(Fails { rename: None, remove_file: true }, |_| ());

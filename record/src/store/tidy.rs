@@ -139,7 +139,8 @@ impl Store {
             }
         }
         let Snapshot { name, stage, measured, .. } = snapshot;
-        let listed = super::Listed { name: *name, sequence: 0, stage: stage.clone(), measured: measured.clone() };
+        let listed =
+            super::Listed { name: *name, sequence: 0, stage: stage.clone(), measured: measured.clone() };
         self.write(snapshot, &listed, &temporary, &path)?;
         for folder in [&crash, &self.run] {
             fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
@@ -154,7 +155,8 @@ pub(super) fn is_left_over(name: &str) -> bool {
     name.strip_prefix(TEMPORARY).is_some_and(|rest| {
         let (snapshot, rest) = rest.split_once('.').unwrap_or((rest, ""));
         let mut ends = rest.split('.').filter(|end| !end.is_empty());
-        snapshot.parse::<SnapshotName>().is_ok() && ends.all(|end| end == "gone" || end.parse::<u64>().is_ok())
+        snapshot.parse::<SnapshotName>().is_ok()
+            && ends.all(|end| end == "gone" || end.parse::<u64>().is_ok())
     })
 }
 

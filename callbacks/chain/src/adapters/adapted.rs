@@ -1,6 +1,8 @@
 //! A callback with an adapter around it: the one place where a wrapper hands on what it does not change.
 use serde_json::{Value, json};
 
+use catena_record::logs::Marks;
+
 use crate::{About, Callback, Context, Edge, Event, Events, Flow, Result, State, Work};
 
 /// What an adapter changes of the callback in it. Everything else is handed on by [`Adapted`].
@@ -84,6 +86,14 @@ impl<C: Callback, A: Adapter> Callback for Adapted<C, A> {
     fn check(&self) -> Result<()> {
         self.adapter.check(&self.about())?;
         self.inner.check()
+    }
+
+    fn needed_logs(&self, state: &State) -> Marks {
+        if self.adapter.state().is_null() {
+            return self.inner.needed_logs(state);
+        }
+        let json = state.json["inner"].clone();
+        self.inner.needed_logs(&State { json, logs: state.logs.clone(), ..State::none() })
     }
 
     fn flush(&mut self, cx: &mut Context) -> Result<()> {

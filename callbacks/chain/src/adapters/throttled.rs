@@ -88,7 +88,7 @@ impl Adapter for Throttled {
             Every::Batches(_) if about.acts() && is_of_windows(about.hears) => {
                 let name = &about.name;
                 let text = format!(
-                    "`every` is {every}, but what {name} does to the loss or the gradients of a batch and what it does in the step belong                      together, and a window of several batches would be torn; give a number of steps or epochs"
+                    "`every` is {every}, but what {name} does to the loss or the gradients of a batch and what it does in the step belong together, and a window of several batches would be torn; give a number of steps or epochs"
                 );
                 Err(text.into())
             }
@@ -102,7 +102,7 @@ impl Adapter for Throttled {
     }
 
     fn load_state(&mut self, mut state: Value) -> Result<()> {
-        let mut take = |name: &str| State { json: state[name].take(), tensors: Vec::new() };
+        let mut take = |name: &str| State::json(state[name].take());
         self.trigger.load_state(&take("trigger"))?;
         self.open = take("open").read()?;
         Ok(())

@@ -3,13 +3,13 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use ureq::http::Response;
 use ureq::{Agent, AsSendBody, Body};
 
 use super::Settings;
 use super::item::Item;
+use super::run_file::RunFile;
 
 /// Speaks to the server about one run.
 pub(super) struct Client {
@@ -29,17 +29,12 @@ pub(super) enum Failure {
     /// Trying again may help.
     #[error("{0}")]
     Away(String),
-    /// It will not.
+    /// What was sent is not wanted; other things may be.
     #[error("{0}")]
     Refused(String),
-}
-
-/// `RUN/mlflow.json`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct RunFile {
-    server: String,
-    experiment: String,
-    pub(super) run_id: String,
+    /// Nothing is taken until somebody does something about it: the access is refused, or the run is deleted.
+    #[error("{0}")]
+    Denied(String),
 }
 
 type Answer = Result<Json, Failure>;
@@ -64,7 +59,7 @@ impl Client {
             return Ok(run.run_id.clone());
         }
         let run = match run_id {
-            Some(run_id) => match self.get("runs/get", &[("run_id", &run_id)]) {
+            Some(run_id) => match self.look(&run_id) {
                 Err(Failure::Refused(text)) => {
                     log::warn!("Mlflow: the run {run_id} can't go on, so a new one is made: {text}");
                     self.create()?
@@ -76,13 +71,32 @@ impl Client {
         let info = &run["run"]["info"];
         let text = |name: &str| match info[name].as_str() {
             Some(text) => Ok(text.to_owned()),
-            None => Err(Failure::Refused(format!("the server's answer about the run has no `{name}`"))),
+            None => Err(Failure::Away(format!("what it answers about the run has no `{name}`"))),
         };
         let run = Run { run_id: text("run_id")?, artifacts: text("artifact_uri")? };
         self.remember(&run.run_id);
         let run_id = run.run_id.clone();
         self.run = Some(run);
         Ok(run_id)
+    }
+
+    /// The run of this id. One that was deleted in MLflow's page takes nothing.
+    fn look(&self, run_id: &str) -> Answer {
+        let run = self.get("runs/get", &[("run_id", run_id)])?;
+        if run["run"]["info"]["lifecycle_stage"] == "deleted" {
+            return Err(Failure::Denied(format!(
+                "its run {run_id} is deleted; restore it there, or remove mlflow.json from the run directory to have a new one"
+            )));
+        }
+        Ok(run)
+    }
+
+    /// Why something was refused: what was sent, or the run.
+    pub(super) fn why(&self, refused: String) -> Failure {
+        match self.run.as_ref().map(|run| self.look(&run.run_id)) {
+            Some(Err(Failure::Denied(text))) => Failure::Denied(text),
+            _ => Failure::Refused(refused),
+        }
     }
 
     fn create(&self) -> Answer {
@@ -94,26 +108,24 @@ impl Client {
             answer => answer?["experiment"]["experiment_id"].take(),
         };
         let mut run = json!({
-            "experiment_id": experiment,
             "start_time": now(),
             "tags": [{ "key": "mlflow.source.name", "value": "catena" }],
         });
         if let Some(name) = &self.settings.run_name {
             run["run_name"] = name.as_str().into();
         }
+        if experiment.as_str().is_none_or(str::is_empty) {
+            return Err(Failure::Away("what it answers about the experiment has no `experiment_id`".into()));
+        }
+        run["experiment_id"] = experiment;
         self.post("runs/create", &run)
     }
 
     /// Writes the run's id into the run directory, if there is one.
     fn remember(&self, run_id: &str) {
-        let Some(path) = &self.settings.run_file else { return };
-        let Settings { server, experiment, .. } = &self.settings;
-        let file =
-            RunFile { server: server.clone(), experiment: experiment.clone(), run_id: run_id.to_owned() };
-        let new = path.with_extension("json.tmp");
-        let text = serde_json::to_vec(&file).unwrap_or_default();
-        if let Err(error) = fs::write(&new, text).and_then(|()| fs::rename(&new, path)) {
-            log::warn!("Mlflow: the run's id can't be written to {}: {error}", path.display());
+        let Settings { server, experiment, dir, .. } = &self.settings;
+        if let Some(dir) = dir {
+            RunFile::new(server, experiment, run_id, dir).write(dir);
         }
     }
 
@@ -219,11 +231,17 @@ fn answer(response: Result<Response<Body>, ureq::Error>) -> Answer {
     let mut response = response.map_err(|error| Failure::Away(error.to_string()))?;
     let status = response.status();
     let text = response.body_mut().read_to_string().map_err(|error| Failure::Away(error.to_string()))?;
+    let start: String = text.chars().take(500).collect();
     if status.is_success() {
-        return Ok(serde_json::from_str(&text).unwrap_or_default());
+        // MLflow answers with an object, if only an empty one; a page to log in may stand before it
+        return match serde_json::from_str(&text) {
+            Ok(answer @ Json::Object(_)) => Ok(answer),
+            _ => Err(Failure::Away(format!("what answers is no MLflow: {start}"))),
+        };
     }
-    let text = format!("{status}: {}", text.chars().take(500).collect::<String>());
+    let text = format!("{status}: {start}");
     match status.as_u16() {
+        401 | 403 | 407 => Err(Failure::Denied(text)),
         408 | 429 | 500.. => Err(Failure::Away(text)),
         _ => Err(Failure::Refused(text)),
     }

@@ -8,11 +8,45 @@ use serde_json::Value as Json;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Item {
-    Metric { key: String, value: Json, timestamp: u64, step: u64 },
-    Param { key: String, value: String },
-    Bytes { name: String, bytes: Vec<u8> },
-    File { name: String, path: PathBuf },
-    Status { status: String, end_time: Option<u64> },
+    Metric {
+        key: String,
+        value: Json,
+        timestamp: u64,
+        step: u64,
+    },
+    Param {
+        key: String,
+        value: String,
+    },
+    Bytes {
+        name: String,
+        #[serde(with = "base64_text")]
+        bytes: Vec<u8>,
+    },
+    File {
+        name: String,
+        path: PathBuf,
+    },
+    Status {
+        status: String,
+        end_time: Option<u64>,
+    },
+}
+
+/// Bytes as text, which is a third longer than they are.
+mod base64_text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(from)?).map_err(D::Error::custom)
+    }
 }
 
 impl Item {

@@ -1,9 +1,10 @@
 //! MLflow over its REST interface.
+mod backlog;
 mod client;
 mod item;
 mod queue;
+mod run_file;
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -11,28 +12,29 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use catena_chain::Result;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 use self::client::Client;
 use self::item::{Item, key, number, param};
 use self::queue::{Queue, work};
+use self::run_file::RunFile;
 use super::array::Shown;
-use super::file::at;
-use super::{Ending, Entry, Logger, Payload, RunInfo};
+use super::file::{at, make_folder};
+use super::{Ending, Entry, Logger, Payload, Position, RunInfo};
 
 /// Sends a run to an MLflow tracking server: hyper-parameters, metrics on the axis of global steps, images and texts as
 /// artifacts (`images/<tag>/<step>.png`, `texts/<tag>/<step>.md`), and artifacts. Of arrays, a matrix is an image and a list the
 /// metrics `<tag>/0`, `<tag>/1`, …, as in [`TensorBoard`](super::TensorBoard).
 ///
-/// The training never waits for the server. While it is away, up to 50,000 values are kept (then the oldest are dropped, with a
-/// warning) and sending is tried again, at first after half a second, at last every half minute. At the run's end it is waited
-/// for, for at most [`Mlflow::patience`].
+/// The training never waits for the server, and nothing that the server does ends the run. While it is away, up to 50,000 values are kept (or 5 MB of
+/// images; then the oldest are dropped, with a warning) and sending is tried again, at first after half a second, at last every half minute. So it is
+/// when the server refuses access, as with a token that has expired, when the run was deleted in MLflow's page, and when what answers is no MLflow, as a
+/// page to log in; each is one warning. At the run's end the server is waited for, for at most [`Mlflow::patience`].
 ///
 /// Metrics are called `<loader>/<metric>`, and `<loader>.batches/<metric>` for batches. In a name that MLflow does not allow (with
 /// letters such as `@`, with empty parts as in `loss/`, or longer than 250 letters) what isn't allowed becomes `_`, and a hash of the
 /// name is added, so that two names stay two in every run: `accuracy@1` is `accuracy_1_` and eight digits. On resume the same run goes on: its id is in the state, and in `RUN/mlflow.json` if there
-/// is a run directory; what the server had not got at the snapshot is sent again, and a step may be repeated, the last value
-/// being the right one.
+/// is a run directory. What the server had not got at a snapshot stands in `RUN/mlflow.backlog.jsonl` and is sent then; a step may be repeated, the last value
+/// being the right one. A copy of a run directory gets a run of its own, one that was moved goes on.
 ///
 /// An address that begins with `https://` needs the cargo feature `https`.
 ///
@@ -46,6 +48,8 @@ pub struct Mlflow {
     patience: Duration,
     queue: Option<Arc<Queue>>,
     position: Position,
+    /// Whether it was told that the backlog can't be written.
+    told: bool,
 }
 
 /// Where runs go, and under which names.
@@ -55,19 +59,22 @@ struct Settings {
     experiment: String,
     run_name: Option<String>,
     authorization: Option<String>,
-    run_file: Option<PathBuf>,
+    /// The run directory.
+    dir: Option<PathBuf>,
 }
 
-/// The run's id, and what the server has not got.
+/// What a snapshot has of it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Position {
+#[serde(deny_unknown_fields)]
+struct Saved {
     run_id: Option<String>,
-    waiting: Vec<Item>,
+    /// How many things had been logged.
+    logged: u64,
 }
 
 impl std::fmt::Debug for Mlflow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Settings { server, experiment, run_name, authorization: _, run_file: _ } = &self.settings;
+        let Settings { server, experiment, run_name, authorization: _, dir: _ } = &self.settings;
         f.debug_struct("Mlflow")
             .field("server", server)
             .field("experiment", experiment)
@@ -81,7 +88,13 @@ impl Mlflow {
     pub fn new(server: impl Into<String>) -> Self {
         let server = server.into().trim_end_matches('/').to_owned();
         let settings = Settings { server, experiment: "Default".into(), ..Settings::default() };
-        Self { settings, patience: Duration::from_secs(10), queue: None, position: Position::default() }
+        Self {
+            settings,
+            patience: Duration::from_secs(10),
+            queue: None,
+            position: Position::default(),
+            told: false,
+        }
     }
 
     /// The experiment's name (default `Default`); it is made if it isn't there.
@@ -127,13 +140,8 @@ impl Mlflow {
         }
     }
 
-    fn begin(&self) {
-        self.put(Item::Status { status: "RUNNING".into(), end_time: None });
-    }
-}
-
-impl Logger for Mlflow {
-    fn start(&mut self, run: &RunInfo) -> Result<()> {
+    /// Checks the address, and makes the run directory.
+    fn prepare(&mut self, run: &RunInfo) -> Result<()> {
         let server = &self.settings.server;
         if server.starts_with("https://") && !cfg!(feature = "https") {
             return Err(format!("Mlflow: {server} needs the cargo feature `https` of catena").into());
@@ -144,28 +152,46 @@ impl Logger for Mlflow {
             )
             .into());
         }
-        let mut run_id = None;
-        if let Some(dir) = &run.dir {
-            super::file::make_folder(dir)?;
-            let path = dir.join("mlflow.json");
-            if path.exists() && run.resuming {
-                let text = fs::read(&path).map_err(|error| at(&path, &error))?;
-                let saved: client::RunFile =
-                    serde_json::from_slice(&text).map_err(|error| at(&path, &error))?;
-                run_id = Some(saved.run_id);
-            } else if path.exists() {
-                fs::remove_file(&path).map_err(|error| at(&path, &error))?;
-            }
-            self.settings.run_file = Some(path);
-        }
-        let queue = Arc::new(Queue::new(run_id));
+        self.settings.dir.clone_from(&run.dir);
+        run.dir.as_deref().map_or(Ok(()), make_folder)
+    }
+
+    /// The thread that sends begins, with what waits already.
+    fn send(&mut self, run_id: Option<String>, waiting: Vec<(u64, Item)>, logged: u64) -> Result<()> {
+        let queue = Arc::new(Queue::new(run_id, waiting, logged));
         let (shared, client) = (Arc::clone(&queue), Client::new(self.settings.clone()));
         thread::Builder::new().name("mlflow".into()).spawn(move || work(&shared, client))?;
         self.queue = Some(queue);
-        if !run.resuming {
-            self.begin();
-        }
+        self.put(Item::Status { status: "RUNNING".into(), end_time: None });
         Ok(())
+    }
+}
+
+impl Logger for Mlflow {
+    fn start(&mut self, run: &RunInfo) -> Result<()> {
+        self.prepare(run)?;
+        for name in [run_file::NAME, backlog::NAME] {
+            if let Some(path) = run.dir.as_ref().map(|dir| dir.join(name)) {
+                backlog::remove(&path).map_err(|error| at(&path, &error))?;
+            }
+        }
+        self.send(None, Vec::new(), 0)
+    }
+
+    fn go_on(&mut self, run: &RunInfo, position: Position) -> Result<()> {
+        let Saved { run_id, logged } = serde_json::from_value(position.json)?;
+        self.prepare(run)?;
+        let Some(dir) = &run.dir else { return self.send(run_id, Vec::new(), logged) };
+        let run_id = RunFile::find(dir, run_id);
+        let path = dir.join(backlog::NAME);
+        let (waiting, unread) = backlog::read(&path, logged).unwrap_or_else(|error| {
+            log::warn!("Mlflow: what waited for the server is lost: {}: {error}", path.display());
+            (Vec::new(), 0)
+        });
+        if unread > 0 {
+            log::warn!("Mlflow: {unread} lines of {} can't be read and are lost", path.display());
+        }
+        self.send(run_id, waiting, logged)
     }
 
     fn log(&mut self, entry: &Entry) -> Result<()> {
@@ -219,31 +245,23 @@ impl Logger for Mlflow {
     }
 
     fn sync(&mut self) -> Result<()> {
-        if let Some(queue) = &self.queue {
-            let (run_id, waiting) = queue.position();
-            self.position = Position { run_id, waiting };
+        let Some(queue) = &self.queue else { return Ok(()) };
+        let (run_id, logged, waiting) = queue.position();
+        if let Some(path) = self.settings.dir.as_ref().map(|dir| dir.join(backlog::NAME)) {
+            // what waits is in memory all the same
+            if let Err(error) = backlog::write(&path, waiting.iter())
+                && !std::mem::replace(&mut self.told, true)
+            {
+                log::warn!("Mlflow: a kill would lose what waits for the server: {error}");
+            }
         }
+        self.position =
+            Position { json: serde_json::to_value(Saved { run_id, logged })?, ..Position::default() };
         Ok(())
     }
 
-    fn position(&self) -> Json {
-        serde_json::to_value(&self.position).unwrap_or_default()
-    }
-
-    fn check(&self, _: &RunInfo, position: &Json) -> Result<()> {
-        serde_json::from_value::<Position>(position.clone())?;
-        Ok(())
-    }
-
-    fn resume(&mut self, position: Json) -> Result<()> {
-        self.position = serde_json::from_value(position)?;
-        let Position { run_id, waiting } = self.position.clone();
-        if let (Some(queue), Some(run_id)) = (&self.queue, run_id) {
-            queue.set_run_id(run_id);
-        }
-        self.begin();
-        waiting.into_iter().for_each(|item| self.put(item));
-        Ok(())
+    fn position(&self) -> Position {
+        self.position.clone()
     }
 
     fn end(&mut self, ending: Ending) -> Result<()> {
@@ -263,7 +281,7 @@ impl Logger for Mlflow {
                 );
             }
         }
-        Ok(())
+        self.sync()
     }
 }
 

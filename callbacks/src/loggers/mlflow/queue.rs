@@ -23,7 +23,6 @@ struct State {
     overflowed: bool,
     run_id: Option<String>,
     closed: bool,
-    given_up: bool,
 }
 
 /// Things with their numbers.
@@ -41,8 +40,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Queue {
-    pub(super) fn new(run_id: Option<String>) -> Self {
-        Self { state: Mutex::new(State { run_id, ..State::default() }), changed: Condvar::new() }
+    /// With what waits already, and how much has been logged.
+    pub(super) fn new(run_id: Option<String>, waiting: Vec<(u64, Item)>, logged: u64) -> Self {
+        let size = waiting.iter().map(|(_, item)| item.size()).sum();
+        let waiting = waiting.into();
+        let state = State { run_id, waiting, size, next: logged, ..State::default() };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -51,9 +54,6 @@ impl Queue {
 
     pub(super) fn put(&self, item: Item) {
         let mut state = self.lock();
-        if state.given_up {
-            return;
-        }
         state.size += item.size();
         let number = state.next;
         state.next += 1;
@@ -74,10 +74,10 @@ impl Queue {
         self.lock().run_id = Some(run_id);
     }
 
-    /// The run's id, and what waits.
-    pub(super) fn position(&self) -> (Option<String>, Vec<Item>) {
+    /// The run's id, how much has been logged, and what waits.
+    pub(super) fn position(&self) -> (Option<String>, u64, Vec<(u64, Item)>) {
         let state = self.lock();
-        (state.run_id.clone(), state.waiting.iter().map(|(_, item)| item.clone()).collect())
+        (state.run_id.clone(), state.next, state.waiting.iter().cloned().collect())
     }
 
     /// How much still waits when it is empty, or after so long.
@@ -89,15 +89,6 @@ impl Queue {
 
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.changed.notify_all();
-    }
-
-    /// Nothing can be sent, now or later.
-    fn give_up(&self) {
-        let mut state = self.lock();
-        state.waiting.clear();
-        (state.size, state.given_up) = (0, true);
-        drop(state);
         self.changed.notify_all();
     }
 
@@ -150,29 +141,20 @@ impl Queue {
 
 /// Sends what waits until the queue is closed.
 pub(super) fn work(queue: &Queue, mut client: Client) {
-    let (mut pause, mut away, mut refused) = (FIRST_PAUSE, false, 0);
+    let (mut pause, mut told, mut refused) = (FIRST_PAUSE, Told::default(), 0);
     while let Some((run_id, batch)) = queue.next() {
-        let sent = match client.open(run_id) {
-            Ok(run_id) => {
-                queue.set_run_id(run_id);
-                send(&client, &batch, &mut refused)
-            }
-            Err(Failure::Refused(text)) => {
-                log::warn!("Mlflow: the server refuses the run, so nothing is logged there: {text}");
-                return queue.give_up();
-            }
-            Err(away) => Err(away),
-        };
-        if let Err(error) = sent {
-            if !std::mem::replace(&mut away, true) {
-                log::warn!("Mlflow: the server can't be reached, which is tried again: {error}");
-            }
+        let sent = client.open(run_id).and_then(|run_id| {
+            queue.set_run_id(run_id);
+            send(&client, &batch, &mut refused)
+        });
+        if let Err(failure) = sent {
+            told.tell(&failure);
             queue.pause(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
             continue;
         }
-        if std::mem::take(&mut away) {
-            log::info!("Mlflow: the server is back");
+        if std::mem::take(&mut told).any() {
+            log::info!("Mlflow: the server takes what it is sent again");
         }
         pause = FIRST_PAUSE;
         if let Some((last, _)) = batch.last() {
@@ -181,10 +163,37 @@ pub(super) fn work(queue: &Queue, mut client: Client) {
     }
 }
 
-/// Sends at once, or one by one if the server refuses some. An error is that it is away.
+/// What was told since the server took something last: of each kind of failure the first.
+#[derive(Default)]
+struct Told {
+    away: bool,
+    denied: bool,
+}
+
+impl Told {
+    fn any(&self) -> bool {
+        self.away || self.denied
+    }
+
+    fn tell(&mut self, failure: &Failure) {
+        match failure {
+            Failure::Denied(text) if !std::mem::replace(&mut self.denied, true) => log::warn!(
+                "Mlflow: the server refuses the run: {text}; {ROOM} values wait for it, then the oldest are dropped"
+            ),
+            Failure::Away(text) | Failure::Refused(text) if !std::mem::replace(&mut self.away, true) => {
+                log::warn!("Mlflow: the server can't be reached, which is tried again: {text}");
+            }
+            _ => {}
+        }
+    }
+}
+
 fn send(client: &Client, batch: &[(u64, Item)], refused: &mut u32) -> Result<(), Failure> {
-    let items = || batch.iter().map(|(_, item)| item);
-    let text = match client.send(items()) {
+    let send = |items: &mut dyn Iterator<Item = &Item>| match client.send(items) {
+        Err(Failure::Refused(text)) => Err(client.why(text)),
+        sent => sent,
+    };
+    let text = match send(&mut batch.iter().map(|(_, item)| item)) {
         Err(Failure::Refused(text)) => text,
         other => return other,
     };
@@ -192,8 +201,8 @@ fn send(client: &Client, batch: &[(u64, Item)], refused: &mut u32) -> Result<(),
         tell(refused, &text);
         return Ok(());
     }
-    for item in items() {
-        match client.send(std::iter::once(item)) {
+    for (_, item) in batch {
+        match send(&mut std::iter::once(item)) {
             Err(Failure::Refused(text)) => tell(refused, &text),
             other => other?,
         }
@@ -229,11 +238,11 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_and_the_oldest_metrics_go_first() {
-        let queue = Queue::new(None);
+        let queue = Queue::new(None, Vec::new(), 0);
         queue.put(status());
         queue.put(Item::Param { key: "lr".into(), value: "1".into() });
         (0..ROOM as u64 + 10).for_each(|step| queue.put(metric(step)));
-        let (_, waiting) = queue.position();
+        let waiting: Vec<Item> = queue.position().2.into_iter().map(|(_, item)| item).collect();
         assert_eq!(waiting.len(), ROOM);
         assert_eq!(waiting[0], status());
         assert_eq!(waiting[2], metric(12));
@@ -242,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_request_holds_things_of_one_kind_and_no_more_than_mlflow_takes() {
-        let queue = Queue::new(None);
+        let queue = Queue::new(None, Vec::new(), 0);
         queue.put(status());
         (0..2500).for_each(|step| queue.put(metric(step)));
         (0..150).for_each(|i| queue.put(Item::Param { key: i.to_string(), value: String::new() }));
@@ -259,12 +268,12 @@ mod tests {
 
     #[test]
     fn what_is_dropped_while_it_is_being_sent_is_not_taken_off_twice() {
-        let queue = Queue::new(None);
+        let queue = Queue::new(None, Vec::new(), 0);
         (0..ROOM as u64).for_each(|step| queue.put(metric(step)));
         let (_, batch) = queue.next().unwrap();
         (0..500).for_each(|step| queue.put(metric(step)));
         queue.done(batch.last().unwrap().0);
-        assert_eq!(queue.position().1.len(), ROOM - 500);
+        assert_eq!(queue.position().2.len(), ROOM - 500);
         assert_eq!(queue.lock().size, ROOM - 500);
     }
 }

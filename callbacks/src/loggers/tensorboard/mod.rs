@@ -1,20 +1,18 @@
 //! TensorBoard's event files.
 mod proto;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use catena_chain::Result;
+use catena_record::logs::{LogFile, Marks};
 use prost::Message as _;
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 use self::proto::{Event, SessionLog, Summary, Value, What};
 use super::array::Shown;
-use super::file::{Growing, at, make_folder};
-use super::{Entry, Logger, Payload, RunInfo};
+use super::file::{at, make_folder};
+use super::{Entry, Logger, Payload, Position, RunInfo};
 
 /// Writes event files for TensorBoard into `RUN/tensorboard/`: scalars, histograms, images, texts and hyper-parameters. Look at
 /// them with `tensorboard --logdir RUN`, or one level up to compare runs.
@@ -33,20 +31,19 @@ use super::{Entry, Logger, Payload, RunInfo};
 #[derive(Debug, Default)]
 pub struct TensorBoard {
     folder: PathBuf,
-    current: Option<(String, Growing)>,
-    earlier: BTreeMap<String, u64>,
+    current: Option<(String, LogFile)>,
+    /// How far files of earlier lives went, by their paths.
+    earlier: Marks,
+    /// The last step in them.
     step: u64,
     position: Position,
 }
 
-/// How far the files went, and the last step in them.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Position {
-    files: BTreeMap<String, u64>,
-    step: u64,
-}
+/// The folder in the run directory.
+const FOLDER: &str = "tensorboard";
 
 const PREFIX: &str = "events.out.tfevents.";
+const SUFFIX: &str = ".catena";
 
 impl TensorBoard {
     /// Into the run directory.
@@ -57,7 +54,12 @@ impl TensorBoard {
     fn found(&self) -> Result<Vec<String>> {
         let entries = fs::read_dir(&self.folder).map_err(|error| at(&self.folder, &error))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter(|name| name.starts_with(PREFIX)).collect())
+        Ok(names.filter(|name| number_of(name).is_some()).collect())
+    }
+
+    fn folder(&mut self, run: &RunInfo) -> Result<()> {
+        self.folder = run.needs_dir("TensorBoard")?.join(FOLDER);
+        make_folder(&self.folder)
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -67,37 +69,48 @@ impl TensorBoard {
 
     /// A new file; TensorBoard reads files in the order of their names.
     fn begin_file(&mut self) -> Result<()> {
-        let last = self.found()?.iter().filter_map(|name| name[PREFIX.len()..].get(..10)?.parse().ok()).max();
+        let last = self.found()?.iter().filter_map(|name| number_of(name)).max();
         let second = (wall_time(SystemTime::now()) as u64).max(last.map_or(0, |last: u64| last + 1));
-        let name = format!("{PREFIX}{second:010}.catena");
-        let file = Growing::create(&self.folder.join(&name))?;
+        let name = format!("{PREFIX}{second:010}{SUFFIX}");
+        let mut header = Vec::new();
+        frame(&event(SystemTime::now(), 0, What::FileVersion("brain.Event:2".into())), &mut header);
+        let file = LogFile::create(self.folder.join(&name), &header)?;
         self.current = Some((name, file));
-        self.put(SystemTime::now(), 0, What::FileVersion("brain.Event:2".into()))
+        Ok(())
     }
 
-    fn put(&mut self, time: SystemTime, step: u64, what: What) -> Result<()> {
-        let event = Event { wall_time: wall_time(time), step: step as i64, what: Some(what) };
-        let data = event.encode_to_vec();
-        if self.current.is_none() {
-            // resumed from a snapshot that knows nothing of these files
-            self.begin_file()?;
-        }
+    fn put(&mut self, time: SystemTime, step: u64, what: What) {
         if let Some((_, file)) = &mut self.current {
-            frame(&data, file.buffer());
+            frame(&event(time, step, what), file.buffer());
         }
-        Ok(())
     }
 }
 
 impl Logger for TensorBoard {
     fn start(&mut self, run: &RunInfo) -> Result<()> {
-        self.folder = run.needs_dir("TensorBoard")?.join("tensorboard");
-        make_folder(&self.folder)?;
-        if !run.resuming {
-            self.found()?.iter().try_for_each(|name| self.remove(name))?;
-            self.begin_file()?;
+        self.folder(run)?;
+        self.found()?.iter().try_for_each(|name| self.remove(name))?;
+        self.begin_file()
+    }
+
+    fn go_on(&mut self, run: &RunInfo, position: Position) -> Result<()> {
+        self.folder(run)?;
+        let Position { json, files } = position;
+        for name in self.found()? {
+            if !files.contains_key(&path_of(&name)) {
+                self.remove(&name)?;
+            }
         }
-        Ok(())
+        for (path, mark) in &files {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            LogFile::go_on(self.folder.join(name), mark)?;
+        }
+        let step = json.as_u64().unwrap_or(0);
+        (self.earlier, self.step) = (files, step);
+        self.begin_file()?;
+        // what has a later step was read from what is cut off now
+        self.put(SystemTime::now(), step + 1, What::SessionLog(SessionLog { status: proto::START }));
+        self.write()
     }
 
     fn log(&mut self, entry: &Entry) -> Result<()> {
@@ -120,50 +133,44 @@ impl Logger for TensorBoard {
             Payload::Artifact { .. } => return Ok(()),
         };
         self.step = self.step.max(entry.global_step);
-        self.put(entry.time, entry.global_step, What::Summary(Summary { value: values }))
+        self.put(entry.time, entry.global_step, What::Summary(Summary { value: values }));
+        Ok(())
     }
 
     fn write(&mut self) -> Result<()> {
-        self.current.as_mut().map_or(Ok(()), |(_, file)| file.write())
+        if let Some((_, file)) = &mut self.current {
+            file.write();
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<()> {
         if let Some((name, file)) = &mut self.current {
-            let synced = file.sync();
-            self.earlier.insert(name.clone(), file.written());
-            synced?;
+            self.earlier.insert(path_of(name), file.sync()?);
         }
-        self.position = Position { files: self.earlier.clone(), step: self.step };
+        self.position = Position { json: self.step.into(), files: self.earlier.clone() };
         Ok(())
     }
 
-    fn position(&self) -> Json {
-        serde_json::to_value(&self.position).unwrap_or_default()
+    fn position(&self) -> Position {
+        self.position.clone()
     }
+}
 
-    fn check(&self, run: &RunInfo, position: &Json) -> Result<()> {
-        let folder = run.needs_dir("TensorBoard")?.join("tensorboard");
-        let Position { files, step: _ } = serde_json::from_value(position.clone())?;
-        files.iter().try_for_each(|(name, &length)| Growing::check(&folder.join(name), length))
-    }
+/// The path in the run directory of a file of this name.
+fn path_of(name: &str) -> String {
+    format!("{FOLDER}/{name}")
+}
 
-    fn resume(&mut self, position: Json) -> Result<()> {
-        self.position = serde_json::from_value(position)?;
-        let Position { files, step } = self.position.clone();
-        for name in self.found()? {
-            if !files.contains_key(&name) {
-                self.remove(&name)?;
-            }
-        }
-        for (name, &length) in &files {
-            Growing::cut(&self.folder.join(name), length)?;
-        }
-        (self.earlier, self.step) = (files, step);
-        self.begin_file()?;
-        // what has a later step was read from what is cut off now
-        self.put(SystemTime::now(), step + 1, What::SessionLog(SessionLog { status: proto::START }))?;
-        self.write()
-    }
+/// The second in the name of a file that is catena's: other programs may write event files into the folder too.
+fn number_of(name: &str) -> Option<u64> {
+    let second = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    let is_number = second.len() == 10 && second.bytes().all(|digit| digit.is_ascii_digit());
+    second.parse().ok().filter(|_| is_number)
+}
+
+fn event(time: SystemTime, step: u64, what: What) -> Vec<u8> {
+    Event { wall_time: wall_time(time), step: step as i64, what: Some(what) }.encode_to_vec()
 }
 
 fn wall_time(time: SystemTime) -> f64 {
@@ -238,7 +245,7 @@ mod tests {
     fn a_matrix_is_an_image_and_a_list_is_scalars() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = TensorBoard::new();
-        log.start(&RunInfo { dir: Some(dir.path().to_owned()), resuming: false }).unwrap();
+        log.start(&RunInfo { dir: Some(dir.path().to_owned()) }).unwrap();
         for (name, shape) in [("matrix", &[2, 2][..]), ("recall", &[4])] {
             let numbers = Tensor::from_slice(&[0.5, 0.25, 0.0, 1.0]).view(shape);
             let payload = Payload::Array { name: name.into(), array: Array::of(&numbers).unwrap() };
@@ -261,11 +268,10 @@ mod tests {
     #[test]
     fn a_resumed_log_holds_each_step_once_and_tells_readers_to_forget_the_rest() {
         let dir = tempfile::tempdir().unwrap();
-        let info = |resuming| RunInfo { dir: Some(dir.path().to_owned()), resuming };
-        let resumed = |position: &Json, step, loss| {
+        let info = || RunInfo { dir: Some(dir.path().to_owned()) };
+        let resumed = |position: &Position, step, loss| {
             let mut log = TensorBoard::new();
-            log.start(&info(true)).unwrap();
-            log.resume(position.clone()).unwrap();
+            log.go_on(&info(), position.clone()).unwrap();
             log.log(&entry(step, loss)).unwrap();
             log.sync().unwrap();
             log.position()
@@ -283,7 +289,7 @@ mod tests {
         };
 
         let mut first = TensorBoard::new();
-        first.start(&info(false)).unwrap();
+        first.start(&info()).unwrap();
         first.log(&entry(1, 0.5)).unwrap();
         first.log(&entry(2, 0.4)).unwrap();
         first.sync().unwrap();
