@@ -24,7 +24,7 @@ impl Callback for SkipSpikes {
     // what must survive a resume; a field added later does not compile until it is looked at here
     fn state(&self) -> State {
         let Self { factor: _, mean, skipped } = self;
-        State { json: serde_json::json!([mean, skipped]), tensors: Vec::new() }
+        State::json(serde_json::json!([mean, skipped]))
     }
 
     fn load_state(&mut self, state: State) -> catena::chain::Result<()> {

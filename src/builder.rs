@@ -12,7 +12,7 @@ use catena_callbacks::{
 use catena_chain::{Callback, Driver, Event, Member, Role, Settings};
 use catena_tensor::data::Loader;
 use catena_tensor::model::{Mode, Model};
-use catena_tensor::params::{check_memory, matching_parameters, parameters, variables};
+use catena_tensor::params::{check_can_be_saved, check_memory, matching_parameters, parameters, variables};
 
 use catena_record::fs::{FileSystem, Os};
 
@@ -137,6 +137,8 @@ impl RunnerBuilder {
         // a program that changes its folder later means the directory that it named now
         let run_dir = run_dir.map(absolute).transpose()?;
         if run_dir.is_some() {
+            let all = variables(model.var_store());
+            check_can_be_saved(all.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
             put_in_files(&mut callbacks);
         }
         let mut members: Vec<Member> = callbacks.into_iter().map(Member::new).collect();

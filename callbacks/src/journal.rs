@@ -101,8 +101,7 @@ impl Journal {
         self
     }
 
-    /// Writes a line only where the run's steps are a multiple of this (default 1: for each window). Its hash of samples' numbers is of all since the
-    /// line before.
+    /// Writes a line only where the run's steps are a multiple of this (default 1: for each window).
     #[must_use]
     pub fn every(mut self, steps: u64) -> Self {
         self.every = steps;
@@ -113,10 +112,10 @@ impl Journal {
         let outcome = cx.outcome();
         let stepped = *outcome == Outcome::Stepped;
         let global_step = cx.global_step() + u64::from(stepped);
+        let seen = std::mem::take(&mut self.window);
         if self.every > 1 && !(stepped && global_step.is_multiple_of(self.every)) {
             return Ok(());
         }
-        let seen = std::mem::take(&mut self.window);
         let hashes = stepped && self.params_every > 0 && global_step.is_multiple_of(self.params_every);
         let mut wait = |value: Option<Value>| {
             value.map(|value| {

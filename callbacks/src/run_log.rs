@@ -1,6 +1,7 @@
 //! What the run says, kept beside it.
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
@@ -9,7 +10,8 @@ use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 /// through [`RunLog::tee`], which hands every line on to standard error as well.
 ///
 /// What was logged before the run began (up to 64 KiB of it) comes first; a run that goes on goes on in the same file. The clock
-/// may speak in it, so it is not compared. On resume: nothing to keep.
+/// may speak in it, so it is not compared. When it has 16 MiB it becomes `run.log.1`, in place of the one that had this name, and a new one begins. On resume:
+/// nothing to keep.
 ///
 /// ```no_run
 /// use catena_callbacks::RunLog;
@@ -35,7 +37,7 @@ pub struct Tee {
 enum Sink {
     /// The run has not begun: what was said so far.
     Waiting(Vec<u8>),
-    Open(File),
+    Open(Rotating),
     /// There is no run directory, or the file can't be written: told once.
     Closed,
 }
@@ -43,6 +45,35 @@ enum Sink {
 impl Default for Sink {
     fn default() -> Self {
         Self::Waiting(Vec::new())
+    }
+}
+
+/// A file that is given another name when it is large.
+#[derive(Debug)]
+struct Rotating {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+/// How large it becomes.
+const LARGEST: u64 = 16 << 20;
+
+impl Rotating {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { path, file, bytes })
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.bytes > 0 && self.bytes + bytes.len() as u64 > LARGEST {
+            std::fs::rename(&self.path, self.path.with_added_extension("1"))?;
+            *self = Self::open(std::mem::take(&mut self.path))?;
+        }
+        self.file.write_all(bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
     }
 }
 
@@ -65,7 +96,7 @@ impl Sink {
     fn open(&mut self, cx: &Context) -> io::Result<()> {
         let Self::Waiting(said) = std::mem::replace(self, Self::Closed) else { return Ok(()) };
         if let Some(dir) = cx.run_dir() {
-            let mut file = OpenOptions::new().create(true).append(true).open(dir.join("run.log"))?;
+            let mut file = Rotating::open(dir.join("run.log"))?;
             file.write_all(&said)?;
             *self = Self::Open(file);
         }
@@ -140,11 +171,27 @@ mod tests {
         sink.write(b"nobody hears").unwrap();
     }
 
+    #[test]
+    fn it_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Rotating::open(dir.path().join("run.log")).unwrap();
+        let line = vec![b'x'; 1 << 20];
+        for _ in 0..40 {
+            log.write_all(&line).unwrap();
+        }
+        let mut sizes: Vec<(String, u64)> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len() >> 20))
+            .collect();
+        sizes.sort();
+        assert_eq!(sizes, [("run.log".to_owned(), 8), ("run.log.1".to_owned(), 16)]);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_told_once() {
-        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let mut sink = Sink::Open(full);
+        let mut sink = Sink::Open(Rotating::open("/dev/full".into()).unwrap());
         assert_eq!(sink.write(b"one\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
         sink.write(b"two\n").unwrap();
     }

@@ -7,7 +7,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
 /// Ends the run at SIGINT (Ctrl-C) or SIGTERM: the first one finishes the batch, or leaves the evaluation, takes a snapshot if
-/// there is a run directory, and ends the run as interrupted; a second one ends the process at once. A resumed run goes on as
+/// there is a run directory, and ends the run as interrupted; a second one, of either kind, ends the process at once. A resumed run goes on as
 /// if nothing had been. While the run lasts the signals are its own; before and after it they do what they did. On resume:
 /// nothing to keep.
 ///
@@ -31,11 +31,12 @@ impl Signals {
 
     fn register(&mut self) -> Result<()> {
         self.caught.store(0, Ordering::SeqCst);
+        // of both together: whichever comes second ends the process
+        let once = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // the order counts: the first signal must not yet see the flag that it sets
-            let once = Arc::new(AtomicBool::new(false));
             self.registered.push(flag::register_conditional_shutdown(signal, 128 + signal, once.clone())?);
-            self.registered.push(flag::register(signal, once)?);
+            self.registered.push(flag::register(signal, once.clone())?);
             self.registered.push(flag::register_usize(
                 signal,
                 self.caught.clone(),
@@ -85,7 +86,7 @@ impl Callback for Signals {
             _ => "a signal",
         };
         if cx.interrupted().is_none() {
-            log::warn!("{name}: the run ends after this batch; once more ends it at once");
+            log::warn!("{name}: the run ends after this batch; a second signal ends it at once");
             cx.interrupt(name);
         }
         Ok(Flow::GO)

@@ -2,6 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use catena_record::fs::{FileSystem, Kind, Os};
+use catena_record::logs::Mark;
 use catena_record::retention::{Best, Retention};
 use catena_record::{Error, Loaded, Manifest, SnapshotName};
 use serde::Deserialize;
@@ -30,6 +31,8 @@ pub(crate) struct Examined {
     pub(crate) label: String,
     /// Its table of contents, or why it can't be used.
     pub(crate) manifest: std::result::Result<Manifest, Error>,
+    /// Logs that a run which goes on from it needs and that are not as they were: `metrics.jsonl is gone`. None if they were not looked at.
+    pub(crate) logs: Vec<String>,
 }
 
 impl Run {
@@ -147,14 +150,47 @@ pub(crate) fn load(path: &Path) -> Result<Loaded> {
 pub(crate) fn examine(label: String, path: &Path, verify: bool) -> Option<Examined> {
     let read = if verify { catena_record::verify } else { catena_record::read_manifest };
     let manifest = read(&Os, path);
-    (manifest.is_ok() || path.exists()).then_some(Examined { label, manifest })
+    (manifest.is_ok() || path.exists()).then_some(Examined { label, manifest, logs: Vec::new() })
 }
 
 impl Examined {
+    /// Looks whether the logs are there that a run which goes on from it needs.
+    pub(crate) fn check_logs(&mut self, run: &Path) {
+        if let Ok(manifest) = &self.manifest {
+            let unlike = |(path, mark): (&String, &Mark)| {
+                let unlike = mark.check(&run.join(path)).err()?;
+                Some(format!("{path} {unlike}"))
+            };
+            self.logs = manifest.logs.iter().filter_map(unlike).collect();
+        }
+    }
+
+    /// Whether a run can go on from it.
+    pub(crate) fn is_good(&self) -> bool {
+        self.manifest.is_ok() && self.logs.is_empty()
+    }
+
+    /// What its logs lack because it could not be written: `journal.jsonl lacks 1.5 KiB`.
+    pub(crate) fn lost(&self) -> Vec<String> {
+        let logs = self.manifest.iter().flat_map(|manifest| &manifest.logs);
+        let lost = logs.filter(|(_, mark)| mark.lost > 0);
+        lost.map(|(path, mark)| format!("{path} lacks {}", report::size(mark.lost))).collect()
+    }
+
     /// `ok`, or what is wrong.
     pub(crate) fn state(&self) -> String {
         match &self.manifest {
-            Ok(_) => "ok".into(),
+            Ok(_) if !self.logs.is_empty() => {
+                format!("whole, but can't be gone on with as it is: {}", self.logs.join("; "))
+            }
+            Ok(_) => {
+                let lost = self.lost();
+                if lost.is_empty() {
+                    "ok".into()
+                } else {
+                    format!("ok; {} that could not be written", lost.join(", "))
+                }
+            }
             Err(Error::Damaged { damage, .. }) => format!("damaged: {damage}"),
             Err(Error::Format { found, known, .. }) => {
                 format!("of format version {found}, but this version of catena reads {known}")
@@ -178,10 +214,19 @@ impl Examined {
         }
         map.insert("size".into(), json!(self.bytes()));
         let (state, reason) = match &self.manifest {
+            Ok(_) if !self.logs.is_empty() => ("logs", Some(self.logs.join("; "))),
             Ok(_) => ("ok", None),
             Err(Error::Damaged { damage, .. }) => ("damaged", Some(damage.to_string())),
             Err(error) => ("unreadable", Some(error.to_string())),
         };
+        let logs = self.manifest.iter().flat_map(|manifest| &manifest.logs);
+        let lost: Map<String, Value> = logs
+            .filter(|(_, mark)| mark.lost > 0)
+            .map(|(path, mark)| (path.clone(), json!(mark.lost)))
+            .collect();
+        if !lost.is_empty() {
+            map.insert("lost".into(), lost.into());
+        }
         map.insert("state".into(), json!(state));
         map.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
         map.into()

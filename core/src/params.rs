@@ -15,7 +15,7 @@ use catena_native::tensor::identity;
 use tch::Tensor;
 use tch::nn::VarStore;
 
-pub use self::shared::{check_memory, check_values, shared};
+pub use self::shared::{check_can_be_saved, check_memory, check_values, shared};
 use crate::{Error, Result};
 
 /// A trainable variable and its names.

@@ -8,8 +8,8 @@ pub(super) fn check(members: &[Member], stages: &[Stage]) -> Result<()> {
     check_places(members, stages)?;
     check_policies(members, stages)?;
     check_watched(members, stages)?;
-    check_groups(members, stages)?;
     check_writers(members, stages)?;
+    check_groups(members, stages)?;
     check_logged(members, stages)
 }
 

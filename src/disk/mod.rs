@@ -35,6 +35,8 @@ pub(crate) struct Disk {
     timing: Option<LogFile>,
     opened: Instant,
     spent: Duration,
+    /// Whether `run.json` says that the run is running.
+    is_running: bool,
 }
 
 /// How a run stands, for `run.json`.
@@ -71,7 +73,7 @@ impl Disk {
     pub(crate) fn open(path: &Path, file_system: Arc<dyn FileSystem>) -> Result<Self> {
         let writer = Writer::new(Store::open(path, file_system)?)?;
         let (opened, spent) = (Instant::now(), Duration::ZERO);
-        Ok(Self { path: path.to_owned(), writer, timing: None, opened, spent })
+        Ok(Self { path: path.to_owned(), writer, timing: None, opened, spent, is_running: false })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -141,7 +143,14 @@ impl Disk {
             .and_then(|()| std::fs::rename(&new, &at))
             // best effort: half a file must not stay
             .inspect_err(|_| drop(std::fs::remove_file(&new)))
-            .map_err(|e| self.wrong(e))
+            .map_err(|e| self.wrong(e))?;
+        self.is_running = *standing == Standing::Running;
+        Ok(())
+    }
+
+    /// Whether the run has begun or gone on, and has not ended.
+    pub(crate) fn is_running(&self) -> bool {
+        self.is_running
     }
 
     fn wrong(&self, source: std::io::Error) -> Error {

@@ -7,7 +7,7 @@ use catena_tensor::params::parameters;
 use catena_tensor::rng::Generators;
 
 use super::Runner;
-use crate::disk::{Cut, Kept, SavedState, Standing, now};
+use crate::disk::{Cut, Disk, Kept, SavedState, Standing, now};
 use crate::stage::StageLoader;
 use crate::{Error, Result, StartFrom, Status};
 
@@ -240,6 +240,10 @@ impl Runner {
 
     /// The run ends by an error: whoever reads its directory should not take it for killed.
     pub(super) fn fail_on_disk(&mut self, error: &Error) {
+        // a resume that was refused leaves the directory as it was
+        if !self.disk.as_ref().is_some_and(Disk::is_running) {
+            return;
+        }
         let Ok(description) = self.describe() else { return };
         let Some(disk) = &mut self.disk else { return };
         if let Err(second) = disk.describe(&description, &Standing::Failed(error.to_string())) {

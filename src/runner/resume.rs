@@ -23,7 +23,7 @@ use crate::{Error, Report, Result};
 pub enum Resume {
     /// The newest one that is whole; damaged ones are set aside, with a warning. None at all is an error.
     Latest,
-    /// As [`Resume::Latest`], but without a snapshot the run begins at its beginning.
+    /// As [`Resume::Latest`], but without a snapshot the run begins at its beginning. Where there are only damaged ones it is an error.
     LatestIfAny,
     /// The best one by a metric that was measured of just its parameters. Newer ones are set aside in
     /// `checkpoints/superseded`.
@@ -70,12 +70,15 @@ impl Runner {
         match loaded {
             Some(loaded) => {
                 self.claim()?;
-                self.restore(loaded)
-                    .and_then(|()| self.apply_retention())
-                    .inspect_err(|error| self.driver.fire_exception(error))?;
+                let restored = self.restore(loaded).and_then(|()| self.apply_retention());
+                if let Err(error) = &restored {
+                    self.driver.fire_exception(error);
+                    self.fail_on_disk(error);
+                }
+                restored?;
                 self.go_on()
             }
-            None if from == Resume::LatestIfAny => self.run_anew(),
+            None if from == Resume::LatestIfAny && disk.passed_over().is_empty() => self.run_anew(),
             None => Err(Error::NoSnapshot { path: disk.path().to_owned(), damaged: disk.passed_over() }),
         }
     }
@@ -178,7 +181,8 @@ impl Runner {
                 before.iter().find(|v| !now.contains(v)).or(now.iter().find(|v| !before.contains(v)));
             return Err(Error::OtherRun {
                 differences: format!(
-                    "the model: {} variables before, {} now; the first that differs is {}",
+                    "the model: {} variables before, {} now; the first that differs is {}; a run of another model has a run directory of its own, \
+                     and can begin with the weights that fit by `InitFrom`",
                     before.len(),
                     now.len(),
                     differs.map_or("their order", String::as_str)

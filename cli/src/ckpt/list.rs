@@ -14,7 +14,7 @@ use crate::snapshots::{Examined, Run};
 ///
 /// The table is as wide as the terminal (100 columns where there is none): where what was measured does not fit in a line, it takes several,
 /// and parts of metrics, such as the scores of single classes, are left out; the text below the table says how many. Exit status 1 when a
-/// checkpoint is damaged. Those that were set aside as damaged are named, and don't count.
+/// checkpoint is damaged, or the logs are not as the newest needs them. Those that were set aside as damaged are named, and don't count.
 #[derive(Args)]
 pub(crate) struct List {
     /// The run directory.
@@ -43,7 +43,10 @@ impl List {
         let Self { run, verify, metrics } = self;
         let pattern = metrics.map(|text| pattern(&text)).transpose()?;
         let run = Run::open(&run)?;
-        let all: Vec<Examined> = run.examine(verify)?.into_iter().map(|(_, examined)| examined).collect();
+        let mut all: Vec<Examined> = run.examine(verify)?.into_iter().map(|(_, examined)| examined).collect();
+        if let Some(newest) = all.last_mut() {
+            newest.check_logs(&run.path);
+        }
         let (corrupt, aside) = (run.corrupt()?, run.aside()?);
         let mut text = if all.is_empty() {
             format!("{} has no checkpoints yet.\n", run.path.display())
@@ -63,7 +66,7 @@ impl List {
             "corrupt": corrupt,
             "aside": aside,
         });
-        Ok(Report { text, json, good: all.iter().all(|examined| examined.manifest.is_ok()) })
+        Ok(Report { text, json, good: all.iter().all(Examined::is_good) })
     }
 }
 
@@ -99,7 +102,8 @@ fn table(all: &[Examined], pattern: Option<&Pattern>, columns: usize) -> String 
             shown.retain(|name, _| !is_part(name));
             left_out = left_out.max(before - shown.len());
         }
-        row[MEASURED] = report::metrics_within(&shown, room).join("\n");
+        let lines = report::metrics_within(&shown, room);
+        row[MEASURED] = lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n");
     }
     let mut text = report::table(HEADS, rows);
     if left_out > 0 {
@@ -109,6 +113,11 @@ fn table(all: &[Examined], pattern: Option<&Pattern>, columns: usize) -> String 
         );
     }
     text
+}
+
+/// Text in which the ends of lines are escaped: a name may hold some.
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }
 
 /// Whether a metric is one of many that belong together, such as `valid/f1_score/3`: `valid/f1_score` is whole.
@@ -124,4 +133,5 @@ fn row(examined: &Examined) -> [String; 7] {
     };
     let size = examined.bytes().map_or_else(String::new, report::size);
     [examined.label.clone(), stage, time, size, String::new(), why, examined.state()]
+        .map(|text| one_line(&text))
 }

@@ -36,6 +36,12 @@ pub(crate) struct Prune {
     /// Every M-th checkpoint that the run took is kept.
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
     keep_every: Option<u64>,
+    /// How many of the newest folders in crash/, which errors leave, are kept [default: all].
+    #[arg(long, value_name = "N")]
+    keep_crashes: Option<usize>,
+    /// How many of the newest folders in checkpoints/superseded/ are kept, which going on from an older checkpoint leaves [default: all].
+    #[arg(long, value_name = "N")]
+    keep_superseded: Option<usize>,
     /// Only tell what would be removed.
     #[arg(long)]
     dry_run: bool,
@@ -69,6 +75,7 @@ impl Prune {
         }
         let size =
             |(name, e): &(SnapshotName, Examined)| if doomed.contains(name) { e.bytes() } else { None };
+        let aside = Store::aside_to_go(&run.path, &Os, &retention);
         let bytes: u64 = examined.iter().filter_map(size).sum();
         if let Some(store) = &mut store {
             store.apply(&retention)?;
@@ -86,6 +93,13 @@ impl Prune {
         }
         text += &format!("Kept: {retention}. ");
         text += &format!("{} {done}, {}.\n", count(doomed.len(), "checkpoint"), report::size(bytes));
+        if !aside.is_empty() {
+            text += &format!(
+                "{}, which errors and older starts left, {done}: {}.\n",
+                count(aside.len(), "folder"),
+                aside.join(", ")
+            );
+        }
         for examined in &bad {
             text += &format!("Left alone: {}, {}\n", examined.label, examined.state());
         }
@@ -96,6 +110,7 @@ impl Prune {
             "keep": retention,
             "kept": text_of(&kept),
             "removed": text_of(&doomed),
+            "removed_aside": aside,
             "bytes": bytes,
             "left_alone": bad.iter().map(|examined| examined.json()).collect::<Vec<_>>(),
         });
@@ -111,7 +126,9 @@ impl Prune {
             (Some(k), Some(metric), Some(goal)) => Some(Best { k: k as usize, metric: metric.clone(), goal }),
             _ => None,
         };
-        Retention { keep_last: self.keep_last as usize, best, every: self.keep_every }
+        let (crashes, superseded) =
+            (self.keep_crashes.unwrap_or(usize::MAX), self.keep_superseded.unwrap_or(usize::MAX));
+        Retention { keep_last: self.keep_last as usize, best, every: self.keep_every, crashes, superseded }
     }
 }
 

@@ -8,10 +8,10 @@ use crate::failure::Result;
 use crate::report::{self, Report, count};
 use crate::snapshots::{self, Examined, Run};
 
-/// Check every byte of every checkpoint of a run.
+/// Check every byte of every checkpoint of a run, and the logs that a run which goes on from it needs.
 ///
 /// Those set aside when the run went on from an older one, and those that errors left, are checked too; those already set aside as
-/// damaged are not. Exit status 1 when one is damaged or can't be read.
+/// damaged are not. Exit status 1 when one is damaged or can't be read, or when a log is not as it was.
 #[derive(Args)]
 pub(crate) struct Verify {
     /// The run directory.
@@ -22,9 +22,11 @@ impl Verify {
     pub(crate) fn run(self) -> Result<Report> {
         let run = Run::open(&self.run)?;
         let mut all: Vec<Examined> = run.examine(true)?.into_iter().map(|(_, examined)| examined).collect();
+        all.iter_mut().for_each(|examined| examined.check_logs(&run.path));
         let aside = run.aside()?.into_iter();
         all.extend(aside.filter_map(|path| snapshots::examine(path.clone(), &run.path.join(path), true)));
         let bad = all.iter().filter(|examined| examined.manifest.is_err()).count();
+        let unlike = all.iter().filter(|examined| !examined.logs.is_empty()).count();
         let row = |examined: &Examined| {
             [
                 examined.label.clone(),
@@ -38,14 +40,19 @@ impl Verify {
         }
         text += &match (all.len(), bad) {
             (0, _) => format!("{} has no checkpoints yet.\n", run.path.display()),
-            (n, 0) => format!("{}, all whole.\n", count(n, "checkpoint")),
+            (n, 0) if unlike == 0 => format!("{}, all whole.\n", count(n, "checkpoint")),
+            (n, 0) => format!(
+                "{}, all whole. {unlike} of them can't be gone on with as it is: put the logs back, or allow `logs`.\n",
+                count(n, "checkpoint")
+            ),
             (n, bad) => format!("{}, {bad} of them not whole.\n", count(n, "checkpoint")),
         };
         let json = json!({
             "run": run.path.display().to_string(),
             "checkpoints": all.iter().map(Examined::json).collect::<Vec<_>>(),
             "bad": bad,
+            "other_logs": unlike,
         });
-        Ok(Report { text, json, good: bad == 0 })
+        Ok(Report { text, json, good: bad == 0 && unlike == 0 })
     }
 }

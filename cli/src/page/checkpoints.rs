@@ -70,7 +70,15 @@ pub(crate) fn examine(path: &Path, record: &mut Record) -> Result<()> {
         return Ok(());
     }
     let run = Run::open(path)?;
-    for (name, examined) in run.examine(false)? {
+    let mut all = run.examine(false)?;
+    if let Some((name, newest)) = all.last_mut() {
+        newest.check_logs(path);
+        record.notes.extend(
+            newest.logs.iter().map(|log| format!("{log}, so that the run can't go on from {name} as it is")),
+        );
+        record.notes.extend(newest.lost().iter().map(|lost| format!("{lost} that could not be written")));
+    }
+    for (name, examined) in all {
         let checkpoint = record.checkpoints.entry(name).or_default();
         checkpoint.bytes = examined.bytes().or(checkpoint.bytes);
         checkpoint.state = Some(examined.state());

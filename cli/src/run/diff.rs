@@ -1,4 +1,5 @@
 //! `catena run diff`: the first step at which two runs diverged, by their journals.
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -12,7 +13,8 @@ use crate::run::journal::{Journal, Line, place};
 /// Compare two runs step by step, and name the first step that diverged.
 ///
 /// What the journals say of each step is compared: batches, learning rate, loss (bit by bit), and, where both have them, the gradient
-/// norm and the hash of the parameters. Exit status 1 when they differ or one is shorter.
+/// norm and the hash of the parameters. Lines are found by their batches: of those that one journal lacks, as after a full disk, it is told how many. Exit status 1
+/// when steps differ, or one journal ends before the other.
 #[derive(Args)]
 pub(crate) struct Diff {
     /// A run directory, or its journal.jsonl.
@@ -38,6 +40,8 @@ struct Agreement {
     first: Option<(Line, Vec<Field>)>,
     /// The one that is shorter, and the last line of the other.
     shorter: Option<(&'static str, Line)>,
+    /// Lines that only the other journal has, by the one that lacks them: how many, the first and the last.
+    gaps: BTreeMap<&'static str, (usize, Line, Line)>,
     /// In how many lines a field is only in one.
     skipped: BTreeMap<(&'static str, &'static str), usize>,
 }
@@ -56,7 +60,7 @@ impl Diff {
         for name in &torn {
             text += &format!("The last line of {name}'s journal was cut short and is left out.\n");
         }
-        let Agreement { lines, last, first, shorter, skipped } = agreement;
+        let Agreement { lines, last, first, shorter, gaps, skipped } = agreement;
         let fields = |fields: Vec<Field>| -> Vec<Value> {
             fields.into_iter().map(|(name, a, b)| json!({ "name": name, "a": a, "b": b })).collect()
         };
@@ -69,6 +73,7 @@ impl Diff {
             "last_that_agrees": last.as_ref().map(where_is),
             "first_that_differs": first.map(|(at, differing)| json!({ "at": where_is(&at), "fields": fields(differing) })),
             "shorter": shorter.map(|(name, end)| json!({ "run": name, "other_ends": where_is(&end) })),
+            "gaps": gaps.iter().map(|(name, (lines, first, last))| json!({ "run": name, "lines": lines, "first": where_is(first), "last": where_is(last) })).collect::<Vec<_>>(),
             "not_compared": skipped.iter().map(skip).collect::<Vec<_>>(),
             "cut_short": torn,
         });
@@ -76,10 +81,12 @@ impl Diff {
     }
 }
 
+/// Compares lines of the same batch: one journal may lack some, or have more.
 fn compare(a: &mut Journal, b: &mut Journal) -> Result<Agreement> {
     let mut agreement = Agreement::default();
+    let (mut one, mut other) = (a.next()?, b.next()?);
     loop {
-        match (a.next()?, b.next()?) {
+        (one, other) = match (one, other) {
             (None, None) => return Ok(agreement),
             (Some(line), None) => {
                 agreement.shorter = Some(("B", a.last()?.unwrap_or(line)));
@@ -89,16 +96,40 @@ fn compare(a: &mut Journal, b: &mut Journal) -> Result<Agreement> {
                 agreement.shorter = Some(("A", b.last()?.unwrap_or(line)));
                 return Ok(agreement);
             }
-            (Some(one), Some(other)) => {
-                let fields = differing(&one, &other, &mut agreement.skipped);
-                if !fields.is_empty() {
-                    agreement.first = Some((one, fields));
-                    return Ok(agreement);
+            (Some(one), Some(other)) => match order(&one, &other) {
+                Ordering::Less => {
+                    agreement.lacks("B", one);
+                    (a.next()?, Some(other))
                 }
-                agreement.lines += 1;
-                agreement.last = Some(one);
-            }
-        }
+                Ordering::Greater => {
+                    agreement.lacks("A", other);
+                    (Some(one), b.next()?)
+                }
+                Ordering::Equal => {
+                    let fields = differing(&one, &other, &mut agreement.skipped);
+                    if !fields.is_empty() {
+                        agreement.first = Some((one, fields));
+                        return Ok(agreement);
+                    }
+                    agreement.lines += 1;
+                    agreement.last = Some(one);
+                    (a.next()?, b.next()?)
+                }
+            },
+        };
+    }
+}
+
+/// Which of two lines comes first: by the batch, which counts on through a run. Two that made the same step are the same line, whatever else they say.
+fn order(one: &Line, other: &Line) -> Ordering {
+    let number = |line: &Line, key: &str| line.get(key).and_then(Value::as_u64);
+    let step = |line: &Line| number(line, "global_step").filter(|_| !line.contains_key("outcome"));
+    match (step(one), step(other)) {
+        (Some(step), Some(same)) if step == same => Ordering::Equal,
+        _ => match (number(one, "global_batch"), number(other, "global_batch")) {
+            (Some(batch), Some(its)) => batch.cmp(&its),
+            _ => Ordering::Equal, // what is no number differs
+        },
     }
 }
 
@@ -119,6 +150,12 @@ fn differing(a: &Line, b: &Line, skipped: &mut BTreeMap<(&'static str, &'static 
 }
 
 impl Agreement {
+    fn lacks(&mut self, name: &'static str, line: Line) {
+        let (lines, _, last) = self.gaps.entry(name).or_insert_with(|| (0, line.clone(), line.clone()));
+        *lines += 1;
+        *last = line;
+    }
+
     fn text(&self) -> String {
         let mut text = match &self.last {
             None if self.first.is_none() && self.shorter.is_none() => "Both journals are empty.\n".into(),
@@ -136,6 +173,18 @@ impl Agreement {
             );
             let row = |(name, a, b): &Field| [name.clone(), value(name, a.as_ref()), value(name, b.as_ref())];
             text += &report::table(["field", "A", "B"], fields.iter().map(row));
+        }
+        for (name, (lines, first, last)) in &self.gaps {
+            let other = if *name == "A" { "B" } else { "A" };
+            let between = if *lines == 1 {
+                format!("of {}", place(first))
+            } else {
+                format!("between {} and {}", place(first), place(last))
+            };
+            text += &format!(
+                "{name}'s journal lacks {} {between} that {other}'s has: not compared.\n",
+                count(*lines, "line")
+            );
         }
         if let Some((name, end)) = &self.shorter {
             let other = if *name == "A" { "B" } else { "A" };

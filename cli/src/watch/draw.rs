@@ -161,6 +161,7 @@ fn checkpoints(state: &State, now: f64) -> Vec<String> {
         facts.push(format!("best {metric} {} at batch {}", number(value), name.global_batch));
     }
     facts.push(format!("{} kept", state.kept.count));
+    facts.extend(state.kept.lost.iter().map(|lost| format!("{lost} that could not be written")));
     facts
 }
 

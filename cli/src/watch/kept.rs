@@ -21,6 +21,8 @@ pub(crate) struct Kept {
     pub(crate) corrupt: Vec<String>,
     /// The paths of what errors left.
     pub(crate) crashes: Vec<String>,
+    /// What the logs lack because it could not be written.
+    pub(crate) lost: Vec<String>,
 }
 
 /// A checkpoint.
@@ -48,6 +50,7 @@ impl Kept {
             let Some(seen) = examine(name.to_string(), &run.path(*name), false) else { continue };
             let damage = seen.manifest.is_err().then(|| seen.state());
             let bytes = seen.bytes();
+            self.lost = seen.lost();
             let (time, measured) = match seen.manifest {
                 Ok(manifest) => (seconds(&manifest.time), manifest.measured),
                 Err(_) => (None, BTreeMap::new()),

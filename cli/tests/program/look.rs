@@ -2,6 +2,9 @@
 use serde_json::json;
 
 use crate::place::{Place, model, save, snapshot};
+use catena_record::Snapshot;
+use catena_record::logs::Mark;
+use catena_record::retention::Retention;
 
 #[test]
 fn the_list_names_every_checkpoint() {
@@ -122,7 +125,13 @@ fn what_is_set_aside_is_named_and_verified() {
     let newest = store.load_newest().unwrap().unwrap();
     assert!(newest.path.ends_with("000000000020-e"));
     store.set_newer_aside("000000000010-e".parse().unwrap()).unwrap();
-    store.save_crash(&snapshot("000000000012-b", &[], model([0.0; 6])), "20260102-030405").unwrap();
+    store
+        .save_crash(
+            &snapshot("000000000012-b", &[], model([0.0; 6])),
+            "20260102T030405.000Z",
+            &Default::default(),
+        )
+        .unwrap();
     drop(store);
 
     let output = place.catena("ckpt list run");
@@ -131,7 +140,10 @@ fn what_is_set_aside_is_named_and_verified() {
     let output = place.catena("ckpt verify run");
     assert_eq!(output.status, 0);
     insta::assert_snapshot!("verify_aside", output.out);
-    assert_eq!(place.json("ckpt show run crash/20260102-030405").1["path"], "run/crash/20260102-030405");
+    assert_eq!(
+        place.json("ckpt show run crash/20260102T030405.000Z").1["path"],
+        "run/crash/20260102T030405.000Z"
+    );
     assert_eq!(place.catena("ckpt show run 000000000030-e.corrupt").status, 1);
 
     place.flip("run/checkpoints/superseded/1/000000000020-e/state.json");
@@ -219,4 +231,52 @@ fn names_in_files_can_not_command_the_terminal() {
     let output = place.catena("ckpt show run");
     assert!(output.out.contains("a\\u{1b}[2Jb"), "{}", output.out);
     assert_eq!(place.json("ckpt show run").1["tensors"][0]["name"], "a\u{1b}[2Jb");
+}
+
+#[test]
+fn a_log_that_is_not_as_the_snapshot_left_it_is_told_before_a_resume_meets_it() {
+    let place = Place::new();
+    let mut store = place.store("run");
+    let journal = place.path("run/journal.jsonl");
+    std::fs::write(&journal, "one\ntwo\nthree\n").unwrap();
+    for (name, bytes, lost) in [("000000000010-e", 4, 0), ("000000000020-e", 8, 1536)] {
+        let mark = Mark { lost, ..Mark::of(&journal, bytes).unwrap() };
+        let logs = [("journal.jsonl".to_owned(), mark)].into();
+        let snapshot = Snapshot { logs, ..snapshot(name, &[], model([0.0; 6])) };
+        store.save(&snapshot, &Retention { keep_last: 9, ..Retention::default() }).unwrap();
+    }
+    let output = place.catena("ckpt verify run");
+    assert_eq!(output.status, 0, "{}", output.out);
+    assert!(
+        output.out.contains("ok; journal.jsonl lacks 1.5 KiB that could not be written"),
+        "{}",
+        output.out
+    );
+    // the last line was edited: the older one can be gone on with
+    std::fs::write(&journal, "one\nTWO\nthree\n").unwrap();
+    let output = place.catena("ckpt verify run");
+    assert_eq!(output.status, 1, "{}", output.out);
+    let told =
+        "whole, but can't be gone on with as it is: journal.jsonl was changed: the rows before its byte 8";
+    assert!(output.out.contains(told), "{}", output.out);
+    assert!(output.out.contains("1 of them can't be gone on with as it is"), "{}", output.out);
+    std::fs::remove_file(&journal).unwrap();
+    assert_eq!(place.json("ckpt verify run").1["other_logs"], 2);
+    let output = place.catena("ckpt list run");
+    assert_eq!(output.status, 1);
+    assert!(output.out.contains("as it is: journal.jsonl is gone"), "{}", output.out);
+    let page = place.catena("report run -o report.html");
+    assert_eq!(page.status, 0, "{}", page.err);
+    let html = std::fs::read_to_string(place.path("report.html")).unwrap();
+    assert!(html.contains("journal.jsonl lacks 1.5 KiB that could not be written"));
+    assert!(html.contains("journal.jsonl is gone, so that the run can"));
+}
+
+#[test]
+fn a_name_with_ends_of_lines_stays_in_its_line() {
+    let place = Place::new();
+    save(&mut place.store("run"), "000000000001-b", &[("valid/a\nb", 0.5)], model([0.0; 6]));
+    let output = place.catena("ckpt list run");
+    assert!(output.out.contains("valid/a\\nb 0.5"), "{}", output.out);
+    assert_eq!(output.out.lines().count(), 2, "{}", output.out);
 }

@@ -153,6 +153,7 @@ pub(crate) fn snapshot(name: &str, measured: &[(&str, f64)], tensors: Vec<Tensor
         "seed": 3,
     });
     Snapshot {
+        logs: Default::default(),
         name,
         stage: "train".into(),
         time: "2026-01-02T03:04:05Z".into(),

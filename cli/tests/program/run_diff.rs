@@ -118,6 +118,23 @@ fn a_shorter_run_agrees_up_to_its_end() {
 }
 
 #[test]
+fn lines_that_one_journal_lacks_are_told_and_not_compared() {
+    let place = Place::new();
+    place.journal("whole", (1..=9).map(line));
+    place.journal("gap", (1..=9).filter(|step| !(3..=5).contains(step)).map(line));
+    place.journal("thin", (1..=9).filter(|step| step % 3 == 0).map(line));
+    for (a, b, name) in [("whole", "gap", "B"), ("gap", "whole", "A")] {
+        let output = place.catena(&format!("run diff {a} {b}"));
+        assert_eq!((output.status, output.err.as_str()), (0, ""), "{}", output.out);
+        let lacks = format!("{name}'s journal lacks 3 lines between step 3 (batch 6,");
+        assert!(output.out.contains("The runs agree in 6 steps, up to step 9"), "{}", output.out);
+        assert!(output.out.contains(&lacks), "{}", output.out);
+    }
+    let (status, json) = place.json("run diff whole thin");
+    assert_eq!((status, &json["lines_agree"], &json["gaps"][0]["lines"]), (0, &json!(3), &json!(6)));
+}
+
+#[test]
 fn what_only_one_run_computes_is_not_a_divergence() {
     let place = Place::new();
     place.journal("a", (1..=5).map(line));

@@ -5,6 +5,7 @@ use catena_native::tensor::{identity, memory};
 use tch::Tensor;
 use tch::nn::VarStore;
 
+use crate::bytes::dtype_name;
 use crate::{Error, Result, hash};
 
 /// The names of each tensor, sorted, by its identity.
@@ -113,4 +114,35 @@ pub fn check_memory<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>
         }
     }
     Ok(())
+}
+
+/// Whether each tensor can be written to a snapshot and loaded from it: its dtype has a name in safetensors files, and each of its elements has memory of
+/// its own (one that was made by `expand` has not).
+pub fn check_can_be_saved<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<()> {
+    for (name, tensor) in tensors {
+        let why = match dtype_name(tensor.f_kind()?) {
+            Err(error) => error.to_string(),
+            Ok(_) if has_shared_elements(tensor) => {
+                "some of its elements share memory, as after `expand`; make it `contiguous`".into()
+            }
+            Ok(_) => continue,
+        };
+        return Err(Error::State(format!("`{name}` can't be saved in a snapshot and loaded again: {why}")));
+    }
+    Ok(())
+}
+
+fn has_shared_elements(tensor: &Tensor) -> bool {
+    let mut dims: Vec<(i64, i64)> =
+        tensor.stride().into_iter().zip(tensor.size()).filter(|(_, size)| *size > 1).collect();
+    dims.sort_unstable();
+    // each stride goes beyond all that the smaller ones reach
+    let mut reach = 0;
+    for (stride, size) in dims {
+        if stride <= reach {
+            return true;
+        }
+        reach += stride * (size - 1);
+    }
+    false
 }

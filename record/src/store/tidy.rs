@@ -22,10 +22,18 @@ impl Store {
             }
             self.clear(all_gone)?;
         }
-        self.clear_numbered(&self.run.join("crash"), retention.crashes, is_time);
-        self.clear_numbered(&self.checkpoints.join("superseded"), retention.superseded, is_number);
+        for path in Self::aside_to_go(&self.run, self.fs.as_ref(), retention) {
+            self.clear_aside(&path);
+        }
         self.try_again();
         Ok(())
+    }
+
+    /// The folders in `crash/` and `checkpoints/superseded/` that retention does not keep, by their paths in the run directory: all but the newest.
+    pub fn aside_to_go(run: &Path, fs: &dyn FileSystem, retention: &Retention) -> Vec<String> {
+        let crashes = numbered(fs, run, "crash", retention.crashes, is_time);
+        let superseded = numbered(fs, run, "checkpoints/superseded", retention.superseded, is_number);
+        crashes.into_iter().chain(superseded).collect()
     }
 
     /// Takes a snapshot's name from what retention does not keep: a snapshot that is half removed is none. Gives what is left to be removed.
@@ -96,18 +104,10 @@ impl Store {
         self.left.retain(is_left);
     }
 
-    /// Keeps the newest of the folders whose names are numbers or times, in their order.
-    fn clear_numbered(&mut self, folder: &Path, kept: usize, is_own: fn(&str) -> bool) {
-        // without the folder there is nothing to remove
-        let Ok(entries) = self.fs.list(folder) else { return };
-        let own = entries.into_iter().filter(|(name, kind)| *kind == Kind::Folder && is_own(name));
-        let mut names: Vec<String> = own.map(|(name, _)| name).collect();
-        names.sort_by_key(|name| (name.len(), name.clone()));
-        for name in names.iter().take(names.len().saturating_sub(kept)) {
-            let path = folder.join(name);
-            if let Err(error) = remove_with_snapshots(self.fs.as_ref(), &path) {
-                self.tell_left(&path, &error.to_string());
-            }
+    fn clear_aside(&mut self, path: &str) {
+        let path = self.run.join(path);
+        if let Err(error) = remove_with_snapshots(self.fs.as_ref(), &path) {
+            self.tell_left(&path, &error.to_string());
         }
     }
 
@@ -145,7 +145,9 @@ impl Store {
         for folder in [&crash, &self.run] {
             fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
         }
-        self.clear_numbered(&crash, retention.crashes, is_time);
+        for path in numbered(fs.as_ref(), &self.run, "crash", retention.crashes, is_time) {
+            self.clear_aside(&path);
+        }
         Ok(path)
     }
 }
@@ -163,6 +165,23 @@ pub(super) fn is_left_over(name: &str) -> bool {
 /// Whether a file of a snapshot is one that catena writes.
 fn is_own_file(name: &str) -> bool {
     name == "manifest.json" || name == "state.json" || name.ends_with(".safetensors")
+}
+
+/// All but the newest folders in a folder whose names are numbers or times, oldest first.
+fn numbered(
+    fs: &dyn FileSystem,
+    run: &Path,
+    folder: &str,
+    kept: usize,
+    is_own: fn(&str) -> bool,
+) -> Vec<String> {
+    // without the folder there is nothing to remove
+    let Ok(entries) = fs.list(&run.join(folder)) else { return Vec::new() };
+    let own = entries.into_iter().filter(|(name, kind)| *kind == Kind::Folder && is_own(name));
+    let mut names: Vec<String> = own.map(|(name, _)| name).collect();
+    names.sort_by_key(|name| (name.len(), name.clone()));
+    names.truncate(names.len().saturating_sub(kept));
+    names.into_iter().map(|name| format!("{folder}/{name}")).collect()
 }
 
 /// The name of a folder in `crash/`: a time such as `20260102T030405.678Z`.
