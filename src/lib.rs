@@ -60,3 +60,6 @@ pub use error::{Error, Result};
 pub use report::{Report, Status, Stopped};
 pub use runner::{Resume, Runner};
 pub use stage::{Pass, Stage, StartFrom};
+
+#[cfg(fuzzing)]
+pub use disk::read_state;

@@ -76,6 +76,8 @@ pub use gaussian_noise::GaussianNoise;
 pub use grad_norms::GradNorms;
 pub use gradient_noise::GradientNoise;
 pub use journal::Journal;
+#[cfg(fuzzing)]
+pub use loggers::fuzzing;
 pub use loggers::{
     Array, CsvFiles, Ending, Entry, Histogram, Image, JsonLines, Logger, Loggers, Mlflow, Outbox, Params,
     Payload, Position, RunInfo, Scalars, Scope, TensorBoard,

@@ -76,6 +76,13 @@ impl Page {
     }
 }
 
+/// What stands on the page of a run.
+#[cfg(fuzzing)]
+pub(crate) fn body(run: &Path) -> Option<String> {
+    let records = [Record::read(run, "run".into()).ok()?];
+    Some(sections::all(&records, &mut charts::Charts::new(&records)))
+}
+
 /// Whether a file is a page that this program wrote.
 fn is_report(path: &Path) -> Result<bool> {
     if !path.is_file() {

@@ -285,3 +285,9 @@ impl Disk {
 pub(crate) fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
+
+/// What reads a state that another may have written.
+#[cfg(fuzzing)]
+pub fn read_state(state: &serde_json::Value) -> bool {
+    catena_record::float::from_value::<SavedState>(state).is_ok()
+}

@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod demo;
 mod faults;
+mod fuzz;
 mod interop;
 mod setup;
 mod steps;
@@ -70,6 +71,15 @@ enum Task {
         #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000", conflicts_with_all = ["kills", "seed"])]
         chains: Option<u64>,
     },
+    /// Try any bytes on everything that reads what it did not write: snapshots, logs, names in data, answers of servers, the report and the watch of
+    /// a hostile run directory. libFuzzer chooses them by the code that they reach; stable Rust is enough.
+    Fuzz {
+        /// For how many seconds each target runs.
+        #[arg(default_value_t = 600)]
+        seconds: u64,
+        /// The targets; all of fuzz/src/bin if none is named.
+        names: Vec<String>,
+    },
     /// Try what catena writes in the programs that read it: TensorBoard, a real MLflow server (stopped and started in mid-run), the
     /// report in headless Chromium, `catena watch` in a terminal, traces in Perfetto, and PyTorch, which also writes for catena.
     ///
@@ -127,6 +137,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo { .. }
         | Task::Test { .. }
         | Task::Faults { .. }
+        | Task::Fuzz { .. }
         | Task::Interop { .. }
         | Task::Ci
         | Task::Bench { .. } => {
@@ -139,6 +150,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { args } => workspace.run(workspace.test(&args)),
         Task::Faults { chains: Some(chains), .. } => faults::chains(&workspace, chains),
         Task::Faults { kills, seed, .. } => faults::run(&workspace, kills, seed),
+        Task::Fuzz { seconds, names } => fuzz::run(&workspace, seconds, &names),
         Task::Interop { names } => interop::run(&workspace, &names),
         Task::Ci => ci::run(&workspace),
         Task::Bench { against: Some(rev), rounds, quick, pin, names, args, .. } => {

@@ -32,6 +32,8 @@ pub use image::Image;
 pub use json_lines::JsonLines;
 pub use logger::{Ending, Entry, Logger, Position, RunInfo, Scope};
 pub use mlflow::Mlflow;
+#[cfg(fuzzing)]
+pub use mlflow::fuzzing;
 pub use outbox::Outbox;
 pub use payload::{Params, Payload, Scalars};
 pub use tensorboard::TensorBoard;

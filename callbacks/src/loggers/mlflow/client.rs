@@ -231,16 +231,21 @@ fn answer(response: Result<Response<Body>, ureq::Error>) -> Answer {
     let mut response = response.map_err(|error| Failure::Away(error.to_string()))?;
     let status = response.status();
     let text = response.body_mut().read_to_string().map_err(|error| Failure::Away(error.to_string()))?;
+    judge(status.as_u16(), &text)
+}
+
+/// What an answer means.
+pub(super) fn judge(status: u16, text: &str) -> Answer {
     let start: String = text.chars().take(500).collect();
-    if status.is_success() {
+    if (200..300).contains(&status) {
         // MLflow answers with an object, if only an empty one; a page to log in may stand before it
-        return match serde_json::from_str(&text) {
+        return match serde_json::from_str(text) {
             Ok(answer @ Json::Object(_)) => Ok(answer),
             _ => Err(Failure::Away(format!("what answers is no MLflow: {start}"))),
         };
     }
     let text = format!("{status}: {start}");
-    match status.as_u16() {
+    match status {
         401 | 403 | 407 => Err(Failure::Denied(text)),
         408 | 429 | 500.. => Err(Failure::Away(text)),
         _ => Err(Failure::Refused(text)),

@@ -293,5 +293,22 @@ impl Drop for Mlflow {
     }
 }
 
+/// What reads answers and files that others may have written.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use std::path::Path;
+
+    /// An answer of a server.
+    pub fn answer(status: u16, text: &str) {
+        drop(super::client::judge(status, text));
+    }
+
+    /// `mlflow.json` and the backlog in a run directory.
+    pub fn files(dir: &Path) {
+        drop(super::RunFile::find(dir, None));
+        drop(super::backlog::read(&dir.join(super::backlog::NAME), u64::MAX));
+    }
+}
+
 #[cfg(test)]
 mod tests;
