@@ -11,6 +11,14 @@ pub(crate) fn run(workspace: &Workspace, kills: u64, seed: Option<u64>) -> Resul
     workspace.run(command)
 }
 
+/// Disturbs a run so often.
+pub(crate) fn days(workspace: &Workspace, interruptions: u64, seed: Option<u64>) -> Result<()> {
+    let mut command = workspace.cargo(["test", "--package", "catena", "--test", "days", "--"]);
+    command.args(["--interruptions", &interruptions.to_string()]);
+    command.args(seed.iter().flat_map(|seed| ["--seed".to_owned(), seed.to_string()]));
+    workspace.run(command)
+}
+
 /// Tries random chains in two processes, each with half of the seeds.
 pub(crate) fn chains(workspace: &Workspace, chains: u64) -> Result<()> {
     let test = |from: u64, chains: u64| {

@@ -70,6 +70,11 @@ enum Task {
         /// where there is one against the loop written by hand, each has the same bits. `cargo xtask test` tries 300.
         #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000", conflicts_with_all = ["kills", "seed"])]
         chains: Option<u64>,
+        /// In place of that, disturb one run 500 times, or as many as this says, in every way that a run meets in days: killed, a full disk, other
+        /// loggers, a log edited or lost, checkpoints removed, the directory moved or copied, a server that is away or answers nonsense, a resume
+        /// that is refused. `cargo xtask test` does it 24 times.
+        #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "500", conflicts_with_all = ["kills", "chains"])]
+        days: Option<u64>,
     },
     /// Try any bytes on everything that reads what it did not write: snapshots, logs, names in data, answers of servers, the report and the watch of
     /// a hostile run directory. libFuzzer chooses them by the code that they reach; stable Rust is enough.
@@ -149,6 +154,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo { args } => demo::run(&workspace, &args),
         Task::Test { args } => workspace.run(workspace.test(&args)),
         Task::Faults { chains: Some(chains), .. } => faults::chains(&workspace, chains),
+        Task::Faults { days: Some(days), seed, .. } => faults::days(&workspace, days, seed),
         Task::Faults { kills, seed, .. } => faults::run(&workspace, kills, seed),
         Task::Fuzz { seconds, names } => fuzz::run(&workspace, seconds, &names),
         Task::Interop { names } => interop::run(&workspace, &names),
