@@ -1,5 +1,8 @@
 //! When snapshots are taken, and which are kept.
-use catena_chain::{About, Callback, Context, Event, Every, Flow, Phase, Result, Role, State, Trigger};
+use catena_chain::{
+    About, Callback, Context, Event, Every, Flow, Phase, Result, Role, State, Trigger, Watch,
+};
+use catena_record::float;
 use catena_record::retention::{Best, Goal, Retention};
 use catena_tensor::schedule::PlateauMode;
 use serde_json::{Value, json};
@@ -8,9 +11,10 @@ use crate::never_due;
 
 /// Asks for snapshots, and says which are kept. Only the runner takes them, at the cut after everybody has heard the end event.
 ///
-/// Defaults: at each epoch's end and at the run's end; the last 2 are kept. Snapshots are written in the background: the run
+/// Defaults: at each epoch's end and at the run's end; the last 2 are kept. With [`Checkpoint::keep_best`] each measurement that is a new best asks for a
+/// snapshot too, wherever it is made ([`Validate`](crate::Validate) measures in the middle of epochs). Snapshots are written in the background: the run
 /// waits for one copy of the tensors, and at a cut that wants a snapshot while one is being written. It belongs to the run: given to a
-/// stage it is an error when that begins. On resume: when each trigger was due last.
+/// stage it is an error when that begins. On resume: when each trigger was due last, and the best so far.
 ///
 /// ```
 /// use catena_callbacks::Checkpoint;
@@ -36,6 +40,9 @@ pub struct Checkpoint {
     at_end: bool,
     policy: SnapshotPolicy,
     of_run: bool,
+    /// The best measurement so far by what is kept by it, and which measurements were looked at.
+    best: Option<f64>,
+    watch: Watch,
 }
 
 /// How snapshots are taken and kept: what [`Checkpoint`] leaves in the context's extensions for the runner.
@@ -57,7 +64,14 @@ impl Default for SnapshotPolicy {
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Self { triggers: Vec::new(), at_end: true, policy: SnapshotPolicy::default(), of_run: false }
+        Self {
+            triggers: Vec::new(),
+            at_end: true,
+            policy: SnapshotPolicy::default(),
+            of_run: false,
+            best: None,
+            watch: Watch::default(),
+        }
     }
 }
 
@@ -140,6 +154,22 @@ impl Checkpoint {
         }
     }
 
+    /// A measurement that is better than all before asks for a snapshot of what was measured.
+    fn ask_for_best(&mut self, cx: &mut Context) -> Result<()> {
+        let Some(Best { metric, goal, .. }) = &self.policy.retention.best else { return Ok(()) };
+        // which loaders have the metric is the stages' business
+        let Some(value) = self.watch.measured(metric, cx).unwrap_or_default().filter(|value| !value.is_nan())
+        else {
+            return Ok(());
+        };
+        let is_better = |best: f64| if *goal == Goal::Min { value < best } else { value > best };
+        if self.best.is_none_or(is_better) {
+            self.best = Some(value);
+            cx.request_snapshot(format!("the best {metric} so far"));
+        }
+        Ok(())
+    }
+
     fn ask(&mut self, cx: &mut Context, by_epoch: bool) -> Result<Flow> {
         for trigger in &mut self.triggers {
             if matches!(trigger.every(), Every::Epochs(_)) == by_epoch && trigger.due(cx) {
@@ -184,9 +214,13 @@ impl Callback for Checkpoint {
     }
 
     fn state(&self) -> State {
-        let Self { triggers, at_end: _, policy: _, of_run: _ } = self;
+        let Self { triggers, at_end: _, policy, of_run: _, best, watch } = self;
         let seen = triggers.iter().map(|trigger| (trigger.every().to_string(), trigger.state().json));
-        State::json(seen.collect::<serde_json::Map<String, Value>>().into())
+        let mut seen: serde_json::Map<String, Value> = seen.collect();
+        if policy.retention.best.is_some() {
+            seen.insert("best".into(), json!({ "value": best.map(float::value), "watch": watch }));
+        }
+        State::json(seen.into())
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
@@ -195,6 +229,10 @@ impl Callback for Checkpoint {
             if let Some(seen) = state.json.get(trigger.every().to_string()) {
                 trigger.load_state(&State::json(seen.clone()))?;
             }
+        }
+        if let Some(best) = state.json.get("best") {
+            self.watch = State::json(best["watch"].clone()).read()?;
+            self.best = State::json(best["value"].clone()).read()?;
         }
         Ok(())
     }
@@ -219,6 +257,9 @@ impl Callback for Checkpoint {
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
         if self.of_run {
+            if let Some(Best { metric, .. }) = &self.policy.retention.best {
+                self.watch.begin(metric, cx);
+            }
             let never =
                 self.triggers.iter().map(|trigger| never_due::in_stage("Checkpoint", trigger.every(), cx));
             if let Some(texts) = never.collect::<Option<Vec<String>>>() {
@@ -236,11 +277,13 @@ impl Callback for Checkpoint {
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.ask_for_best(cx)?;
         // the loader's end may have made a step
         self.on_batch_end(cx)
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.ask_for_best(cx)?;
         self.ask(cx, true)
     }
 

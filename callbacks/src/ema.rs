@@ -95,6 +95,7 @@ impl Callback for Ema {
             .phase(Phase::Average)
             .hears([Event::LoaderStart, Event::Step, Event::LoaderEnd])
             .logs_nothing()
+            .of_weights()
             .settings(self)
             .note(format!("decay {}{}", self.decay, if self.by_epoch { " by epoch" } else { "" }))
     }

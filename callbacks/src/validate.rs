@@ -67,6 +67,7 @@ impl Callback for Validate {
             .looks()
             .lifetime(Lifetime::Stage)
             .logs_nothing()
+            .evaluates(&self.loader)
             .note(format!("{} every {}", self.loader, self.trigger.every()))
     }
 

@@ -52,6 +52,16 @@ impl Generators {
         self.states.iter().map(|(device, state)| (*device, state))
     }
 
+    /// Whether nothing has been drawn since [`Generators::keep`].
+    pub fn are_as_kept(&self) -> Result<bool> {
+        for (device, state) in &self.states {
+            if generator::state(*device)? != *state {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Puts the state back: what is drawn next is what was drawn after [`Generators::keep`].
     pub fn put_back(&self) -> Result<()> {
         for (device, state) in &self.states {

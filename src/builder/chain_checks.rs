@@ -1,8 +1,10 @@
 //! What can be told of a chain of callbacks before it runs: places that don't exist, metrics that nobody logs, settings with two writers.
+use catena_callbacks::goal;
 use catena_chain::{Member, Only, Role};
+use catena_tensor::model::Mode;
 
 use crate::stage::StageLoader;
-use crate::{Error, Result, Stage};
+use crate::{Error, Result, Stage, StartFrom};
 
 pub(super) fn check(members: &[Member], stages: &[Stage]) -> Result<()> {
     check_places(members, stages)?;
@@ -10,6 +12,8 @@ pub(super) fn check(members: &[Member], stages: &[Stage]) -> Result<()> {
     check_watched(members, stages)?;
     check_writers(members, stages)?;
     check_groups(members, stages)?;
+    check_starts(members, stages)?;
+    check_evaluations(members, stages)?;
     check_logged(members, stages)
 }
 
@@ -91,36 +95,107 @@ fn are_apart(one: &Member, other: &Member) -> bool {
     one.about().only.iter().any(|own| other.about().only.iter().any(|only| own.excludes(only)))
 }
 
-/// A metric that is watched must be logged by somebody, if everybody says what he logs.
+/// A metric that is watched must be logged by somebody: in the callback's stage, or for one of the run in any stage that it hears. Where a callback does not
+/// say what it logs, nothing is certain: that is told.
 fn check_watched(members: &[Member], stages: &[Stage]) -> Result<()> {
-    for (i, stage) in stages.iter().enumerate() {
-        let here = || members.iter().filter(move |member| member.hears_in(i));
-        let Some(logged) = here().map(|m| m.about().logs.clone()).collect::<Option<Vec<_>>>() else {
-            continue;
-        };
-        let mut logged: Vec<String> = logged.into_iter().flatten().collect();
-        if stage.passes.len() > 1 {
-            let of_passes = logged
-                .iter()
-                .flat_map(|name| stage.passes.iter().map(move |pass| format!("{name}/{}", pass.name)));
-            logged.extend(of_passes.collect::<Vec<_>>());
-        }
-        let known = |name: &String| {
-            let of_loader = |l: &StageLoader| name.strip_prefix(&format!("{}/", l.name)).map(str::to_owned);
-            logged.contains(name)
-                || stage.loaders.iter().filter_map(of_loader).any(|rest| logged.contains(&rest))
-        };
-        for member in here() {
-            if let Some(name) = member.about().watches.iter().find(|name| !known(name)) {
-                let loaders: Vec<&str> = stage.loaders.iter().map(|loader| loader.name.as_str()).collect();
-                let source = format!(
-                    "{} watches `{name}`, but nobody logs it; logged are {}, each in the loaders {}",
-                    member.name(),
-                    logged.join(", "),
-                    loaders.join(", ")
-                );
-                return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
+    let here = |i: usize| members.iter().filter(move |member| member.hears_in(i));
+    for member in members.iter().filter(|member| !member.about().watches.is_empty()) {
+        let heard: Vec<usize> = (0..stages.len()).filter(|i| member.hears_in(*i)).collect();
+        for name in &member.about().watches {
+            if heard.iter().any(|i| is_logged(name, here(*i), &stages[*i])) {
+                continue;
             }
+            let silent: Vec<&str> = heard
+                .iter()
+                .flat_map(|i| here(*i))
+                .filter(|other| other.about().logs.is_none())
+                .map(Member::name)
+                .collect();
+            if let Some(first) = silent.first() {
+                log::info!(
+                    "whether somebody logs `{name}`, which {} watches, could not be checked: {first} does not say what it logs",
+                    member.name()
+                );
+                continue;
+            }
+            let of = |i: &usize| {
+                let logged: Vec<&str> =
+                    here(*i).flat_map(|m| m.about().logs.iter().flatten()).map(String::as_str).collect();
+                let loaders: Vec<&str> =
+                    stages[*i].loaders.iter().map(|loader| loader.name.as_str()).collect();
+                format!("logged are {}, each in the loaders {}", logged.join(", "), loaders.join(", "))
+            };
+            let known: Vec<String> = match heard.as_slice() {
+                [one] => vec![of(one)],
+                several => {
+                    several.iter().map(|i| format!("in stage `{}` {}", stages[*i].name, of(i))).collect()
+                }
+            };
+            let text =
+                format!("{} watches `{name}`, but nobody logs it; {}", member.name(), known.join("; "));
+            return Err(match (member.stage(), heard.as_slice()) {
+                (None, [_, _, ..]) => Error::Build(text),
+                (_, heard) => {
+                    let stage = heard.first().map_or_else(String::new, |i| stages[*i].name.clone());
+                    Error::Stage { stage, source: text.into() }
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a metric of this whole name is logged in a stage by one of these.
+fn is_logged<'a>(name: &str, members: impl Iterator<Item = &'a Member>, stage: &Stage) -> bool {
+    let of_loader = |l: &StageLoader| name.strip_prefix(&format!("{}/", l.name)).map(str::to_owned);
+    let rests: Vec<String> = stage.loaders.iter().filter_map(of_loader).chain([name.to_owned()]).collect();
+    let is_it = |logged: &String, rest: &String| {
+        let of_pass = |pass: &str| {
+            stage.passes.len() > 1
+                && rest.strip_suffix(pass).is_some_and(|start| start.strip_suffix('/') == Some(logged))
+        };
+        rest == logged || stage.passes.iter().any(|pass| of_pass(&pass.name))
+    };
+    members
+        .flat_map(|member| member.about().logs.iter().flatten())
+        .any(|logged| rests.iter().any(|rest| is_it(logged, rest)))
+}
+
+/// A stage that starts from the best snapshot needs that it is kept.
+fn check_starts(members: &[Member], stages: &[Stage]) -> Result<()> {
+    for stage in stages {
+        let StartFrom::Best { metric, mode } = &stage.start_from else { continue };
+        let keeps = |member: &Member| {
+            let best = &member.about().settings["keep"]["best"];
+            let goal = serde_json::to_value(goal(*mode)).unwrap_or_default();
+            best["metric"] == metric.as_str() && best["goal"] == goal
+        };
+        if !members.iter().any(keeps) {
+            let source = format!(
+                "it starts from the best snapshot by `{metric}`, but nothing keeps that one: give the run \
+                 `Checkpoint::new().keep_best(1, \"{metric}\", PlateauMode::{mode:?})`"
+            );
+            return Err(Error::Stage { stage: stage.name.clone(), source: source.into() });
+        }
+    }
+    Ok(())
+}
+
+/// An evaluation that is asked for needs a loader of that name.
+fn check_evaluations(members: &[Member], stages: &[Stage]) -> Result<()> {
+    for member in members {
+        let Some(name) = &member.about().evaluates else { continue };
+        let heard = || stages.iter().enumerate().filter(|(i, _)| member.hears_in(*i)).map(|(_, stage)| stage);
+        let evaluations = |stage: &Stage| -> Vec<String> {
+            stage.loaders.iter().filter(|l| l.mode == Mode::Eval).map(|l| l.name.clone()).collect()
+        };
+        if !heard().any(|stage| evaluations(stage).contains(name)) {
+            let known: Vec<String> = heard().flat_map(evaluations).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(Error::Settings {
+                callback: member.name().to_owned(),
+                source: format!("it asks for evaluations on loader `{name}`, but there is no Eval loader of that name; there are: {known}").into(),
+            });
         }
     }
     Ok(())

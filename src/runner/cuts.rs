@@ -7,7 +7,7 @@ use catena_tensor::params::parameters;
 use catena_tensor::rng::Generators;
 
 use super::Runner;
-use crate::disk::{Cut, Disk, Kept, SavedState, Standing, now};
+use crate::disk::{CALLBACKS, Cut, Disk, Kept, SavedState, Standing, now};
 use crate::stage::StageLoader;
 use crate::{Error, Result, StartFrom, Status};
 
@@ -216,7 +216,10 @@ impl Runner {
             )));
         };
         log::info!("stage `{name}` starts from {}", loaded.name);
-        self.load_model(&loaded.state.shared, &mut loaded.files)
+        self.load_model(&loaded.state.shared, &mut loaded.files)?;
+        // averages are of these weights too
+        let callbacks = std::mem::take(&mut loaded.state.callbacks);
+        self.load_of_weights(callbacks, loaded.files.take(CALLBACKS)?)
     }
 
     /// The run begins in its directory, if it has one.

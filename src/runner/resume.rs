@@ -234,6 +234,22 @@ impl Runner {
         }
     }
 
+    /// Gives the callbacks whose state belongs to the weights, such as averages, what a snapshot has of it.
+    pub(super) fn load_of_weights(
+        &mut self,
+        mut saved: Vec<SavedCallback>,
+        tensors: Vec<(String, Tensor)>,
+    ) -> Result<()> {
+        let members = self.driver.chain().members();
+        let of_weights: Vec<String> = members
+            .iter()
+            .filter(|member| member.stage().is_none() && member.about().of_weights)
+            .map(catena_chain::Member::key)
+            .collect();
+        saved.retain(|callback| of_weights.contains(&callback.key));
+        self.load_callbacks(saved, tensors)
+    }
+
     fn load_callbacks(&mut self, saved: Vec<SavedCallback>, tensors: Vec<(String, Tensor)>) -> Result<()> {
         let mut tensors: std::collections::HashMap<String, Tensor> = tensors.into_iter().collect();
         let device = self.driver.context().device();

@@ -59,6 +59,10 @@ pub struct About {
     pub lifetime: Lifetime,
     /// Whether each pass of a stage has a state of its own, also at events that have no pass (default false: one state for all).
     pub per_pass: bool,
+    /// Whether its state belongs to the model's weights, as an average does: a stage that starts from a snapshot's weights takes it from there too.
+    pub of_weights: bool,
+    /// The Eval loader that it asks for evaluations on (default none).
+    pub evaluates: Option<String>,
     /// Whether it waits for the device at every batch (default false).
     pub syncs: bool,
     /// Whether [`Callback::on_work`](crate::Callback::on_work) is told of the run's work (default false). It costs every hook of the
@@ -171,6 +175,8 @@ impl About {
             watches: Vec::new(),
             lifetime: Lifetime::default(),
             per_pass: false,
+            of_weights: false,
+            evaluates: None,
             syncs: false,
             observes: false,
             settings: Value::Null,
@@ -256,6 +262,20 @@ impl About {
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = lifetime;
+        self
+    }
+
+    /// Its state belongs to the model's weights, as an average does.
+    #[must_use]
+    pub fn of_weights(mut self) -> Self {
+        self.of_weights = true;
+        self
+    }
+
+    /// It asks for evaluations on this Eval loader, which is looked for at `build()`.
+    #[must_use]
+    pub fn evaluates(mut self, loader: impl Into<String>) -> Self {
+        self.evaluates = Some(loader.into());
         self
     }
 

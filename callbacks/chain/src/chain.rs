@@ -2,6 +2,7 @@
 use std::fmt;
 
 use crate::context::Probe;
+use crate::quiet::Quiet;
 use crate::{
     About, BoxError, Callback, Context, Edge, Error, Event, Events, Flow, Lifetime, Skip, State, Stop, Work,
 };
@@ -177,7 +178,10 @@ impl Chain {
             if observed {
                 self.tell_of_hook(event, i, Edge::Begin, cx);
             }
+            let quiet = Quiet::before(event, self.members[i].about().acts(), cx)
+                .map_err(|error| Failure { member: i, error })?;
             let answer = self.members[i].callback.on_event(event, cx);
+            let answer = answer.and_then(|flow| quiet.after(event, self.members[i].name()).map(|()| flow));
             if observed {
                 self.tell_of_hook(event, i, Edge::End, cx);
             }

@@ -71,6 +71,17 @@ pub enum Error {
         /// The event.
         event: Event,
     },
+    /// A callback that declares that it only looks has drawn random numbers in a batch.
+    #[error(
+        "{callback} declares that it only looks, but draws from torch's generators at {event}, which changes what the run draws after it; \
+         leave `.looks()` out of its about() (`on(…)` in place of `look(…)`), or put the generators back with `rng::Generators::keep`"
+    )]
+    OnlookerDraws {
+        /// The callback's name.
+        callback: String,
+        /// The event.
+        event: Event,
+    },
     /// A callback's state could not be had, or not be taken back.
     #[error("{callback}: {what} failed: {source}")]
     Saving {

@@ -50,6 +50,7 @@ mod metrics;
 mod optimizers;
 mod phase;
 mod place;
+mod quiet;
 mod repetition;
 mod saved;
 mod scope;
