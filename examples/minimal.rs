@@ -3,6 +3,7 @@ use catena::prelude::*;
 use catena::tch::{Device, Kind, Tensor, nn};
 
 fn main() -> catena::Result<()> {
+    catena::tensor::rng::manual_seed(0); // weights and data are the same each time
     let vs = nn::VarStore::new(Device::cuda_if_available());
     let layers = nn::seq()
         .add(nn::linear(vs.root() / "fc1", 8, 64, Default::default()))

@@ -313,6 +313,13 @@ fn check_params(stage: &Stage, model: &dyn Model) -> catena_tensor::Result<()> {
     for pass in &stage.passes {
         if let Some(optimizer) = &pass.optimizer {
             let own = crate::runner::params_of(pass, &stage.frozen, model)?;
+            if own.is_empty() && !params.is_empty() && !stage.frozen.is_empty() {
+                return Err(catena_tensor::Error::State(format!(
+                    "it freezes every parameter of pass `{}`, so that nothing is left to train: {}; freeze less, or leave the optimizer out",
+                    pass.name,
+                    stage.frozen.join(", ")
+                )));
+            }
             optimizer.check_for(&own)?;
         }
     }

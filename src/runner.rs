@@ -53,6 +53,8 @@ pub struct Runner {
     looks_for_new: bool,
     disk: Option<Disk>,
     allowed: Vec<String>,
+    /// Loaders, by stage and place, of which it was told that they give another number of batches than they say.
+    miscounted: HashSet<(usize, usize)>,
     has_run: bool,
     resumed_from: Option<u64>,
     /// What a run before this one was made of, and how many stages it had ended.
@@ -73,6 +75,7 @@ impl Runner {
             at: Cursor::default(),
             frozen: Vec::new(),
             known: HashSet::new(),
+            miscounted: HashSet::new(),
             looks_for_new: false,
             disk,
             allowed,
@@ -208,6 +211,9 @@ impl Runner {
         }
         if mode == Mode::Train && self.driver.stop() < Stop::Run {
             self.close_open_windows()?;
+        }
+        if exhausted {
+            self.check_count(loader);
         }
         let cut_short = !exhausted && !self.driver.context().is_last_batch();
         self.end(Event::LoaderEnd, cut_short)?;

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
-/// Ends the run at SIGINT (Ctrl-C) or SIGTERM: the first one finishes the batch, or leaves the evaluation, takes a snapshot if
+/// Ends the run at SIGINT (Ctrl-C), SIGTERM or SIGHUP (a terminal that is closed, a connection that is lost): the first one finishes the batch, or leaves the evaluation, takes a snapshot if
 /// there is a run directory, and ends the run as interrupted; a second one, of either kind, ends the process at once. A resumed run goes on as
 /// if nothing had been. While the run lasts the signals are its own; before and after it they do what they did. On resume:
 /// nothing to keep.
@@ -24,16 +24,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// SIGINT and SIGTERM.
+    /// SIGINT, SIGTERM and SIGHUP.
     pub fn new() -> Self {
         Self::default()
     }
 
     fn register(&mut self) -> Result<()> {
         self.caught.store(0, Ordering::SeqCst);
-        // of both together: whichever comes second ends the process
+        // of all together: whichever comes second ends the process
         let once = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             // the order counts: the first signal must not yet see the flag that it sets
             self.registered.push(flag::register_conditional_shutdown(signal, 128 + signal, once.clone())?);
             self.registered.push(flag::register(signal, once.clone())?);
@@ -83,6 +83,7 @@ impl Callback for Signals {
             0 => return Ok(Flow::GO),
             SIGINT => "SIGINT",
             SIGTERM => "SIGTERM",
+            SIGHUP => "SIGHUP",
             _ => "a signal",
         };
         if cx.interrupted().is_none() {

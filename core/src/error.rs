@@ -14,6 +14,9 @@ pub enum Error {
     /// The shim over libtorch returned an error.
     #[error("libtorch: {0}")]
     Native(#[from] catena_native::Error),
+    /// A loader does not keep what it promises.
+    #[error("the loader breaks a promise: {0}")]
+    Loader(String),
     /// A batch or a model's outputs lack a tensor.
     #[error("no tensor is named `{name}`; there are: {}", list(known))]
     MissingTensor {

@@ -150,6 +150,22 @@ impl Runner {
         batch.map_err(|source| Error::Loader { place: Box::new(self.driver.context().place()), source })
     }
 
+    /// A loader that gives another number of batches than it says is told once: by that number an epoch's last batch is known, and a resume inside an epoch that
+    /// it does not pass over shows there.
+    pub(super) fn check_count(&mut self, loader: usize) {
+        let stage = self.stage_index();
+        let StageLoader { name, source, .. } = &self.stages[stage].loaders[loader];
+        let gave = self.driver.context().loader_batch();
+        let Some(said) = source.batches().filter(|said| *said != gave) else { return };
+        if self.miscounted.insert((stage, loader)) {
+            log::warn!(
+                "loader `{name}` said that an epoch has {said} batches, and has given {gave} in epoch {}: windows, schedules and a resume inside an epoch go by what \
+                 it says; `testing::check_loader` tells what it does wrong",
+                self.driver.context().epoch()
+            );
+        }
+    }
+
     pub(super) fn drop_window(&mut self) -> Result<()> {
         self.driver.drop_window().map_err(|source| self.at(source))
     }

@@ -86,6 +86,8 @@ pub fn tiny_batch(rows: i64) -> Batch {
     Batch::new([("input", inputs(rows)), ("target", labels(rows))])
 }
 
+pub use catena_tensor::data::check_loader;
+
 /// A loader of `rows` samples for [`tiny_model`], in order.
 pub fn tiny_loader(rows: i64, batch_size: u64) -> TensorLoader {
     match TensorLoader::new(&inputs(rows), &labels(rows), batch_size) {

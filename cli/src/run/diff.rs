@@ -159,9 +159,9 @@ impl Agreement {
     fn text(&self) -> String {
         let mut text = match &self.last {
             None if self.first.is_none() && self.shorter.is_none() => "Both journals are empty.\n".into(),
-            None => "The runs agree in no step.\n".into(),
+            None => "The journals agree in no line.\n".into(),
             Some(last) => {
-                format!("The runs agree in {}, up to {}.\n", count(self.lines, "step"), place(last))
+                format!("The journals agree in {}, up to {}.\n", count(self.lines, "line"), place(last))
             }
         };
         if let Some((line, fields)) = &self.first {
@@ -191,7 +191,7 @@ impl Agreement {
             text += &format!("{name} has no further step; {other} goes on to {}.\n", place(end));
         }
         for ((name, field), lines) in &self.skipped {
-            text += &format!("Only {name} has `{field}` in {}: not compared there.\n", count(*lines, "step"));
+            text += &format!("Only {name} has `{field}` in {}: not compared there.\n", count(*lines, "line"));
         }
         text
     }

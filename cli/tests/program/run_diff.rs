@@ -127,7 +127,7 @@ fn lines_that_one_journal_lacks_are_told_and_not_compared() {
         let output = place.catena(&format!("run diff {a} {b}"));
         assert_eq!((output.status, output.err.as_str()), (0, ""), "{}", output.out);
         let lacks = format!("{name}'s journal lacks 3 lines between step 3 (batch 6,");
-        assert!(output.out.contains("The runs agree in 6 steps, up to step 9"), "{}", output.out);
+        assert!(output.out.contains("The journals agree in 6 lines, up to step 9"), "{}", output.out);
         assert!(output.out.contains(&lacks), "{}", output.out);
     }
     let (status, json) = place.json("run diff whole thin");

@@ -2,12 +2,14 @@
 //!
 //! A loader is told where it starts, by [`Start`], and gives batches until it has none. The same start gives the same
 //! batches in any process, whatever ran before: that is what makes a resumed run exact.
+mod check;
 mod describe;
 pub mod draws;
 mod limit;
 pub mod order;
 mod tensors;
 
+pub use check::check_loader;
 pub use describe::LoaderDescription;
 pub use limit::Limited;
 pub use tensors::TensorLoader;
@@ -28,7 +30,7 @@ pub struct Start {
     pub batch: u64,
 }
 
-/// Gives an epoch's batches, one after the other.
+/// Gives an epoch's batches, one after the other. [`check_loader`] tries whether one of your own keeps what is promised here.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a loader",
     note = "tensors in memory become a loader with `TensorLoader::new(inputs, targets, batch_size)`"
