@@ -45,6 +45,7 @@ pub struct RunnerBuilder {
     run_dir: Option<PathBuf>,
     file_system: Arc<dyn FileSystem>,
     allowed: Vec<String>,
+    panic_output: bool,
 }
 
 impl fmt::Debug for RunnerBuilder {
@@ -65,6 +66,7 @@ impl RunnerBuilder {
             seed: 0,
             dry_run: None,
             run_dir: None,
+            panic_output: false,
             file_system: Arc::new(Os),
             allowed: Vec::new(),
         }
@@ -118,6 +120,14 @@ impl RunnerBuilder {
         self
     }
 
+    /// Whether a panic of a hook, a model or a loader is printed as other panics are (default false). While a run lasts, it becomes an error that says where it was,
+    /// and the program's panic hook is told of all other panics only.
+    #[must_use]
+    pub fn panic_output(mut self, panic_output: bool) -> Self {
+        self.panic_output = panic_output;
+        self
+    }
+
     /// Runs one epoch a stage, and the first `batches` batches of each loader: does everything work?
     #[must_use]
     pub fn dry_run(mut self, batches: u64) -> Self {
@@ -127,7 +137,17 @@ impl RunnerBuilder {
 
     /// The runner, or what is wrong with its description.
     pub fn build(self) -> Result<Runner> {
-        let Self { model, mut stages, mut callbacks, seed, dry_run, run_dir, file_system, allowed } = self;
+        let Self {
+            model,
+            mut stages,
+            mut callbacks,
+            seed,
+            dry_run,
+            run_dir,
+            file_system,
+            allowed,
+            panic_output,
+        } = self;
         if stages.is_empty() {
             return Err(Error::Build("the runner has no stage; add one with `.stage(Stage::new(…))`".into()));
         }
@@ -175,7 +195,7 @@ impl RunnerBuilder {
         let disk = run_dir.as_deref().map(|path| Disk::open(path, file_system)).transpose()?;
         let settings = Settings { seed, device: model.var_store().device(), run_dir };
         let driver = Driver::new(model, members, settings)?;
-        Ok(Runner::new(driver, stages, disk, allowed))
+        Ok(Runner::new(driver, stages, disk, allowed, panic_output))
     }
 }
 

@@ -53,6 +53,7 @@ pub struct Runner {
     looks_for_new: bool,
     disk: Option<Disk>,
     allowed: Vec<String>,
+    panic_output: bool,
     /// Loaders, by stage and place, of which it was told that they give another number of batches than they say.
     miscounted: HashSet<(usize, usize)>,
     has_run: bool,
@@ -68,7 +69,13 @@ impl Runner {
         RunnerBuilder::new(Box::new(model))
     }
 
-    pub(crate) fn new(driver: Driver, stages: Vec<Stage>, disk: Option<Disk>, allowed: Vec<String>) -> Self {
+    pub(crate) fn new(
+        driver: Driver,
+        stages: Vec<Stage>,
+        disk: Option<Disk>,
+        allowed: Vec<String>,
+        panic_output: bool,
+    ) -> Self {
         Self {
             driver,
             stages,
@@ -76,6 +83,7 @@ impl Runner {
             frozen: Vec::new(),
             known: HashSet::new(),
             miscounted: HashSet::new(),
+            panic_output,
             looks_for_new: false,
             disk,
             allowed,
@@ -110,7 +118,7 @@ impl Runner {
     /// ends: a run on another thread meanwhile is an error, and so is a run directory that holds snapshots already.
     pub fn run(&mut self) -> Result<Report> {
         let _exclusive = Exclusive::now()?;
-        let _alone = Alone::begin()?;
+        let _alone = Alone::begin(self.panic_output)?;
         self.run_anew()
     }
 

@@ -187,7 +187,7 @@ fn a_callback_that_panics_is_an_error_too() {
     let fail = on(Event::EpochStart, |_| panic!("divided by {}", 0)).named("Careless");
     assert_eq!(
         fails(stage().callback(fail)),
-        "Careless panicked at epoch_start (stage `train`, epoch 1): divided by 0"
+        "Careless panicked at epoch_start (stage `train`, epoch 1): divided by 0 (at tests/errors.rs:187)"
     );
 }
 
@@ -236,7 +236,7 @@ fn a_loader_that_errs_or_panics_is_named_with_its_place() {
         |panics| Stage::new("train").train(Broken(panics)).loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
     let place = "the loader failed (stage `train`, epoch 1, loader `train`)";
     assert_eq!(fails(stage(false)), format!("{place}: no tensor is named `image`; there are: input, target"));
-    assert_eq!(fails(stage(true)), format!("{place}: panicked: the file is gone"));
+    assert_eq!(fails(stage(true)), format!("{place}: panicked: the file is gone (at tests/errors.rs:229)"));
 }
 
 #[test]

@@ -151,3 +151,29 @@ fn a_stop_that_is_forgotten_is_trained_on_from_the_latest_snapshot_as_from_that_
     assert!(after > before, "{before} and then {after}");
     assert_eq!(trained(false), (before, after));
 }
+
+#[test]
+fn a_panic_of_a_hook_is_an_error_that_says_where_and_prints_only_if_that_is_asked_for() {
+    let _exclusive = Exclusive::wait();
+    let printed = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = printed.clone();
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |_| {
+        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }));
+    for (panic_output, prints) in [(false, 0), (true, 1)] {
+        let stage = stage(tiny_loader(8, 4)).callback(on(Event::Step, |_| -> catena::chain::Result<Flow> {
+            let nothing: Option<Flow> = None;
+            Ok(nothing.expect("a flow"))
+        }));
+        let builder = Runner::builder(tiny_model()).stage(stage).panic_output(panic_output);
+        let error = builder.build().unwrap().run().unwrap_err().to_string();
+        assert!(error.contains("panicked at step") && error.contains("a flow"), "{error}");
+        assert_eq!(error.contains("tests/promises.rs:"), !panic_output, "{error}");
+        assert_eq!(printed.swap(0, std::sync::atomic::Ordering::SeqCst), prints);
+    }
+    // afterwards panics are the program's again
+    let _caught = std::panic::catch_unwind(|| panic!("mine"));
+    assert_eq!(printed.load(std::sync::atomic::Ordering::SeqCst), 1);
+    std::panic::set_hook(before);
+}

@@ -34,5 +34,6 @@ pub mod settings;
 mod tensor_file;
 
 pub use catena_native as native;
+pub mod panics;
 pub use error::{Error, Result, panic_message, without_frames};
 pub use tch;

@@ -1,6 +1,8 @@
 //! One run at a time on a thread: a run inside a hook of another would seed the generators that the outer one draws from.
 use std::cell::Cell;
 
+use catena_tensor::panics::Quiet;
+
 use crate::{Error, Result};
 
 thread_local! {
@@ -10,12 +12,18 @@ thread_local! {
 /// Held by a run of this thread.
 #[derive(Debug)]
 #[must_use = "the run ends when it is dropped"]
-pub(super) struct Alone;
+pub(super) struct Alone {
+    /// What panics while it runs becomes an error, and prints nothing.
+    _quiet: Option<Quiet>,
+}
 
 impl Alone {
     /// Begins a run, or says [`Error::InsideRun`] if this thread is in one.
-    pub(super) fn begin() -> Result<Self> {
-        if RUNS.replace(true) { Err(Error::InsideRun) } else { Ok(Self) }
+    pub(super) fn begin(panic_output: bool) -> Result<Self> {
+        if RUNS.replace(true) {
+            return Err(Error::InsideRun);
+        }
+        Ok(Self { _quiet: (!panic_output).then(Quiet::begin) })
     }
 }
 

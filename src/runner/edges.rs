@@ -207,9 +207,9 @@ impl Drop for Quiet {
 fn guarded<T>(
     call: impl FnOnce() -> catena_tensor::Result<T>,
 ) -> std::result::Result<T, catena_chain::BoxError> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
+    match catena_tensor::panics::caught(call) {
         Ok(answer) => Ok(answer?),
-        Err(panic) => Err(format!("panicked: {}", catena_tensor::panic_message(panic.as_ref())).into()),
+        Err(message) => Err(format!("panicked: {message}").into()),
     }
 }
 

@@ -58,7 +58,7 @@ impl Runner {
     /// [`RunnerBuilder::allow`](crate::RunnerBuilder::allow) names them; differences that don't change the numbers are logged.
     pub fn resume(&mut self, from: Resume) -> Result<Report> {
         let _exclusive = Exclusive::now()?;
-        let _alone = Alone::begin()?;
+        let _alone = Alone::begin(self.panic_output)?;
         let disk = self.disk.as_mut().ok_or(Error::NoRunDirectory)?;
         let mut loaded = disk.load(&from)?;
         if self.allowed.iter().any(|allowed| allowed == "stop") && from.is_latest() {

@@ -1,6 +1,8 @@
 //! The callbacks in their order, and for each event the list of those that hear it.
 use std::fmt;
 
+use catena_tensor::panics::caught;
+
 use crate::context::Probe;
 use crate::quiet::Quiet;
 use crate::{
@@ -215,13 +217,11 @@ impl Chain {
     pub(crate) fn tell_exception(&mut self, cx: &mut Context) {
         for &i in &self.lists[Event::Exception as usize] {
             let member = &mut self.members[i];
-            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                member.callback.on_event(Event::Exception, cx)
-            }));
+            let told = caught(|| member.callback.on_event(Event::Exception, cx));
             match told {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => log::error!("{} failed at exception: {error}", member.name()),
-                Err(_) => log::error!("{} panicked at exception", member.name()),
+                Err(message) => log::error!("{} panicked at exception: {message}", member.name()),
             }
         }
     }
@@ -229,11 +229,12 @@ impl Chain {
 
 /// Whether it goes on observing.
 fn tell_one(member: &mut Member, work: Work<'_>, edge: Edge, cx: &Context) -> bool {
-    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        member.callback.on_work(work, edge, cx);
-    }));
-    if told.is_err() {
-        log::error!("{} panicked while it observed, and is told nothing more of this stage", member.name());
+    let told = caught(|| member.callback.on_work(work, edge, cx));
+    if let Err(message) = &told {
+        log::error!(
+            "{} panicked while it observed, and is told nothing more of this stage: {message}",
+            member.name()
+        );
     }
     told.is_ok()
 }

@@ -1,11 +1,10 @@
 //! What drives a chain: a runner, or a test. All that changes a [`Context`]'s place and counters is here.
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use catena_tensor::batch::{Batch, Outputs};
 use catena_tensor::loss::Loss;
 use catena_tensor::model::Model;
-use catena_tensor::panic_message;
+use catena_tensor::panics::caught;
 use catena_tensor::params::parameters;
 
 use crate::gradients::Gradients;
@@ -96,7 +95,7 @@ impl Driver {
         cx.metrics.enter_event();
         let mut at = 0;
         cx.undo_at(event).map_err(Error::PutBack)?;
-        let heard = catch_unwind(AssertUnwindSafe(|| chain.dispatch(event, cx, &mut at)));
+        let heard = caught(|| chain.dispatch(event, cx, &mut at));
         match heard {
             Ok(Ok(())) => Ok(cx.flow),
             Ok(Err(failure)) => Err(match failure.error.downcast::<Error>() {
@@ -106,14 +105,9 @@ impl Driver {
                     Error::Callback { callback, event, place: Box::new(cx.place()), source }
                 }
             }),
-            Err(panic) => {
+            Err(message) => {
                 let callback = chain.members().get(at).map_or("the chain", Member::name).to_owned();
-                Err(Error::Panic {
-                    callback,
-                    event,
-                    place: Box::new(cx.place()),
-                    message: panic_message(panic.as_ref()),
-                })
+                Err(Error::Panic { callback, event, place: Box::new(cx.place()), message })
             }
         }
     }

@@ -87,16 +87,24 @@ impl Every {
 
 impl fmt::Display for Every {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (n, unit, units) = match *self {
-            Self::Batches(n) => (n as f64, "batch", "batches"),
-            Self::Steps(n) => (n as f64, "step", "steps"),
-            Self::Epochs(n) => (n as f64, "epoch", "epochs"),
-            Self::Seconds(s) => (s, "second", "seconds"),
-            Self::Overhead(share) => return write!(f, "{}% overhead", share * 100.0),
-            Self::Never => return f.write_str("never"),
-        };
-        write!(f, "{n} {}", if n == 1.0 { unit } else { units })
+        let mut count =
+            |n: u64, unit: &str, units: &str| write!(f, "{n} {}", if n == 1 { unit } else { units });
+        match *self {
+            Self::Batches(n) => count(n, "batch", "batches"),
+            Self::Steps(n) => count(n, "step", "steps"),
+            Self::Epochs(n) => count(n, "epoch", "epochs"),
+            Self::Seconds(s) => write!(f, "{s} {}", if s == 1.0 { "second" } else { "seconds" }),
+            Self::Overhead(share) => write!(f, "{}% overhead", percent(share)),
+            Self::Never => f.write_str("never"),
+        }
     }
+}
+
+/// A share in percent, in the fewest digits that are read back as the same share.
+fn percent(share: f64) -> String {
+    let mut texts = (0..=17).map(|digits| format!("{:.digits$}", share * 100.0));
+    let is_it = |text: &String| text.parse::<f64>().is_ok_and(|percent| percent / 100.0 == share);
+    texts.find(is_it).unwrap_or_else(|| (share * 100.0).to_string())
 }
 
 impl FromStr for Every {
@@ -245,6 +253,11 @@ mod tests {
             Every::Epochs(2),
             Every::Seconds(0.5),
             Every::Overhead(0.01),
+            Every::Overhead(0.07),
+            Every::Overhead(0.29),
+            Every::Epochs(400_007_000_400_007_001),
+            Every::Steps(u64::MAX),
+            Every::Seconds(1e300),
             Every::Never,
         ] {
             assert_eq!(every.to_string().parse::<Every>().unwrap(), every);

@@ -1,8 +1,6 @@
 //! What must survive a resume, besides the tensors: the run's books, and the callbacks' states.
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use catena_record::logs::Marks;
-use catena_tensor::panic_message;
+use catena_tensor::panics::caught;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::SavedMetrics;
@@ -212,8 +210,8 @@ fn guarded<T>(
     call: impl FnOnce() -> Result<T>,
 ) -> std::result::Result<T, Error> {
     let wrong = |source| Error::Saving { callback: name.to_owned(), what, source };
-    match catch_unwind(AssertUnwindSafe(call)) {
+    match caught(call) {
         Ok(answer) => answer.map_err(wrong),
-        Err(panic) => Err(wrong(format!("panicked: {}", panic_message(panic.as_ref())).into())),
+        Err(message) => Err(wrong(format!("panicked: {message}").into())),
     }
 }

@@ -2,10 +2,9 @@
 //!
 //! It lies on a stack, each piece with the event before which it ends. Whoever put something in place, and in whichever order: a tensor has its
 //! own value again, and a call that undoes something runs once, on every way out: an end, a stop, an interruption, an error, a panic.
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use catena_tensor::native::tensor::copy_;
-use catena_tensor::panic_message;
+use catena_tensor::panics::caught;
 use catena_tensor::tch::{self, Tensor};
 
 use crate::{Context, Event, Result};
@@ -235,9 +234,9 @@ impl Context {
     fn undo_layer(&mut self, place: usize) -> Result<()> {
         match self.undo.layers.remove(place).what {
             What::Values(values) => self.undo.put_back(place, values),
-            What::Call(call) => catch_unwind(AssertUnwindSafe(|| call(self))).unwrap_or_else(|panic| {
-                Err(format!("it panicked: {}", panic_message(panic.as_ref())).into())
-            }),
+            What::Call(call) => {
+                caught(|| call(self)).unwrap_or_else(|message| Err(format!("it panicked: {message}").into()))
+            }
         }
     }
 }

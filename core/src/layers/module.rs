@@ -1,7 +1,6 @@
 //! Modules of tch among the layers: their names, and what is looked at before they run.
 use std::any::{Any, type_name};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tch::nn::{self, ModuleT, Path};
 use tch::{Kind, Tensor};
@@ -13,8 +12,9 @@ use super::embedding::wrong_index;
 use super::fault::{Fault, Outcome, shape};
 use super::group_norm::one_value_a_group;
 use super::record::tell;
+use crate::Result;
 use crate::model::Mode;
-use crate::{Result, panic_message};
+use crate::panics::caught;
 
 /// A module of tch with a name. In a forward pass of your own it stands where the module would:
 ///
@@ -100,8 +100,8 @@ impl<M: ModuleT + 'static> Compute for Module<M> {
         }
         look(&self.0, input, train)?;
         // tch's modules panic where libtorch returns an error
-        let output = catch_unwind(AssertUnwindSafe(|| self.0.forward_t(input, train)));
-        output.map_err(|panic| explain(&self.0, input, &panic_message(panic.as_ref())))
+        let output = caught(|| self.0.forward_t(input, train));
+        output.map_err(|message| explain(&self.0, input, &message))
     }
 
     fn inner(&self) -> Option<&Layers> {
