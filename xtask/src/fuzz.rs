@@ -37,6 +37,7 @@ pub(crate) fn run(workspace: &Workspace, seconds: u64, names: &[String]) -> Resu
     workspace.run(build)?;
     let found = folder.join("found");
     fs::create_dir_all(&found)?;
+    let mut failed = Vec::new();
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     for group in targets.chunks(at_once) {
         let start = |target: &String| -> Result<(String, Child)> {
@@ -70,9 +71,10 @@ pub(crate) fn run(workspace: &Workspace, seconds: u64, names: &[String]) -> Resu
             if !status.success() {
                 let end: Vec<&str> = log.lines().rev().take(40).collect();
                 end.iter().rev().for_each(|line| println!("    {line}"));
-                anyhow::bail!("{target} ended with {status}; the input is in {}", found.display());
+                failed.push(target.clone());
             }
         }
     }
+    ensure!(failed.is_empty(), "{} found something: the input is in {}", failed.join(", "), found.display());
     Ok(())
 }
