@@ -327,17 +327,18 @@ fn check_losses(stage: &Stage, members: &[Member], index: usize) -> std::result:
 fn check_params(stage: &Stage, model: &dyn Model) -> catena_tensor::Result<()> {
     check_memory(variables(model.var_store()).iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
     let params = parameters(model.var_store());
-    for pattern in &stage.frozen {
+    let all_frozen = stage.all_frozen();
+    for pattern in &all_frozen {
         matching_parameters(pattern, &params)?;
     }
     for pass in &stage.passes {
         if let Some(optimizer) = &pass.optimizer {
-            let own = crate::runner::params_of(pass, &stage.frozen, model)?;
-            if own.is_empty() && !params.is_empty() && !stage.frozen.is_empty() {
+            let own = crate::runner::params_of(pass, &all_frozen, model)?;
+            if own.is_empty() && !params.is_empty() && !all_frozen.is_empty() {
                 return Err(catena_tensor::Error::State(format!(
                     "it freezes every parameter of pass `{}`, so that nothing is left to train: {}; freeze less, or leave the optimizer out",
                     pass.name,
-                    stage.frozen.join(", ")
+                    all_frozen.join(", ")
                 )));
             }
             optimizer.check_for(&own)?;

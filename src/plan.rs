@@ -36,6 +36,9 @@ pub(crate) fn plan(stages: &[Stage], driver: &Driver) -> String {
         for pattern in &stage.frozen {
             line(&mut text, format_args!("  frozen: {pattern}"));
         }
+        for pattern in &stage.frozen_parameters {
+            line(&mut text, format_args!("  frozen, but not its running statistics: {pattern}"));
+        }
         events(&mut text, driver, Some(i));
     }
     let marked = driver.chain().members().iter().any(|member| member.about().syncs);

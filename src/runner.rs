@@ -47,6 +47,7 @@ pub struct Runner {
     stages: Vec<Stage>,
     at: Cursor,
     frozen: Vec<Tensor>,
+    frozen_buffers: frozen::FrozenBuffers,
     /// The parameters at the stage's start, by identity.
     known: HashSet<usize>,
     /// Whether a batch of the stage is still to come that may make the model's parameters.
@@ -81,6 +82,7 @@ impl Runner {
             stages,
             at: Cursor::default(),
             frozen: Vec::new(),
+            frozen_buffers: frozen::FrozenBuffers::default(),
             known: HashSet::new(),
             miscounted: HashSet::new(),
             panic_output,
@@ -229,6 +231,9 @@ impl Runner {
     }
 
     fn run_batch(&mut self, batch: Batch, mode: Mode) -> Result<()> {
+        if mode == Mode::Train {
+            self.keep_buffers()?;
+        }
         self.driver.enter_batch(batch);
         self.driver.fire(Event::BatchStart)?;
         self.driver.end_batch_start();
@@ -238,6 +243,9 @@ impl Runner {
             }
             self.driver.enter_pass(pass).map_err(|source| self.at(source))?;
             self.run_pass(mode)?;
+        }
+        if mode == Mode::Train {
+            self.put_buffers_back()?;
         }
         self.driver.fire(Event::BatchEnd)?;
         self.driver.end_batch();

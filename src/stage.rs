@@ -33,6 +33,8 @@ pub struct Stage {
     pub(crate) passes: Vec<Pass>,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) frozen: Vec<String>,
+    /// Patterns of parameters alone: running statistics move on.
+    pub(crate) frozen_parameters: Vec<String>,
     pub(crate) callbacks: Vec<Box<dyn Callback>>,
     pub(crate) bare: bool,
     pub(crate) start_from: StartFrom,
@@ -150,6 +152,7 @@ impl Stage {
             passes: vec![Pass::new("main")],
             schedule: None,
             frozen: Vec::new(),
+            frozen_parameters: Vec::new(),
             callbacks: Vec::new(),
             bare: false,
             start_from: StartFrom::AsItIs,
@@ -244,11 +247,25 @@ impl Stage {
         self
     }
 
-    /// Freezes the parameters whose names match a pattern, for this stage.
+    /// Freezes the parameters and buffers whose names match a pattern, for this stage. A frozen batch norm of [`Layers`](crate::tensor::layers::Layers) runs in
+    /// evaluation mode: it normalises by its running statistics, which stay as they are. In a module of tch they stay too, but it normalises by the batch as before.
+    /// [`Stage::freeze_parameters`] leaves statistics alone.
     #[must_use]
     pub fn freeze(mut self, pattern: impl Into<String>) -> Self {
         self.frozen.push(pattern.into());
         self
+    }
+
+    /// Freezes the parameters whose names match a pattern, for this stage, and no buffers: a batch norm's running statistics go on with the data.
+    #[must_use]
+    pub fn freeze_parameters(mut self, pattern: impl Into<String>) -> Self {
+        self.frozen_parameters.push(pattern.into());
+        self
+    }
+
+    /// The patterns of frozen parameters, with and without their buffers.
+    pub(crate) fn all_frozen(&self) -> Vec<String> {
+        self.frozen.iter().chain(&self.frozen_parameters).cloned().collect()
     }
 
     /// Adds a callback that takes part in this stage only: it hears nothing of `run_start` and `run_end`.

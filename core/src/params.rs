@@ -153,6 +153,20 @@ pub fn matching<'a>(pattern: &str, names: impl IntoIterator<Item = &'a str>) -> 
     Ok(matched)
 }
 
+/// The buffers that one of these glob patterns matches by any of their names, each once; patterns that match none are no error here.
+pub fn matching_buffers(patterns: &[String], vs: &VarStore) -> Vec<Tensor> {
+    let globs: Vec<glob::Pattern> =
+        patterns.iter().filter_map(|pattern| glob::Pattern::new(pattern).ok()).collect();
+    let named = vs.variables();
+    let matched: HashSet<usize> = named
+        .iter()
+        .filter(|(name, _)| globs.iter().any(|glob| glob.matches(name)))
+        .map(|(_, tensor)| identity(tensor))
+        .collect();
+    let all = buffers(vs).into_iter().map(|(_, tensor)| tensor);
+    all.filter(|tensor| matched.contains(&identity(tensor))).collect()
+}
+
 /// Which parameters a glob pattern matches by any of their names; an error if it matches none.
 ///
 /// ```

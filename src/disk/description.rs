@@ -25,6 +25,8 @@ pub(super) struct StageDescription {
     pub(super) loaders: Vec<StageLoaderDescription>,
     pub(super) passes: Vec<PassDescription>,
     pub(super) frozen: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) frozen_parameters: Vec<String>,
     /// Null for a model as it is.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(super) start_from: Value,
@@ -162,6 +164,7 @@ impl StageDescription {
             loaders: loaders.collect(),
             passes: passes.collect::<Result<_>>()?,
             frozen: stage.frozen.clone(),
+            frozen_parameters: stage.frozen_parameters.clone(),
             start_from: stage.start_from.to_value(),
         })
     }

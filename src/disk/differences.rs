@@ -126,6 +126,8 @@ impl StageDescription {
         found.add(allow("epochs"), &format!("the epochs {of}"), before.epochs, self.epochs);
         let (was, is) = (before.frozen.join(", "), self.frozen.join(", "));
         found.add(unless_open("frozen"), &format!("what is frozen {of}"), was, is);
+        let (was, is) = (before.frozen_parameters.join(", "), self.frozen_parameters.join(", "));
+        found.add(unless_open("frozen"), &format!("what is frozen without its statistics {of}"), was, is);
         let (was, is) = (&before.start_from, &self.start_from);
         found.add(allow("start_from"), &format!("the start {of}"), text_of(was), text_of(is));
         loaders::compare(&before.loaders, &self.loaders, how, found);

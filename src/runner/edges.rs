@@ -1,5 +1,5 @@
 //! What the loop needs at its edges: loaders, optimizers, frozen parameters, quiet evaluations, the place of an error.
-use catena_chain::{Edge, LoaderScope, Optimizers, PassScope, StageScope, Stop, Work};
+use catena_chain::{Edge, LoaderScope, Member, Optimizers, PassScope, StageScope, Stop, Work};
 use catena_tensor::batch::Batch;
 use catena_tensor::data::Start;
 use catena_tensor::model::{Mode, Model};
@@ -25,7 +25,8 @@ impl Runner {
         self.looks_for_new = true;
         for pass in &stage.passes {
             if let Some(config) = &pass.optimizer {
-                let optimizer = Optimizer::new(config.clone(), &params_of(pass, &stage.frozen, model)?)?;
+                let optimizer =
+                    Optimizer::new(config.clone(), &params_of(pass, &stage.all_frozen(), model)?)?;
                 optimizers.insert(&pass.name, optimizer);
             }
         }
@@ -37,6 +38,7 @@ impl Runner {
         let evaluations = evaluations.map(|loader| loader.name.clone()).collect();
         let (name, epochs, passes) = (stage.name.clone(), stage.epochs, passes.collect());
         self.driver.enter_stage(StageScope { index, name, epochs, passes, evaluations }, optimizers);
+        self.freeze_buffers();
         Ok(())
     }
 
@@ -51,8 +53,13 @@ impl Runner {
     /// Says which metrics callbacks wait for that were never measured: one that does not say what it logs keeps `build()` from knowing.
     fn tell_unmeasured(&self) {
         let cx = self.driver.context();
-        for member in self.driver.chain().members().iter().filter(|member| member.hears_in(cx.stage_index()))
-        {
+        let is_last = cx.stage_index() + 1 == self.stages.len();
+        // what is of the run may be measured in a later stage
+        let is_over = |member: &&Member| match member.stage() {
+            Some(stage) => stage == cx.stage_index(),
+            None => is_last,
+        };
+        for member in self.driver.chain().members().iter().filter(is_over) {
             for name in &member.about().watches {
                 if let Err(none) = cx.metrics.require(name) {
                     log::warn!(

@@ -1,18 +1,55 @@
 //! Which parameters need a gradient: what a stage freezes, and what somebody sets by hand.
+use catena_tensor::layers::freeze_statistics;
 use catena_tensor::model::Model;
-use catena_tensor::native::tensor::identity;
-use catena_tensor::params::{Parameter, matching_parameters, parameters};
+use catena_tensor::native::tensor::{copy_, identity};
+use catena_tensor::params::{Parameter, matching_buffers, matching_parameters, parameters};
 use catena_tensor::tch::Tensor;
 
 use super::Runner;
 use crate::disk::ByHand;
 use crate::{Error, Pass, Result, Stage};
 
+/// Buffers that the stage freezes, and what they are, from its first Train batch on.
+#[derive(Debug, Default)]
+pub(super) struct FrozenBuffers {
+    buffers: Vec<Tensor>,
+    kept: Option<Vec<Tensor>>,
+}
+
 impl Runner {
     /// What the stage has frozen needs gradients again.
     pub(super) fn thaw(&mut self) -> Result<()> {
         for param in self.frozen.drain(..) {
             let _same = param.f_set_requires_grad(true)?;
+        }
+        self.frozen_buffers = FrozenBuffers::default();
+        freeze_statistics([]);
+        Ok(())
+    }
+
+    /// Freezes the buffers of what the stage freezes, which layers of `Layers` hear of.
+    pub(super) fn freeze_buffers(&mut self) {
+        let stage = &self.stages[self.stage_index()];
+        let vs = self.driver.context().model.var_store();
+        let found = matching_buffers(&stage.frozen, vs);
+        freeze_statistics(&found);
+        self.frozen_buffers = FrozenBuffers { buffers: found, kept: None };
+    }
+
+    /// Before a Train batch: what the frozen buffers are.
+    pub(super) fn keep_buffers(&mut self) -> Result<()> {
+        let FrozenBuffers { buffers, kept } = &mut self.frozen_buffers;
+        if kept.is_none() {
+            *kept = Some(buffers.iter().map(Tensor::f_detach_copy).collect::<std::result::Result<_, _>>()?);
+        }
+        Ok(())
+    }
+
+    /// After a Train batch: a module of tch may have moved them.
+    pub(super) fn put_buffers_back(&self) -> Result<()> {
+        let FrozenBuffers { buffers, kept } = &self.frozen_buffers;
+        for (buffer, kept) in buffers.iter().zip(kept.iter().flatten()) {
+            copy_(&buffer.f_detach()?, kept, false).map_err(catena_tensor::Error::from)?;
         }
         Ok(())
     }
@@ -62,7 +99,7 @@ impl Runner {
 /// Makes parameters need no gradient that the stage freezes, and those that none of its passes trains; gives those that needed one before.
 pub(super) fn freeze(stage: &Stage, model: &dyn Model) -> Result<Vec<Tensor>> {
     let params = parameters(model.var_store());
-    let frozen = frozen(&params, &stage.frozen)?;
+    let frozen = frozen(&params, &stage.all_frozen())?;
     let mut trained = vec![false; params.len()];
     for pass in &stage.passes {
         // who steps without an optimizer of the stage's may train any of them

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::define::{Compute, Define, default};
 use super::fault::{Outcome, at_least_1, floats, setting, shape};
+use super::frozen::is_frozen;
 use super::variables::Variables;
 
 macro_rules! batch_norm {
@@ -202,6 +203,7 @@ pub(super) const ONE_VALUE: &str = "training needs more than one value a channel
 
 impl Compute for Made {
     fn compute(&self, input: &Tensor, train: bool) -> Outcome<Tensor> {
+        let train = train && !self.running.as_ref().is_some_and(|running| is_frozen(&running.mean));
         let size = input.size();
         shape(self.dims.contains(&size.len()), input, || match self.dims {
             [_] => "must be [n, channels, height, width]".into(),

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::define::{Compute, Define, default};
 use super::fault::{Outcome, at_least_1, floats, setting, shape};
+use super::frozen::is_frozen;
 use super::variables::Variables;
 
 macro_rules! instance_norm {
@@ -160,6 +161,7 @@ struct Made {
 
 impl Compute for Made {
     fn compute(&self, input: &Tensor, train: bool) -> Outcome<Tensor> {
+        let train = train && !self.running.as_ref().is_some_and(|(mean, _)| is_frozen(mean));
         let size = input.size();
         let has_batch = size.len() == self.dims + 2;
         shape(has_batch || size.len() == self.dims + 1, input, || match self.dims {

@@ -45,6 +45,7 @@ mod dropout;
 mod embedding;
 mod fault;
 mod flatten;
+mod frozen;
 mod group_norm;
 mod instance_norm;
 mod layer_norm;
@@ -61,6 +62,7 @@ mod softmax;
 mod tests;
 mod variables;
 
+pub use self::frozen::freeze_statistics;
 pub use activation::{Approximate, Gelu, Relu, Sigmoid, Tanh};
 pub use attention::MultiheadAttention;
 pub use batch_norm::{BatchNorm1d, BatchNorm2d};
