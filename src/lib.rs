@@ -57,7 +57,7 @@ pub use catena_record as record;
 pub use catena_tensor as tensor;
 pub use catena_tensor::tch;
 pub use error::{Error, Result};
-pub use report::{Report, Status, Stopped};
+pub use report::{EndedStage, Report, Status, Stopped};
 pub use runner::{Resume, Runner};
 pub use stage::{Pass, Stage, StartFrom};
 

@@ -1,7 +1,11 @@
 //! What a run came to.
 use std::collections::BTreeMap;
+use std::fmt;
 
 use catena_chain::{Best, Context};
+use serde::{Deserialize, Serialize};
+
+use crate::runner::Cursor;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +31,43 @@ impl Status {
     }
 }
 
-/// Who stopped a run, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who stopped a run or a stage, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stopped {
     /// The callback's name.
     pub by: String,
     /// Its reason, if it gave one.
     pub why: Option<String>,
+}
+
+/// How a stage ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EndedStage {
+    /// Its name.
+    pub stage: String,
+    /// The epoch in which it ended.
+    pub epoch: u64,
+    /// How many epochs it was to have.
+    pub epochs: u64,
+    /// Who stopped it before its end, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
+}
+
+impl fmt::Display for EndedStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage, epoch, epochs, stopped } = self;
+        match stopped {
+            None => write!(f, "stage `{stage}`: done in {epochs} epochs"),
+            Some(Stopped { by, why }) => {
+                write!(f, "stage `{stage}`: stopped in epoch {epoch} of {epochs} by {by}")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+        }
+    }
 }
 
 /// What a run came to.
@@ -55,6 +89,8 @@ pub struct Stopped {
 pub struct Report {
     /// How it ended.
     pub status: Status,
+    /// How each stage ended that has.
+    pub stages: Vec<EndedStage>,
     /// Epochs begun, over all stages.
     pub epochs: u64,
     /// Train batches of the run.
@@ -74,9 +110,10 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(cx: &Context, cut_short: bool, resumed_from: Option<u64>) -> Self {
+    pub(crate) fn new(cx: &Context, at: &Cursor, resumed_from: Option<u64>) -> Self {
         Self {
-            status: Status::of(cx, cut_short),
+            status: Status::of(cx, at.cut_short),
+            stages: at.ended.clone(),
             epochs: cx.global_epoch(),
             batches: cx.global_batch(),
             batches_run: cx.global_batch() - resumed_from.unwrap_or(0),

@@ -22,7 +22,7 @@ use self::edges::Quiet;
 pub(crate) use self::frozen::params_of;
 pub use self::resume::Resume;
 use crate::disk::{Cut, Description, Disk};
-use crate::{Report, Result, RunnerBuilder, Stage, plan};
+use crate::{EndedStage, Report, Result, RunnerBuilder, Stage, Stopped, plan};
 
 /// Runs stages, epochs, loaders and batches, and tells the chain of callbacks.
 ///
@@ -140,7 +140,7 @@ impl Runner {
             self.fail_on_disk(error);
         }
         let left = self.leave_nothing_behind();
-        went.and(left).map(|()| Report::new(self.driver.context(), self.at.cut_short, self.resumed_from))
+        went.and(left).map(|()| Report::new(self.driver.context(), &self.at, self.resumed_from))
     }
 
     fn run_stages(&mut self) -> Result<()> {
@@ -179,10 +179,29 @@ impl Runner {
             self.run_epoch()?;
         }
         let is_left = self.at.epochs < epochs || self.at.cut_short;
-        self.end(Event::StageEnd, self.driver.stop() >= Stop::Stage && is_left)?;
+        let is_stopped = self.driver.stop() >= Stop::Stage && is_left;
+        self.end(Event::StageEnd, is_stopped)?;
+        self.note_end(is_stopped);
         self.at.next_stage();
         self.cut(Cut::Stage)?;
         self.leave_stage()
+    }
+
+    /// Notes how a stage ended, and tells it if somebody stopped it.
+    fn note_end(&mut self, is_stopped: bool) {
+        let cx = self.driver.context();
+        if cx.interrupted().is_some() {
+            return;
+        }
+        let by = cx.stopped_by().filter(|_| is_stopped);
+        let stopped = by.map(|(by, why)| Stopped { by: by.into(), why: why.map(Into::into) });
+        let ended =
+            EndedStage { stage: cx.stage().to_owned(), epoch: cx.epoch(), epochs: cx.epochs(), stopped };
+        if ended.stopped.is_some() {
+            log::info!("{ended}");
+        }
+        self.at.ended.retain(|other| other.stage != ended.stage);
+        self.at.ended.push(ended);
     }
 
     fn run_epoch(&mut self) -> Result<()> {

@@ -25,7 +25,7 @@ pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     ByHand, CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, gradients_file, optimizer_file,
 };
-use crate::{Error, Result, Resume, Status, Stopped};
+use crate::{EndedStage, Error, Result, Resume, Status, Stopped};
 
 /// The run directory of a runner.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Disk {
         self.writer.store().begin()?;
         LogFile::create(self.path.join("timing.jsonl"), b"").map_err(|e| self.wrong(e))?;
         self.open_timing()?;
-        self.describe(description, &Standing::Running)
+        self.describe(description, &Standing::Running, &[])
     }
 
     /// A run goes on from this snapshot: what is newer, damaged, left over or in a log's way is moved out of its way.
@@ -96,6 +96,7 @@ impl Disk {
         &mut self,
         from: SnapshotName,
         description: &Description,
+        ended: &[EndedStage],
         in_the_way: &[PathBuf],
     ) -> Result<()> {
         self.writer.store().set_newer_aside(from)?;
@@ -103,7 +104,7 @@ impl Disk {
             set_aside(path).map_err(|error| self.wrong(error))?;
         }
         self.open_timing()?;
-        self.describe(description, &Standing::Running)
+        self.describe(description, &Standing::Running, ended)
     }
 
     /// The snapshots that were found damaged and passed over, for the text of a refusal; empty if there are none.
@@ -125,12 +126,20 @@ impl Disk {
     }
 
     /// Writes `run.json`.
-    pub(crate) fn describe(&mut self, description: &Description, standing: &Standing) -> Result<()> {
+    pub(crate) fn describe(
+        &mut self,
+        description: &Description,
+        standing: &Standing,
+        ended_stages: &[EndedStage],
+    ) -> Result<()> {
         let (at, new) = (self.path.join("run.json"), self.path.join("run.json.new"));
         let before = std::fs::read(&at).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
         let ended = (*standing != Standing::Running).then(now);
         let mut run = json!({ "status": standing.word(), "started": started, "ended": ended });
+        if !ended_stages.is_empty() {
+            run["stages"] = json!(ended_stages);
+        }
         run["run"] = float::to_value(description).map_err(|error| self.wrong(error.into()))?;
         match standing {
             Standing::Ended(Status::Stopped(Stopped { by, why })) => {

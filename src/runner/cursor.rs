@@ -1,6 +1,8 @@
 //! Where the loop is, as data: the next thing to do.
 use serde::{Deserialize, Serialize};
 
+use crate::report::EndedStage;
+
 /// How far in the loop is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,11 +36,14 @@ pub(crate) struct Cursor {
     pub(crate) open: Open,
     /// Whether what ended last was cut short.
     pub(crate) cut_short: bool,
+    /// How the stages ended that have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ended: Vec<EndedStage>,
 }
 
 impl Cursor {
     pub(super) fn next_stage(&mut self) {
-        *self = Self { stage: self.stage + 1, open: Open::Run, cut_short: self.cut_short, ..Self::default() };
+        (self.stage, self.epochs, self.loader, self.open) = (self.stage + 1, 0, 0, Open::Run);
     }
 
     pub(super) fn begin_epoch(&mut self) {

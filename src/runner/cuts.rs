@@ -235,7 +235,7 @@ impl Runner {
         disk.wait()?;
         let standing = Standing::Ended(Status::of(self.driver.context(), self.at.cut_short));
         // all that counts is saved: a full disk is no reason to lose the report
-        if let Err(error) = disk.describe(&description, &standing) {
+        if let Err(error) = disk.describe(&description, &standing, &self.at.ended) {
             log::warn!("run.json still says that the run is running, and not {}: {error}", standing.word());
         }
         Ok(())
@@ -249,7 +249,8 @@ impl Runner {
         }
         let Ok(description) = self.describe() else { return };
         let Some(disk) = &mut self.disk else { return };
-        if let Err(second) = disk.describe(&description, &Standing::Failed(error.to_string())) {
+        if let Err(second) = disk.describe(&description, &Standing::Failed(error.to_string()), &self.at.ended)
+        {
             log::warn!("run.json still says that the run is running, and not failed: {second}");
         }
     }

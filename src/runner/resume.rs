@@ -143,7 +143,7 @@ impl Runner {
         self.driver.set_resuming(false);
         let description = self.describe()?;
         if let Some(disk) = &mut self.disk {
-            disk.go_on(name, &description, &in_the_way)?;
+            disk.go_on(name, &description, &self.at.ended, &in_the_way)?;
         }
         self.driver.tell_resumed(differs)?;
         generators.put_back()?;

@@ -124,6 +124,7 @@ impl Ended {
         };
         add("metrics", bits(&report.metrics));
         add("best", format!("{:?}", report.best));
+        add("stages", format!("{:?}", report.stages));
         add("status", format!("{:?}", report.status));
         add("counts", format!("{:?}", (report.epochs, report.batches, report.steps, report.samples)));
         let mut kept: Vec<String> = std::fs::read_dir(dir.join("checkpoints"))

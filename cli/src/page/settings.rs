@@ -74,11 +74,32 @@ fn standing(status: &str, all: &Map<String, Value>, run: &Path) -> String {
         return format!("{status}: {error}");
     }
     let of = |key: &str| all.get("stopped_by")?.get(key)?.as_str();
+    let stages = stopped_stages(all);
+    if !stages.is_empty() {
+        return format!("{status}; {}", stages.join("; "));
+    }
     match (of("callback"), of("why")) {
         (Some(callback), Some(why)) => format!("{status} by {callback}: {why}"),
         (Some(callback), None) => format!("{status} by {callback}"),
         (None, _) => status.to_owned(),
     }
+}
+
+/// The stages that somebody stopped before their ends: in which epoch, by whom, and why.
+fn stopped_stages(all: &Map<String, Value>) -> Vec<String> {
+    let stages = all.get("stages").and_then(Value::as_array);
+    let text = |stage: &Value| {
+        let stopped = stage.get("stopped")?;
+        let by = stopped.get("by")?.as_str()?;
+        let why =
+            stopped.get("why").and_then(Value::as_str).map_or_else(String::new, |why| format!(": {why}"));
+        let (epoch, epochs) = (stage.get("epoch")?.as_u64()?, stage.get("epochs")?.as_u64()?);
+        Some(format!(
+            "stage `{}` stopped in epoch {epoch} of {epochs} by {by}{why}",
+            stage.get("stage")?.as_str()?
+        ))
+    };
+    stages.into_iter().flatten().filter_map(text).collect()
 }
 
 /// The leaves below a value, with their paths; things in lists are called by their names.

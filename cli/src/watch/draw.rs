@@ -44,7 +44,7 @@ pub(crate) fn picture(state: &State, view: &View, now: f64, area: Rect, buffer: 
 fn whole(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
     let warnings = warnings::of(state, now);
     let room = if area.height < 24 { 2 } else { 4 };
-    let stopped = state.plan.stopped_by.as_ref().map(StoppedBy::text);
+    let stopped = state.plan.stopped_by.as_ref().map(StoppedBy::text).or_else(|| state.plan.stopped_stage());
     let rows = (warnings.len() + usize::from(stopped.is_some())).min(room) as u16;
     let heights = [1, 1, 1].map(Constraint::Length).into_iter();
     let heights = heights.chain([Constraint::Min(1)]).chain([1, rows, 1].map(Constraint::Length));

@@ -16,9 +16,28 @@ pub(crate) struct Plan {
     ended: Option<String>,
     /// Who stopped the run.
     pub(crate) stopped_by: Option<StoppedBy>,
+    /// How the stages ended that have.
+    stages: Vec<EndedStage>,
     /// The error that ended it.
     pub(crate) error: Option<String>,
     run: Run,
+}
+
+/// How a stage ended.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct EndedStage {
+    stage: String,
+    epoch: u64,
+    epochs: u64,
+    stopped: Option<StoppedStage>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct StoppedStage {
+    by: String,
+    why: Option<String>,
 }
 
 /// Who stopped a run, and why.
@@ -90,6 +109,17 @@ pub(crate) struct Place {
 
 impl Plan {
     /// When the run began, in seconds since 1970.
+    /// The stage that was stopped last before its end: in which epoch, by whom, and why.
+    pub(crate) fn stopped_stage(&self) -> Option<String> {
+        let stopped = |ended: &EndedStage| {
+            let EndedStage { stage, epoch, epochs, stopped } = ended;
+            let StoppedStage { by, why } = stopped.as_ref()?;
+            let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+            Some(format!("stage {stage} stopped in epoch {epoch} of {epochs} by {by}{why}"))
+        };
+        self.stages.iter().rev().find_map(stopped)
+    }
+
     pub(crate) fn started(&self) -> Option<f64> {
         seconds(self.started.as_deref()?)
     }
