@@ -162,9 +162,10 @@ fn a_panic_of_a_hook_is_an_error_that_says_where_and_prints_only_if_that_is_aske
         count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     }));
     for (panic_output, prints) in [(false, 0), (true, 1)] {
-        let stage = stage(tiny_loader(8, 4)).callback(on(Event::Step, |_| -> catena::chain::Result<Flow> {
-            let nothing: Option<Flow> = None;
-            Ok(nothing.expect("a flow"))
+        let stage = stage(tiny_loader(8, 4)).callback(on(Event::Step, |_| {
+            let numbers: Vec<u8> = Vec::new();
+            assert!(!numbers.is_empty(), "a flow");
+            Ok(Flow::GO)
         }));
         let builder = Runner::builder(tiny_model()).stage(stage).panic_output(panic_output);
         let error = builder.build().unwrap().run().unwrap_err().to_string();

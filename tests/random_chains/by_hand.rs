@@ -111,7 +111,8 @@ pub(crate) fn train(seed: u64, stages: Vec<Plain>) -> (String, u64) {
                     let mut loss =
                         output.cross_entropy_loss::<Tensor>(target, None, Reduction::Mean, -100, smoothing);
                     if plain.penalty {
-                        loss = loss + weight.square().sum(Kind::Float) * 0.01;
+                        let penalty = weight.square().sum(Kind::Float) * 0.01;
+                        loss = &loss + penalty;
                     }
                     pass.add_gradients(&loss, ratio);
                     if steps_now {

@@ -28,11 +28,14 @@ struct Layer {
     what: What,
 }
 
+/// What is called to undo something.
+type Call = Box<dyn FnOnce(&mut Context) -> Result<()>>;
+
 enum What {
     /// The tensors that hold other values, and their own.
     Values(Vec<(Tensor, Tensor)>),
     /// What undoes it.
-    Call(Box<dyn FnOnce(&mut Context) -> Result<()>>),
+    Call(Call),
 }
 
 impl Undo {

@@ -141,5 +141,5 @@ fn widened(path: &Path, header: &[u8], width: usize) -> Result<Vec<u8>> {
         }
         writer.write_byte_record(&record).map_err(wrong)?;
     }
-    Ok(writer.into_inner().map_err(|error| at(path, &error.to_string()))?)
+    writer.into_inner().map_err(|error| at(path, &error.to_string()))
 }
