@@ -39,6 +39,19 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The programs of the pages, too.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../docs/checkpoints.md")]
+    struct Checkpoints;
+
+    #[doc = include_str!("../docs/metrics-and-logs.md")]
+    struct MetricsAndLogs;
+
+    #[doc = include_str!("../docs/gpus.md")]
+    struct Gpus;
+}
+
 mod builder;
 mod disk;
 mod error;
