@@ -17,7 +17,8 @@ use catena_tensor::params::{check_can_be_saved, check_memory, matching_parameter
 use catena_record::fs::{FileSystem, Os};
 
 use crate::disk::Disk;
-use crate::{Error, Result, Runner, Stage};
+use crate::error::RunResult as Result;
+use crate::{Error, Runner, Stage};
 
 /// What a [`Runner`] is made from. Made by [`Runner::builder`].
 ///
@@ -259,10 +260,12 @@ impl Loader for Empty {
     fn batches(&self) -> Option<u64> {
         Some(0)
     }
-    fn start(&mut self, _: catena_tensor::data::Start) -> catena_tensor::Result<()> {
+    fn start(&mut self, _: catena_tensor::data::Start) -> std::result::Result<(), catena_chain::BoxError> {
         Ok(())
     }
-    fn next_batch(&mut self) -> catena_tensor::Result<Option<catena_tensor::batch::Batch>> {
+    fn next_batch(
+        &mut self,
+    ) -> std::result::Result<Option<catena_tensor::batch::Batch>, catena_chain::BoxError> {
         Ok(None)
     }
 }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use catena_chain::{BoxError, Place};
 
 /// A result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = BoxError> = std::result::Result<T, E>;
+
+/// What this crate's own functions return.
+pub(crate) type RunResult<T> = std::result::Result<T, Error>;
 
 /// What can go wrong when a runner is built or runs. As `Debug` it is the same sentence, for that is what a `main` that returns it prints.
 #[derive(thiserror::Error)]

@@ -68,10 +68,11 @@ pub use catena_chain as chain;
 pub use catena_chain::{Callback, Context, Event, Flow, State};
 pub use catena_record as record;
 pub use catena_tensor as tensor;
-pub use catena_tensor::tch;
+pub use catena_tensor::{rand_chacha, tch};
 pub use error::{Error, Result};
 pub use report::{EndedStage, Report, Status, Stopped};
 pub use runner::{Resume, Runner};
+pub use serde_json;
 pub use stage::{Pass, Stage, StartFrom};
 
 #[cfg(fuzzing)]

@@ -22,7 +22,8 @@ use self::edges::Quiet;
 pub(crate) use self::frozen::params_of;
 pub use self::resume::Resume;
 use crate::disk::{Cut, Description, Disk};
-use crate::{EndedStage, Report, Result, RunnerBuilder, Stage, Stopped, plan};
+use crate::error::RunResult as Result;
+use crate::{EndedStage, Report, RunnerBuilder, Stage, Stopped, plan};
 
 /// Runs stages, epochs, loaders and batches, and tells the chain of callbacks.
 ///

@@ -14,11 +14,11 @@ impl Loader for Sizes {
     fn batches(&self) -> Option<u64> {
         Some(self.0.len() as u64)
     }
-    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, _: Start) -> catena::Result<()> {
         self.1 = 0;
         Ok(())
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         let Some(&size) = self.0.get(self.1) else { return Ok(None) };
         let begin: i64 = self.0[..self.1].iter().sum();
         self.1 += 1;
@@ -47,7 +47,7 @@ fn train(sizes: Vec<i64>, by_token: bool, accumulate: Option<Accumulate>) -> Vec
         loss::from_fn("squares", |outputs, _| Ok(outputs.get("output")?.f_square()?.f_mean(Kind::Double)?));
     struct ByToken;
     impl LossFn for ByToken {
-        fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> catena::tensor::Result<Loss> {
+        fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> catena::Result<Loss> {
             let each = (outputs.get("output")? - 1.0).f_square()?.f_sum_dim_intlist(
                 [1i64].as_slice(),
                 false,

@@ -9,11 +9,11 @@ impl Loader for Nothing {
     fn batches(&self) -> Option<u64> {
         Some(self.0)
     }
-    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, _: Start) -> catena::Result<()> {
         self.1 = 0;
         Ok(())
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         self.1 += 1;
         Ok((self.1 <= self.0).then(Batch::default))
     }

@@ -222,10 +222,10 @@ fn a_loader_that_errs_or_panics_is_named_with_its_place() {
         fn batches(&self) -> Option<u64> {
             None
         }
-        fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
+        fn start(&mut self, _: Start) -> catena::Result<()> {
             Ok(())
         }
-        fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+        fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
             assert!(!self.0, "the file is gone");
             let batch = tiny_batch(2);
             batch.get("image")?;

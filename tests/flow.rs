@@ -7,7 +7,7 @@ use catena::tensor::rng::Exclusive;
 /// Two epochs of four train batches and two valid batches, then a second stage of one batch, with windows of two.
 struct Try {
     record: Record,
-    result: catena::Result<Report>,
+    result: catena::Result<Report, catena::Error>,
     runner: Runner,
 }
 

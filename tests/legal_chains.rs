@@ -205,10 +205,10 @@ impl Loader for Stream {
     fn batches(&self) -> Option<u64> {
         None
     }
-    fn start(&mut self, start: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, start: Start) -> catena::Result<()> {
         self.0.start(start)
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         self.0.next_batch()
     }
 }

@@ -46,12 +46,12 @@ impl Loader for Naive {
         self.said
     }
 
-    fn start(&mut self, start: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, start: Start) -> catena::Result<()> {
         self.at = if self.seeks { start.batch } else { 0 };
         Ok(())
     }
 
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         self.at += 1;
         Ok((self.at <= 10).then(|| tiny_batch(4)))
     }

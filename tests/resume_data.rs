@@ -235,10 +235,10 @@ impl Loader for Own {
     fn batches(&self) -> Option<u64> {
         self.0.batches()
     }
-    fn start(&mut self, start: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, start: Start) -> catena::Result<()> {
         self.0.start(start)
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         self.0.next_batch()
     }
 }
@@ -250,10 +250,10 @@ impl Loader for Augmented {
     fn batches(&self) -> Option<u64> {
         self.0.batches()
     }
-    fn start(&mut self, start: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, start: Start) -> catena::Result<()> {
         self.0.start(start)
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         self.0.next_batch()
     }
     fn describe(&self) -> LoaderDescription {

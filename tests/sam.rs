@@ -50,11 +50,11 @@ impl Loader for Rows {
     fn batches(&self) -> Option<u64> {
         Some(self.sizes.len() as u64)
     }
-    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, _: Start) -> catena::Result<()> {
         self.next = 0;
         Ok(())
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         let Some(&size) = self.sizes.get(self.next) else { return Ok(None) };
         let begin: i64 = self.sizes[..self.next].iter().sum();
         self.next += 1;

@@ -104,7 +104,7 @@ struct Lazy {
 }
 
 impl Model for Lazy {
-    fn forward(&mut self, batch: &Batch, _: Mode) -> catena::tensor::Result<Outputs> {
+    fn forward(&mut self, batch: &Batch, _: Mode) -> catena::Result<Outputs> {
         self.seen += 1;
         let output = self.fc.forward(batch.get("input")?);
         if self.seen < self.at {

@@ -30,10 +30,10 @@ impl<L: Loader> Loader for Slow<L> {
     fn batches(&self) -> Option<u64> {
         self.0.batches()
     }
-    fn start(&mut self, start: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, start: Start) -> catena::Result<()> {
         self.0.start(start)
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         std::thread::sleep(std::time::Duration::from_millis(20));
         self.0.next_batch()
     }

@@ -53,12 +53,12 @@ impl Loader for Weighs {
         Some(1)
     }
 
-    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, _: Start) -> catena::Result<()> {
         self.1 = false;
         Ok(())
     }
 
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         if std::mem::replace(&mut self.1, true) {
             return Ok(None);
         }

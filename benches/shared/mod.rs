@@ -57,11 +57,11 @@ impl Loader for Ready {
     fn batches(&self) -> Option<u64> {
         Some(self.0.len() as u64)
     }
-    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, _: Start) -> catena::Result<()> {
         self.1 = 0;
         Ok(())
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         let Some((x, y)) = self.0.get(self.1) else { return Ok(None) };
         self.1 += 1;
         Ok(Some(Batch::new([("input", x.shallow_clone()), ("target", y.shallow_clone())])))

@@ -19,11 +19,11 @@ impl Loader for Nothing {
     fn batches(&self) -> Option<u64> {
         Some(self.batches)
     }
-    fn start(&mut self, _: Start) -> catena::tensor::Result<()> {
+    fn start(&mut self, _: Start) -> catena::Result<()> {
         self.given = 0;
         Ok(())
     }
-    fn next_batch(&mut self) -> catena::tensor::Result<Option<Batch>> {
+    fn next_batch(&mut self) -> catena::Result<Option<Batch>> {
         self.given += 1;
         Ok((self.given <= self.batches).then(Batch::default))
     }

@@ -2,7 +2,10 @@
 use tch::TchError;
 
 /// A result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error: what models, losses and loaders return, so that each error of yours goes by `?`. Who calls them adds the place, and keeps yours as the source.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What can go wrong with tensors, models, data and optimizers. The texts say what was wrong and what was expected.
 #[derive(Debug, thiserror::Error)]

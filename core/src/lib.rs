@@ -35,5 +35,5 @@ mod tensor_file;
 
 pub use catena_native as native;
 pub mod panics;
-pub use error::{Error, Result, panic_message, without_frames};
-pub use tch;
+pub use error::{BoxError, Error, Result, panic_message, without_frames};
+pub use {rand_chacha, tch};

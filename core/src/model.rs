@@ -3,9 +3,9 @@ use std::any::Any;
 
 use tch::nn::{ModuleT, VarStore};
 
-use crate::Result;
 use crate::batch::{Batch, INPUT, OUTPUT, Outputs};
 use crate::layers::Layers;
+use crate::{BoxError, Result};
 
 /// What a loader's batches are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ impl Mode {
 )]
 pub trait Model {
     /// Computes the outputs of a batch. Dropout and the like act in [`Mode::Train`] only.
-    fn forward(&mut self, batch: &Batch, mode: Mode) -> Result<Outputs>;
+    fn forward(&mut self, batch: &Batch, mode: Mode) -> Result<Outputs, BoxError>;
 
     /// The variables: parameters and buffers by name.
     fn var_store(&self) -> &VarStore;
@@ -59,14 +59,14 @@ pub trait Model {
 /// let of_tch = nn::linear(vs.root() / "fc", 4, 2, Default::default());
 /// let outputs = Net::new(vs, of_tch).forward(&batch, Mode::Eval)?;
 /// assert_eq!(outputs.get("output")?.size(), [8, 2]);
-/// # Ok::<(), catena_tensor::Error>(())
+/// # Ok::<(), catena_tensor::BoxError>(())
 /// ```
 pub struct Net {
     vs: VarStore,
     forward: Forward,
 }
 
-type Closure = Box<dyn FnMut(&Batch, Mode) -> Result<Outputs>>;
+type Closure = Box<dyn FnMut(&Batch, Mode) -> Result<Outputs, BoxError>>;
 
 enum Forward {
     Layers { layers: Layers, input: &'static str, output: &'static str },
@@ -111,7 +111,10 @@ impl Net {
     }
 
     /// A model whose forward pass is a closure: several inputs, several outputs, other losses.
-    pub fn from_fn(vs: VarStore, forward: impl FnMut(&Batch, Mode) -> Result<Outputs> + 'static) -> Self {
+    pub fn from_fn(
+        vs: VarStore,
+        forward: impl FnMut(&Batch, Mode) -> Result<Outputs, BoxError> + 'static,
+    ) -> Self {
         Self { vs, forward: Forward::Closure(Box::new(forward)) }
     }
 
@@ -128,7 +131,7 @@ impl Net {
 }
 
 impl Model for Net {
-    fn forward(&mut self, batch: &Batch, mode: Mode) -> Result<Outputs> {
+    fn forward(&mut self, batch: &Batch, mode: Mode) -> Result<Outputs, BoxError> {
         match &mut self.forward {
             Forward::Layers { layers, input, output } => {
                 Ok(Outputs::from([(*output, layers.forward(batch.get(input)?, mode)?)]))

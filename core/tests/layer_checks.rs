@@ -224,7 +224,7 @@ const MODULES: &[Check] = &[
 
 fn of_loss(mut loss: impl LossFn, output: Tensor, target: Tensor) -> Result<String, String> {
     let (outputs, batch) = (Outputs::from(output), Batch::new([("target", target)]));
-    let checked = loss.check().and_then(|()| loss.loss(&outputs, &batch));
+    let checked = loss.check().map_err(Into::into).and_then(|()| loss.loss(&outputs, &batch));
     checked.map(|loss| loss.value.double_value(&[]).to_string()).map_err(|error| error.to_string())
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Cut, Description};
-use crate::Result;
+use crate::error::RunResult as Result;
 use crate::runner::Cursor;
 
 /// The file of a snapshot's parameters and buffers.

@@ -25,7 +25,8 @@ pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     ByHand, CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, gradients_file, optimizer_file,
 };
-use crate::{EndedStage, Error, Result, Resume, Status, Stopped};
+use crate::error::RunResult as Result;
+use crate::{EndedStage, Error, Resume, Status, Stopped};
 
 /// The run directory of a runner.
 #[derive(Debug)]

@@ -3,7 +3,8 @@ use std::cell::Cell;
 
 use catena_tensor::panics::Quiet;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::error::RunResult as Result;
 
 thread_local! {
     static RUNS: Cell<bool> = const { Cell::new(false) };

@@ -4,8 +4,9 @@ use catena_record::SnapshotName;
 use catena_tensor::model::Mode;
 
 use super::{Open, Runner};
+use crate::Error;
 use crate::disk::{Cut, Description, Difference, Position, Remedy, SavedState, differences};
-use crate::{Error, Result};
+use crate::error::RunResult as Result;
 
 impl Runner {
     /// Refuses a run that is another one, and applies what was allowed to the place that it goes on from. Gives whether anything differs

@@ -8,8 +8,9 @@ use catena_tensor::rng::Generators;
 
 use super::Runner;
 use crate::disk::{CALLBACKS, Cut, Disk, Kept, SavedState, Standing, now};
+use crate::error::RunResult as Result;
 use crate::stage::StageLoader;
-use crate::{Error, Result, StartFrom, Status};
+use crate::{Error, StartFrom, Status};
 
 impl Runner {
     /// Runs the evaluations, applies the stops that are reached, and takes at most one snapshot.

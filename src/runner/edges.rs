@@ -1,5 +1,5 @@
 //! What the loop needs at its edges: loaders, optimizers, frozen parameters, quiet evaluations, the place of an error.
-use catena_chain::{Edge, LoaderScope, Member, Optimizers, PassScope, StageScope, Stop, Work};
+use catena_chain::{BoxError, Edge, LoaderScope, Member, Optimizers, PassScope, StageScope, Stop, Work};
 use catena_tensor::batch::Batch;
 use catena_tensor::data::Start;
 use catena_tensor::model::{Mode, Model};
@@ -11,8 +11,9 @@ use catena_tensor::tch;
 
 use super::Runner;
 use super::frozen::{freeze, params_of};
+use crate::Error;
+use crate::error::RunResult as Result;
 use crate::stage::StageLoader;
-use crate::{Error, Result};
 
 impl Runner {
     pub(super) fn enter_stage(&mut self, index: usize) -> Result<()> {
@@ -211,13 +212,8 @@ impl Drop for Quiet {
 }
 
 /// A loader's answer; a panic is an error.
-fn guarded<T>(
-    call: impl FnOnce() -> catena_tensor::Result<T>,
-) -> std::result::Result<T, catena_chain::BoxError> {
-    match catena_tensor::panics::caught(call) {
-        Ok(answer) => Ok(answer?),
-        Err(message) => Err(format!("panicked: {message}").into()),
-    }
+fn guarded<T>(call: impl FnOnce() -> std::result::Result<T, BoxError>) -> std::result::Result<T, BoxError> {
+    catena_tensor::panics::caught(call).unwrap_or_else(|message| Err(format!("panicked: {message}").into()))
 }
 
 /// Sets every parameter's gradient to none.

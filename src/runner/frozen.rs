@@ -7,7 +7,8 @@ use catena_tensor::tch::Tensor;
 
 use super::Runner;
 use crate::disk::ByHand;
-use crate::{Error, Pass, Result, Stage};
+use crate::error::RunResult as Result;
+use crate::{Error, Pass, Stage};
 
 /// Buffers that the stage freezes, and what they are, from its first Train batch on.
 #[derive(Debug, Default)]

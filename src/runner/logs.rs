@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use catena_chain::State;
 
 use super::Runner;
+use crate::Error;
 use crate::disk::SavedCallback;
-use crate::{Error, Result};
+use crate::error::RunResult as Result;
 
 impl Runner {
     /// Refuses to go on with logs that are other ones than at the snapshot. With `logs` allowed, those are left out of the callbacks' states, which

@@ -15,7 +15,8 @@ use crate::disk::{
     CALLBACKS, Cut, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, gradients_file,
     optimizer_file,
 };
-use crate::{Error, Report, Result};
+use crate::error::RunResult as Result;
+use crate::{Error, Report};
 
 /// Which snapshot a run goes on from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::numbers::SplitMix;
 
 /// A chain, ready to run.
 pub(crate) struct Chain {
-    pub(crate) built: catena::Result<Runner>,
+    pub(crate) built: catena::Result<Runner, catena::Error>,
     /// What is told of it if it is wrong.
     pub(crate) says: String,
     /// Its stages for the loop written by hand, if it is plain.

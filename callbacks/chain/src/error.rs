@@ -1,8 +1,7 @@
 //! What can go wrong in a chain, and where it happened.
 use crate::{Event, Place};
 
-/// Any error: what a callback may return.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub use catena_tensor::BoxError;
 
 /// What hooks return: any error can be given with `?`, and a text with `Err("…".into())`.
 pub type Result<T> = std::result::Result<T, BoxError>;

@@ -44,7 +44,7 @@ pub use summary::{Layer, Summary};
 /// let summary = Summary::of_batch(&mut Net::new(vs, layers), &batch)?;
 /// assert_eq!(summary.layers[1].outputs, [[16, 128]]);
 /// println!("{summary}");
-/// # Ok::<(), catena_tensor::Error>(())
+/// # Ok::<(), catena_tensor::BoxError>(())
 /// ```
 ///
 /// On resume: nothing to keep.

@@ -1,7 +1,7 @@
 //! What a model is made of, as a table.
 use std::fmt;
 
-use catena_tensor::Result;
+use catena_chain::BoxError;
 use catena_tensor::batch::Batch;
 use catena_tensor::layers::{self, LayerOutput};
 use catena_tensor::model::{Mode, Model};
@@ -60,7 +60,7 @@ impl Summary {
     }
 
     /// As [`Summary::of`], with the outputs of the named layers when this batch goes through, in Eval mode and without gradients.
-    pub fn of_batch(model: &mut dyn Model, batch: &Batch) -> Result<Self> {
+    pub fn of_batch(model: &mut dyn Model, batch: &Batch) -> Result<Self, BoxError> {
         let _no_grad = tch::no_grad_guard();
         let (outputs, seen) = layers::record(|| model.forward(batch, Mode::Eval));
         outputs?;

@@ -1,7 +1,7 @@
 //! Whether a loader keeps its promises, for tests of loaders.
 use super::{Loader, Start};
 use crate::batch::Batch;
-use crate::{Error, Result};
+use crate::{BoxError, Error, Result};
 
 /// Checks what a loader promises, by which a stopped run goes on exactly: the same start gives the same batches, a start in the middle of an epoch gives those
 /// that would have come then, each epoch has as many as [`Loader::batches`] says, and another seed or epoch gives as many. It goes over the data about
@@ -13,11 +13,11 @@ use crate::{Error, Result};
 ///
 /// let (x, y) = (Tensor::arange(10, (tch::Kind::Float, tch::Device::Cpu)), Tensor::arange(10, (tch::Kind::Int64, tch::Device::Cpu)));
 /// check_loader(&mut TensorLoader::new(&x, &y, 4)?.shuffle(true))?;
-/// # Ok::<(), catena_tensor::Error>(())
+/// # Ok::<(), catena_tensor::BoxError>(())
 /// ```
-pub fn check_loader(loader: &mut dyn Loader) -> Result<()> {
+pub fn check_loader(loader: &mut dyn Loader) -> Result<(), BoxError> {
     let start = Start { seed: 1, stage: 0, epoch: 1, batch: 0 };
-    let broken = |what: String| Err(Error::Loader(what));
+    let broken = |what: String| Err(Error::Loader(what).into());
     let whole = batches(loader, start)?;
     if let Some(said) = loader.batches().filter(|said| *said != whole.len() as u64) {
         return broken(format!("it says {said} batches, but an epoch has {}", whole.len()));
@@ -55,7 +55,7 @@ pub fn check_loader(loader: &mut dyn Loader) -> Result<()> {
     Ok(())
 }
 
-fn batches(loader: &mut dyn Loader, start: Start) -> Result<Vec<Batch>> {
+fn batches(loader: &mut dyn Loader, start: Start) -> Result<Vec<Batch>, BoxError> {
     loader.start(start)?;
     let mut batches = Vec::new();
     while let Some(batch) = loader.next_batch()? {
@@ -107,12 +107,12 @@ mod tests {
             self.said
         }
 
-        fn start(&mut self, start: Start) -> Result<()> {
+        fn start(&mut self, start: Start) -> Result<(), BoxError> {
             self.at = if self.seeks { start.batch as i64 } else { 0 };
             Ok(())
         }
 
-        fn next_batch(&mut self) -> Result<Option<Batch>> {
+        fn next_batch(&mut self) -> Result<Option<Batch>, BoxError> {
             if self.at == 3 {
                 return Ok(None);
             }

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// `limit`, `order`. A `fingerprint` is compared where both runs have one.
 ///
 /// ```
-/// use catena_tensor::Result;
+/// use catena_tensor::{BoxError, Result};
 /// use catena_tensor::batch::Batch;
 /// use catena_tensor::data::{Loader, LoaderDescription, Start};
 ///
@@ -25,10 +25,10 @@ use serde_json::Value;
 ///     fn batches(&self) -> Option<u64> {
 ///         None
 ///     }
-///     fn start(&mut self, _: Start) -> Result<()> {
+///     fn start(&mut self, _: Start) -> Result<(), BoxError> {
 ///         Ok(())
 ///     }
-///     fn next_batch(&mut self) -> Result<Option<Batch>> {
+///     fn next_batch(&mut self) -> Result<Option<Batch>, BoxError> {
 ///         Ok(None)
 ///     }
 ///     fn describe(&self) -> LoaderDescription {

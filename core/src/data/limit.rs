@@ -1,7 +1,7 @@
 //! The first batches of another loader.
 use super::{Loader, LoaderDescription, Start};
-use crate::Result;
 use crate::batch::Batch;
+use crate::{BoxError, Result};
 
 /// The first batches of each epoch of another loader. Made by [`Loader::limit`].
 ///
@@ -33,12 +33,12 @@ impl<L: Loader> Loader for Limited<L> {
         self.loader.batches().map(|n| n.min(self.limit))
     }
 
-    fn start(&mut self, start: Start) -> Result<()> {
+    fn start(&mut self, start: Start) -> Result<(), BoxError> {
         self.given = start.batch;
         self.loader.start(start)
     }
 
-    fn next_batch(&mut self) -> Result<Option<Batch>> {
+    fn next_batch(&mut self) -> Result<Option<Batch>, BoxError> {
         if self.given >= self.limit {
             return Ok(None);
         }

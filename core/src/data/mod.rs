@@ -14,8 +14,8 @@ pub use describe::LoaderDescription;
 pub use limit::Limited;
 pub use tensors::TensorLoader;
 
-use crate::Result;
 use crate::batch::Batch;
+use crate::{BoxError, Result};
 
 /// Where a pass over a loader starts, and the seed that its order is a function of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,10 +40,10 @@ pub trait Loader {
     fn batches(&self) -> Option<u64>;
 
     /// Begins an epoch, at its beginning or at a batch in it.
-    fn start(&mut self, start: Start) -> Result<()>;
+    fn start(&mut self, start: Start) -> Result<(), BoxError>;
 
     /// The next batch, or none at the end of the epoch.
-    fn next_batch(&mut self) -> Result<Option<Batch>>;
+    fn next_batch(&mut self) -> Result<Option<Batch>, BoxError>;
 
     /// What it says of itself: what decides which batches it gives. A run that goes on from a snapshot compares it, and refuses
     /// another one. By default it is the type's name and [`Loader::batches`].
@@ -66,10 +66,10 @@ impl<L: Loader + ?Sized> Loader for Box<L> {
     fn batches(&self) -> Option<u64> {
         (**self).batches()
     }
-    fn start(&mut self, start: Start) -> Result<()> {
+    fn start(&mut self, start: Start) -> Result<(), BoxError> {
         (**self).start(start)
     }
-    fn next_batch(&mut self) -> Result<Option<Batch>> {
+    fn next_batch(&mut self) -> Result<Option<Batch>, BoxError> {
         (**self).next_batch()
     }
     fn describe(&self) -> LoaderDescription {

@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::{Loader, LoaderDescription, Start, order};
 use crate::batch::{Batch, INPUT, NamedTensors, TARGET};
 use crate::hash::sha256;
-use crate::{Error, Result};
+use crate::{BoxError, Error, Result};
 
 /// Batches of rows of tensors that are in memory, in their order or shuffled anew each epoch.
 ///
@@ -29,7 +29,7 @@ use crate::{Error, Result};
 /// }
 /// assert_eq!(ids.len(), 10);
 /// assert_ne!(ids, (0..10).collect::<Vec<_>>());
-/// # Ok::<(), catena_tensor::Error>(())
+/// # Ok::<(), catena_tensor::BoxError>(())
 /// ```
 #[derive(Debug)]
 pub struct TensorLoader {
@@ -138,7 +138,7 @@ impl Loader for TensorLoader {
         Some(if self.drop_last { self.rows / self.batch_size } else { self.rows.div_ceil(self.batch_size) })
     }
 
-    fn start(&mut self, start: Start) -> Result<()> {
+    fn start(&mut self, start: Start) -> Result<(), BoxError> {
         self.next = start.batch;
         self.order = None;
         if self.shuffle {
@@ -150,7 +150,7 @@ impl Loader for TensorLoader {
         Ok(())
     }
 
-    fn next_batch(&mut self) -> Result<Option<Batch>> {
+    fn next_batch(&mut self) -> Result<Option<Batch>, BoxError> {
         if self.next >= self.batches().unwrap_or(0) {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{CrossEntropy, Loss, LossFn, Mse};
 use crate::batch::{Batch, Outputs};
-use crate::{Error, Result, settings};
+use crate::{BoxError, Error, Result, settings};
 
 type Read = fn(&str, Value) -> Result<Box<dyn LossFn>>;
 
@@ -81,7 +81,7 @@ impl std::fmt::Debug for AnyLoss {
 }
 
 impl LossFn for AnyLoss {
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         self.0.loss(outputs, batch)
     }
 

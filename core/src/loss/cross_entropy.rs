@@ -5,7 +5,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::{Loss, LossFn, floating, written};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
-use crate::{Error, Result};
+use crate::{BoxError, Error, Result};
 
 /// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, whole numbers of any dtype), the mean
 /// over labels. A target of floating point numbers in the logits' shape is of class probabilities, as in PyTorch.
@@ -29,7 +29,7 @@ use crate::{Error, Result};
 ///     CrossEntropy::new().loss(&outputs, &batch).unwrap_err().to_string(),
 ///     "label 10 is out of range: the output has 10 classes, so labels go from 0 to 9",
 /// );
-/// # Ok::<(), catena_tensor::Error>(())
+/// # Ok::<(), catena_tensor::BoxError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -140,7 +140,7 @@ impl CrossEntropy {
 }
 
 impl LossFn for CrossEntropy {
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         let (logits, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
         let judged = self.judge(logits, target)?;
         let target = if let Target::OtherLabels(labels) = &judged { labels } else { target };

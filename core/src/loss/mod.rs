@@ -11,7 +11,7 @@ pub use cross_entropy::CrossEntropy;
 pub use mse::Mse;
 
 use crate::batch::{Batch, Outputs};
-use crate::{Error, Result};
+use crate::{BoxError, Error, Result};
 
 /// A batch's loss.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Loss {
 )]
 pub trait LossFn {
     /// The loss of a batch.
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss>;
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError>;
 
     /// What it is called where a run is described.
     fn name(&self) -> &str;
@@ -55,7 +55,7 @@ pub trait LossFn {
 }
 
 impl<L: LossFn + ?Sized> LossFn for Box<L> {
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         (**self).loss(outputs, batch)
     }
 
@@ -135,7 +135,7 @@ fn floating(name: &str, output: &Tensor) -> Result<()> {
 /// ```
 pub fn from_fn(
     name: impl Into<String>,
-    value: impl FnMut(&Outputs, &Batch) -> Result<Tensor> + 'static,
+    value: impl FnMut(&Outputs, &Batch) -> Result<Tensor, BoxError> + 'static,
 ) -> impl LossFn + 'static {
     FromFn { name: name.into(), value }
 }
@@ -145,15 +145,16 @@ struct FromFn<F> {
     value: F,
 }
 
-impl<F: FnMut(&Outputs, &Batch) -> Result<Tensor>> LossFn for FromFn<F> {
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+impl<F: FnMut(&Outputs, &Batch) -> Result<Tensor, BoxError>> LossFn for FromFn<F> {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         let value = (self.value)(outputs, batch)?;
         if value.numel() != 1 {
             return Err(Error::Shape {
                 what: format!("the loss `{}`", self.name),
                 got: value.size(),
                 expected: "a loss is one number, the mean over what it counts".into(),
-            });
+            }
+            .into());
         }
         Ok(Loss::new(value, batch.weight))
     }

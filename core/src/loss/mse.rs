@@ -4,8 +4,8 @@ use serde_json::Value;
 use tch::Reduction;
 
 use super::{Loss, LossFn, floating, same_shape, written};
-use crate::Result;
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
+use crate::{BoxError, Result};
 
 /// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal where PyTorch warns and broadcasts.
 ///
@@ -19,7 +19,7 @@ use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
 /// let outputs = Outputs::from(Tensor::from_slice(&[1.0, 4.0]));
 /// let batch = Batch::new([("target", Tensor::from_slice(&[1.0, 2.0]))]);
 /// assert_eq!(Mse::new().loss(&outputs, &batch)?.value.double_value(&[]), 2.0);
-/// # Ok::<(), catena_tensor::Error>(())
+/// # Ok::<(), catena_tensor::BoxError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,7 +56,7 @@ impl Mse {
 }
 
 impl LossFn for Mse {
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss> {
+    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         let (output, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
         same_shape(&self.output, output, &self.target, target)?;
         floating(&self.output, output)?;
