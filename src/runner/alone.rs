@@ -24,7 +24,20 @@ impl Alone {
         if RUNS.replace(true) {
             return Err(Error::InsideRun);
         }
+        tell_of_threads();
         Ok(Self { _quiet: (!panic_output).then(Quiet::begin) })
+    }
+}
+
+/// More threads than cores wait for each other, and a step takes up to 50 times as long.
+fn tell_of_threads() {
+    let threads = catena_tensor::tch::get_num_threads();
+    let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+    if usize::try_from(threads).is_ok_and(|threads| threads > cores) {
+        log::warn!(
+            "torch has {threads} threads, but this process may use {cores} cores: threads that wait for each other are slow; set OMP_NUM_THREADS or \
+             `tch::set_num_threads`"
+        );
     }
 }
 

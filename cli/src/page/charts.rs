@@ -85,6 +85,7 @@ impl<'a> Charts<'a> {
         let has_several = self.runs.len() > 1;
         let mut plot = Plot::new();
         let (mut epochs, mut times) = (Vec::new(), Vec::new());
+        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
         for (i, name, curve) in &all {
             let Some(run) = self.runs.get(*i) else { continue };
             let kind = kinds.iter().position(|known| *known == kind(name)).unwrap_or(0);
@@ -109,6 +110,9 @@ impl<'a> Charts<'a> {
             let mode = if points.len() < 40 { Mode::LinesMarkers } else { Mode::Lines };
             let steps: Vec<f64> = points.iter().map(|point| point.step).collect();
             let values: Vec<Option<f64>> = points.iter().map(|point| rounded(point.value, 6)).collect();
+            for value in values.iter().flatten() {
+                (least, most) = (least.min(*value), most.max(*value));
+            }
             let mut trace = Scatter::new(steps, values).name(label_text(&label)).mode(mode).line(line);
             if is_quiet {
                 let visible = if has_several { Visible::LegendOnly } else { Visible::True };
@@ -122,6 +126,11 @@ impl<'a> Charts<'a> {
         );
         let mut figure = json_of(&plot);
         figure["axes"] = json!({ "epoch": epochs, "time": times });
+        // by itself plotly draws a constant in the middle of an axis that is 2 long, on which a small one is 0
+        if least == most && least != 0.0 {
+            let around = least.abs() * 0.5;
+            figure["layout"]["yaxis"]["range"] = json!([least - around, least + around]);
+        }
         self.figure(title_of(chart), &figure)
     }
 
@@ -199,7 +208,7 @@ fn kind(name: &Name) -> (bool, &str) {
 
 fn layout(height: usize) -> Layout {
     let legend = Legend::new().orientation(Orientation::Horizontal).x(0.0).y(-0.22);
-    let margin = Margin::new().left(52).right(14).top(8).bottom(44);
+    let margin = Margin::new().left(52).right(14).top(30).bottom(44);
     Layout::new().height(height).auto_size(true).margin(margin).legend(legend).show_legend(true)
 }
 

@@ -403,6 +403,26 @@ fn a_huge_run_makes_a_page_below_five_megabytes() {
 }
 
 #[test]
+fn a_constant_small_number_is_drawn_at_its_value() {
+    let place = Place::new();
+    let rows: String = (1..=3)
+        .map(|epoch| {
+            row("train", epoch, "train", epoch * BATCHES, json!({ "loss": 1.0 / epoch as f64, "lr": 5e-4 }))
+        })
+        .collect();
+    place.write("run", "metrics.jsonl", &rows);
+    assert_eq!(place.catena("report run").status, 0);
+    let html = place.page("report.html");
+    let range = chart(&html, "Learning rate")["layout"]["yaxis"]["range"].clone();
+    assert_eq!(range, json!([0.00025, 0.00075]));
+    let title = charts(&html)
+        .into_iter()
+        .find(|(title, _)| title == "loss")
+        .map(|(_, figure)| figure["layout"]["yaxis"]["range"].clone());
+    assert_eq!(title, Some(Value::Null), "one that moves has the axis that plotly gives it");
+}
+
+#[test]
 fn values_that_are_not_finite_are_gaps_and_said() {
     let place = Place::new();
     let rows: Vec<String> = [json!(1.5), json!("nan"), json!("inf"), json!(0.5)]
