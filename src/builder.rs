@@ -16,7 +16,6 @@ use catena_tensor::params::{check_can_be_saved, check_memory, matching_parameter
 
 use catena_record::fs::{FileSystem, Os};
 
-use crate::disk::Disk;
 use crate::error::RunResult as Result;
 use crate::{Error, Runner, Stage};
 
@@ -27,7 +26,7 @@ use crate::{Error, Runner, Stage};
 /// use catena::prelude::*;
 ///
 /// let stage = || Stage::new("train").train(testing::tiny_loader(40, 4)).loss(CrossEntropy::new());
-/// let builder = Runner::builder(testing::tiny_model()).seed(1).dry_run(3);
+/// let builder = Runner::builder(testing::tiny_model()).seed(1);
 /// assert_eq!(builder.stage(stage().optimizer(Sgd::new(0.1))).build()?.run()?.batches, 3);
 ///
 /// let builder = Runner::builder(testing::tiny_model()).stage(stage());
@@ -42,7 +41,6 @@ pub struct RunnerBuilder {
     stages: Vec<Stage>,
     callbacks: Vec<Box<dyn Callback>>,
     seed: u64,
-    dry_run: Option<u64>,
     run_dir: Option<PathBuf>,
     file_system: Arc<dyn FileSystem>,
     allowed: Vec<String>,
@@ -65,7 +63,6 @@ impl RunnerBuilder {
             stages: Vec::new(),
             callbacks: Vec::new(),
             seed: 0,
-            dry_run: None,
             run_dir: None,
             panic_output: false,
             file_system: Arc::new(Os),
@@ -95,8 +92,8 @@ impl RunnerBuilder {
         self
     }
 
-    /// The run directory (none by default: nothing is written). It is made if it is missing, and locked for as long as the
-    /// runner lives; a relative path is meant from the program's current folder at [`build`](Self::build). The runner puts in the
+    /// The run directory (none by default: nothing is written). It is made if it is missing, and locked from the
+    /// run's beginning for as long as the runner lives; a relative path is meant from the program's current folder at [`build`](Self::build). The runner puts in the
     /// journal ([`Journal`]), the metric files ([`Loggers`] with [`JsonLines`] and [`CsvFiles`]) and [`Throughput`], unless callbacks of
     /// these roles are there.
     #[must_use]
@@ -129,31 +126,12 @@ impl RunnerBuilder {
         self
     }
 
-    /// Runs one epoch a stage, and the first `batches` batches of each loader: does everything work?
-    #[must_use]
-    pub fn dry_run(mut self, batches: u64) -> Self {
-        self.dry_run = Some(batches);
-        self
-    }
-
     /// The runner, or what is wrong with its description.
     pub fn build(self) -> Result<Runner> {
-        let Self {
-            model,
-            mut stages,
-            mut callbacks,
-            seed,
-            dry_run,
-            run_dir,
-            file_system,
-            allowed,
-            panic_output,
-        } = self;
+        let Self { model, mut stages, mut callbacks, seed, run_dir, file_system, allowed, panic_output } =
+            self;
         if stages.is_empty() {
             return Err(Error::Build("the runner has no stage; add one with `.stage(Stage::new(…))`".into()));
-        }
-        if let Some(batches) = dry_run {
-            stages.iter_mut().for_each(|stage| limit(stage, batches));
         }
         // a program that changes its folder later means the directory that it named now
         let run_dir = run_dir.map(absolute).transpose()?;
@@ -193,10 +171,10 @@ impl RunnerBuilder {
             member.callback().check().map_err(settings)?;
         }
         chain_checks::check(&members, &stages)?;
-        let disk = run_dir.as_deref().map(|path| Disk::open(path, file_system)).transpose()?;
+        let place = run_dir.clone().map(|path| (path, file_system));
         let settings = Settings { seed, device: model.var_store().device(), run_dir };
         let driver = Driver::new(model, members, settings)?;
-        Ok(Runner::new(driver, stages, disk, allowed, panic_output))
+        Ok(Runner::new(driver, stages, place, allowed, panic_output))
     }
 }
 
@@ -243,31 +221,6 @@ fn put_in_acting(members: &mut Vec<Member>, stage: &mut Stage, index: usize) {
 
 fn has_role(members: &[Member], role: Option<Role>, stage: usize) -> bool {
     role.is_some() && members.iter().any(|member| member.about().role == role && member.hears_in(stage))
-}
-
-fn limit(stage: &mut Stage, batches: u64) {
-    stage.epochs = stage.epochs.min(1);
-    for loader in &mut stage.loaders {
-        let source = std::mem::replace(&mut loader.source, Box::new(Empty));
-        loader.source = Box::new(source.limit(batches));
-    }
-}
-
-/// Stands in for a loader that is being wrapped.
-struct Empty;
-
-impl Loader for Empty {
-    fn batches(&self) -> Option<u64> {
-        Some(0)
-    }
-    fn start(&mut self, _: catena_tensor::data::Start) -> std::result::Result<(), catena_chain::BoxError> {
-        Ok(())
-    }
-    fn next_batch(
-        &mut self,
-    ) -> std::result::Result<Option<catena_tensor::batch::Batch>, catena_chain::BoxError> {
-        Ok(None)
-    }
 }
 
 fn check(stage: &Stage) -> std::result::Result<(), String> {

@@ -1,5 +1,6 @@
 //! The loop. Everything that acts on a batch is a callback; here is only what happens when.
 mod alone;
+mod check;
 mod compare;
 mod cursor;
 mod cuts;
@@ -9,8 +10,11 @@ mod logs;
 mod resume;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use catena_chain::{Driver, Event, Skip, Stop};
+use catena_record::fs::FileSystem;
 use catena_tensor::batch::Batch;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::rng::{Exclusive, manual_seed};
@@ -53,6 +57,8 @@ pub struct Runner {
     known: HashSet<usize>,
     /// Whether a batch of the stage is still to come that may make the model's parameters.
     looks_for_new: bool,
+    /// The run directory and what stands before it, and what is open of it while a run has it.
+    place: Option<(PathBuf, Arc<dyn FileSystem>)>,
     disk: Option<Disk>,
     allowed: Vec<String>,
     panic_output: bool,
@@ -74,7 +80,7 @@ impl Runner {
     pub(crate) fn new(
         driver: Driver,
         stages: Vec<Stage>,
-        disk: Option<Disk>,
+        place: Option<(PathBuf, Arc<dyn FileSystem>)>,
         allowed: Vec<String>,
         panic_output: bool,
     ) -> Self {
@@ -88,7 +94,8 @@ impl Runner {
             miscounted: HashSet::new(),
             panic_output,
             looks_for_new: false,
-            disk,
+            place,
+            disk: None,
             allowed,
             has_run: false,
             resumed_from: None,
@@ -125,8 +132,17 @@ impl Runner {
         self.run_anew()
     }
 
+    /// Opens the run directory, and locks it for as long as the runner lives.
+    fn open_disk(&mut self) -> Result<()> {
+        if let (None, Some((path, file_system))) = (&self.disk, &self.place) {
+            self.disk = Some(Disk::open(path, file_system.clone())?);
+        }
+        Ok(())
+    }
+
     fn run_anew(&mut self) -> Result<Report> {
         self.claim()?;
+        self.open_disk()?;
         self.begin_on_disk()?;
         manual_seed(self.driver.context().seed());
         self.go_on()

@@ -74,6 +74,16 @@ pub(crate) struct StageLoader {
     pub(crate) mode: Mode,
     pub(crate) source: Box<dyn Loader>,
     pub(crate) on_request: bool,
+    /// How many batches of an epoch a check has.
+    pub(crate) limit: Option<u64>,
+}
+
+impl StageLoader {
+    /// How many batches an epoch has, if that is known.
+    pub(crate) fn batches(&self) -> Option<u64> {
+        let batches = self.source.batches()?;
+        Some(self.limit.map_or(batches, |limit| batches.min(limit)))
+    }
 }
 
 /// One forward pass, loss and step of each batch. A stage has the pass `main`, unless it names its own.
@@ -178,7 +188,7 @@ impl Stage {
     #[must_use]
     pub fn loader(mut self, name: impl Into<String>, mode: Mode, loader: impl Loader + 'static) -> Self {
         let (name, source) = (name.into(), Box::new(loader));
-        self.loaders.push(StageLoader { name, mode, source, on_request: false });
+        self.loaders.push(StageLoader { name, mode, source, on_request: false, limit: None });
         self
     }
 
@@ -206,7 +216,7 @@ impl Stage {
     #[must_use]
     pub fn on_request(mut self, name: impl Into<String>, loader: impl Loader + 'static) -> Self {
         let (name, source) = (name.into(), Box::new(loader));
-        self.loaders.push(StageLoader { name, mode: Mode::Eval, source, on_request: true });
+        self.loaders.push(StageLoader { name, mode: Mode::Eval, source, on_request: true, limit: None });
         self
     }
 

@@ -80,8 +80,10 @@ fn a_directory_with_snapshots_is_not_begun_anew_and_one_without_is_not_gone_on_f
     assert!(error.contains("holds snapshots of a run already; go on from them with `resume`"), "{error}");
     let alone = Runner::builder(tiny_model()).stage(stage(1));
     assert!(resume(alone, Resume::Latest).unwrap_err().contains("give one with `.run_dir(path)`"));
-    let _running = builder(dir.path(), stage(2)).build().unwrap();
-    let error = builder(dir.path(), stage(2)).build().unwrap_err().to_string();
+    // whoever has begun or gone on has the directory for as long as the runner lives
+    let mut running = builder(dir.path(), stage(2)).build().unwrap();
+    running.resume(Resume::Latest).unwrap();
+    let error = resume(builder(dir.path(), stage(1)), Resume::Latest).unwrap_err();
     assert!(error.contains("is in use by another process"), "{error}");
 }
 
@@ -261,10 +263,14 @@ fn an_error_inside_a_batch_leaves_what_was_there_and_is_never_gone_on_from() {
 #[test]
 fn a_stage_starts_from_the_best_of_the_stage_before() {
     let _exclusive = Exclusive::wait();
+    let keeping_best = |dir: &Path, stage: Stage| {
+        let checkpoint = checkpoint().keep_best(1, "valid/loss", PlateauMode::Min);
+        Runner::builder(tiny_model()).run_dir(dir).stage(stage).callback(checkpoint)
+    };
     let run = |start_from: StartFrom| {
         let dir = tempfile::tempdir().unwrap();
         let next = Stage::new("next").start_from(start_from).infer(tiny_loader(6, 4));
-        let mut runner = builder(dir.path(), stage(3)).stage(next).build().unwrap();
+        let mut runner = keeping_best(dir.path(), stage(3)).stage(next).build().unwrap();
         let report = runner.run().unwrap();
         (params(&runner), report)
     };
@@ -280,8 +286,11 @@ fn a_stage_starts_from_the_best_of_the_stage_before() {
     assert_ne!(found, last);
     let dir = tempfile::tempdir().unwrap();
     let next = Stage::new("next").start_from(best("nothing")).infer(tiny_loader(6, 4));
-    let error = builder(dir.path(), stage(1)).stage(next).build().unwrap().run().unwrap_err().to_string();
-    assert!(error.contains("there is none for which `nothing` was measured"), "{error}");
+    let error = builder(dir.path(), stage(1)).stage(next).build().unwrap_err().to_string();
+    assert!(
+        error.contains("starts from the best snapshot by `nothing`, but nothing keeps that one"),
+        "{error}"
+    );
 }
 
 #[test]

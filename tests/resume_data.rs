@@ -59,12 +59,11 @@ struct Run {
     leave_at: Option<Event>,
     allowed: &'static [&'static str],
     epochs: u64,
-    dry_run: Option<u64>,
 }
 
 impl Run {
     fn of(train: Box<dyn Loader>) -> Self {
-        Self { train, valid: NINE.loader(), leave_at: None, allowed: &[], epochs: 2, dry_run: None }
+        Self { train, valid: NINE.loader(), leave_at: None, allowed: &[], epochs: 2 }
     }
 
     fn go(self, dir: &Path, from: Resume) -> Went {
@@ -94,9 +93,6 @@ impl Run {
         let mut builder = builder.callback(stop(Event::EpochEnd).named("epochs"));
         for name in self.allowed {
             builder = builder.allow(*name);
-        }
-        if let Some(batches) = self.dry_run {
-            builder = builder.dry_run(batches);
         }
         let error = builder.build().unwrap().resume(from).err().map(|error| error.to_string());
         let ids = std::mem::take(&mut *seen.lock().unwrap());
@@ -193,20 +189,6 @@ fn between_epochs_other_data_is_refused_by_name_and_applied_when_allowed() {
         let went = resumed(dir.path(), &other, &["data"]);
         assert_eq!((went.error, went.ids), (None, other.epoch(2)), "{expected}");
     }
-}
-
-#[test]
-fn a_dry_run_does_not_go_on_with_a_run_that_is_none() {
-    let _exclusive = Exclusive::wait();
-    let dir = tempfile::tempdir().unwrap();
-    left(dir.path(), &NINE, Event::EpochEnd);
-    let dry = Run { dry_run: Some(2), ..Run::of(NINE.loader()) };
-    let error = dry.go(dir.path(), Resume::Latest).error.unwrap();
-    assert!(error.contains("limit of loader `train` of stage `s`: none before, 2 now (`data`)"), "{error}");
-    // more than there are change nothing, but an epoch is an epoch
-    let dry = Run { dry_run: Some(3), epochs: 1, ..Run::of(NINE.loader()) };
-    let error = dry.go(dir.path(), Resume::Latest).error.unwrap();
-    assert!(!error.contains("limit") && error.contains("(`epochs`)"), "{error}");
 }
 
 #[test]

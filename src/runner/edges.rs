@@ -116,7 +116,9 @@ impl Runner {
     /// Whether the epoch has a loader left; those that run on request only are passed over.
     pub(super) fn has_loader(&mut self) -> bool {
         let loaders = &self.stages[self.at.stage].loaders;
-        while loaders.get(self.at.loader).is_some_and(|loader| loader.on_request) {
+        // a check tries those too
+        let checking = self.driver.context().checking();
+        while loaders.get(self.at.loader).is_some_and(|loader| loader.on_request && !checking) {
             self.at.loader += 1;
         }
         self.at.loader < loaders.len()
@@ -133,8 +135,10 @@ impl Runner {
     /// Enters a loader, where `batch` batches of its epoch are done.
     pub(super) fn enter_loader(&mut self, loader: usize, batch: u64) -> Result<()> {
         let stage = self.stage_index();
-        let StageLoader { name, mode, source, .. } = &mut self.stages[stage].loaders[loader];
-        self.driver.enter_loader(LoaderScope::new(name.clone(), *mode, source.batches()));
+        let own = &mut self.stages[stage].loaders[loader];
+        let batches = own.batches();
+        let StageLoader { name, mode, source, .. } = own;
+        self.driver.enter_loader(LoaderScope::new(name.clone(), *mode, batches));
         let cx = self.driver.context();
         let start = Start { seed: cx.seed(), stage: stage as u64, epoch: cx.epoch(), batch };
         guarded(|| source.start(start))
@@ -143,7 +147,10 @@ impl Runner {
 
     pub(super) fn next_batch(&mut self, loader: usize) -> Result<Option<Batch>> {
         let stage = self.stage_index();
-        let source = &mut self.stages[stage].loaders[loader].source;
+        let StageLoader { source, limit, .. } = &mut self.stages[stage].loaders[loader];
+        if limit.is_some_and(|limit| self.driver.context().loader_batch() >= limit) {
+            return Ok(None);
+        }
         self.driver.tell(Work::Data, Edge::Begin);
         let batch = guarded(|| source.next_batch()).and_then(|batch| {
             match batch.as_ref().map(|batch| batch.weight) {
@@ -162,9 +169,9 @@ impl Runner {
     /// it does not pass over shows there.
     pub(super) fn check_count(&mut self, loader: usize) {
         let stage = self.stage_index();
-        let StageLoader { name, source, .. } = &self.stages[stage].loaders[loader];
-        let gave = self.driver.context().loader_batch();
-        let Some(said) = source.batches().filter(|said| *said != gave) else { return };
+        let own = &self.stages[stage].loaders[loader];
+        let (name, gave) = (&own.name, self.driver.context().loader_batch());
+        let Some(said) = own.batches().filter(|said| *said != gave) else { return };
         if self.miscounted.insert((stage, loader)) {
             log::warn!(
                 "loader `{name}` said that an epoch has {said} batches, and has given {gave} in epoch {}: windows, schedules and a resume inside an epoch go by what \

@@ -60,6 +60,7 @@ impl Runner {
     pub fn resume(&mut self, from: Resume) -> Result<Report> {
         let _exclusive = Exclusive::now()?;
         let _alone = Alone::begin(self.panic_output)?;
+        self.open_disk()?;
         let disk = self.disk.as_mut().ok_or(Error::NoRunDirectory)?;
         let mut loaded = disk.load(&from)?;
         if self.allowed.iter().any(|allowed| allowed == "stop") && from.is_latest() {

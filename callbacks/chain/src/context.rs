@@ -64,6 +64,7 @@ pub struct Context {
     pub(crate) interruption: Option<String>,
     pub(crate) interrupted: Option<String>,
     pub(crate) resuming: bool,
+    pub(crate) checking: bool,
     pub(crate) other_settings: bool,
     pub(crate) exception: Option<String>,
     pub(crate) undo: Undo,
@@ -132,6 +133,7 @@ impl Context {
             interruption: None,
             interrupted: None,
             resuming: false,
+            checking: false,
             other_settings: false,
             exception: None,
             undo: Undo::default(),
@@ -211,6 +213,11 @@ impl Context {
     /// Why the run is being left, from the cut on at which an interruption was found.
     pub fn interrupted(&self) -> Option<&str> {
         self.interrupted.as_deref()
+    }
+
+    /// Whether the runner only tries whether everything works: what is sent or written to other places than the run directory, which is a temporary one, is left out.
+    pub fn checking(&self) -> bool {
+        self.checking
     }
 
     /// In a start event: whether it is fired again because the run goes on from a snapshot, whose state is loaded after it. The resume may

@@ -16,7 +16,7 @@ use crate::{
 
 /// What an evaluation in the middle of a train loader puts aside.
 #[derive(Debug)]
-struct Aside {
+pub(crate) struct Aside {
     loader: Option<LoaderScope>,
     batch: Batch,
     outputs: Outputs,
@@ -48,12 +48,12 @@ pub struct Driver {
     pub(crate) cx: Context,
     pub(crate) chain: Chain,
     pub(crate) windows: Vec<Window>,
-    skip_of_batch: Skip,
+    pub(crate) skip_of_batch: Skip,
     /// The current pass's window, as it was when the pass began.
     pub(crate) window_before: Window,
     pub(crate) gradients: Gradients,
-    aside: Vec<Aside>,
-    left: Option<(StageScope, u64)>,
+    pub(crate) aside: Vec<Aside>,
+    pub(crate) left: Option<(StageScope, u64)>,
 }
 
 impl Driver {

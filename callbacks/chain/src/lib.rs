@@ -52,6 +52,7 @@ mod phase;
 mod place;
 mod quiet;
 mod repetition;
+mod reset;
 mod saved;
 mod scope;
 mod state;

@@ -40,6 +40,8 @@ pub struct Loggers {
     /// The run, from `run_start` on.
     run: Option<RunInfo>,
     writer: Option<Writer>,
+    /// Whether the run is only tried: nothing is logged.
+    silent: bool,
     /// How far each logger went, by its name: also of those that the run had before and does not have now, so that they go on if they come back.
     positions: Positions,
     waiting: Waiting,
@@ -96,6 +98,7 @@ impl Default for Loggers {
             params: None,
             run: None,
             writer: None,
+            silent: false,
             positions,
             waiting: Waiting::default(),
         }
@@ -164,6 +167,10 @@ impl Loggers {
         Ok((positions.into_iter().map(|(name, saved)| (name, position(saved))).collect(), batches))
     }
 
+    fn log(&self, entries: Vec<Entry>) -> Result<()> {
+        if self.silent { Ok(()) } else { self.writer()?.log(entries) }
+    }
+
     fn writer(&self) -> Result<&Writer> {
         let never = "it begins at run_start, which a callback of a stage does not hear; add it to the runner with `.callback(…)`";
         self.writer.as_ref().ok_or_else(|| never.into())
@@ -175,7 +182,7 @@ impl Loggers {
         if let Some(outbox) = cx.ext.get_mut::<Outbox>() {
             entries.append(&mut outbox.entries);
         }
-        if entries.is_empty() { Ok(()) } else { self.writer()?.log(entries) }
+        if entries.is_empty() { Ok(()) } else { self.log(entries) }
     }
 
     /// What this event has logged outside of loaders. A resumed run hears again where it is, which is logged already.
@@ -184,7 +191,7 @@ impl Loggers {
         if values.iter().next().is_none() || cx.resuming() || cx.interrupted().is_some() {
             return Ok(());
         }
-        self.writer()?.log(vec![entry(cx, Scope::Run, Payload::Scalars(values))])
+        self.log(vec![entry(cx, Scope::Run, Payload::Scalars(values))])
     }
 
     /// After an end event. One that an interruption has brought about comes again when the run goes on, and so does what was
@@ -223,8 +230,17 @@ impl Callback for Loggers {
     }
 
     fn state(&self) -> State {
-        let Self { loggers: _, names: _, batches, params: _, run: _, writer: _, positions, waiting: _ } =
-            self;
+        let Self {
+            loggers: _,
+            names: _,
+            batches,
+            params: _,
+            run: _,
+            writer: _,
+            silent: _,
+            positions,
+            waiting: _,
+        } = self;
         let saved = |position: &Position| SavedPosition {
             json: position.json.clone(),
             files: position.files.keys().cloned().collect(),
@@ -279,11 +295,12 @@ impl Callback for Loggers {
     }
 
     fn on_run_start(&mut self, cx: &mut Context) -> Result<Flow> {
+        self.silent = cx.checking();
         self.run = Some(RunInfo::of(cx));
         if cx.ext.get::<Outbox>().is_none() {
             cx.ext.insert(Outbox::default());
         }
-        if cx.resuming() {
+        if cx.resuming() || self.silent {
             return Ok(Flow::GO);
         }
         self.begin(cx)?;
@@ -324,7 +341,7 @@ impl Callback for Loggers {
                 entries.append(&mut outbox.entries);
             }
             entries.push(entry(cx, Scope::Loader, Payload::Scalars(metrics)));
-            self.writer()?.log(entries)?;
+            self.log(entries)?;
         }
         self.hand_on_if_whole(cx)
     }
@@ -342,7 +359,13 @@ impl Callback for Loggers {
     fn on_run_end(&mut self, cx: &mut Context) -> Result<Flow> {
         self.log_of_event(cx)?;
         self.hand_on_if_whole(cx)?;
-        self.writer()?.end(if cx.interrupted().is_some() { Ending::Interrupted } else { Ending::Done })?;
+        if !self.silent {
+            self.writer()?.end(if cx.interrupted().is_some() {
+                Ending::Interrupted
+            } else {
+                Ending::Done
+            })?;
+        }
         Ok(Flow::GO)
     }
 
