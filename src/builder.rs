@@ -27,7 +27,7 @@ use crate::{Error, Runner, Stage};
 ///
 /// let stage = || Stage::new("train").train(testing::tiny_loader(40, 4)).loss(CrossEntropy::new());
 /// let builder = Runner::builder(testing::tiny_model()).seed(1);
-/// assert_eq!(builder.stage(stage().optimizer(Sgd::new(0.1))).build()?.run()?.batches, 3);
+/// assert_eq!(builder.stage(stage().optimizer(Sgd::new(0.1))).build()?.run()?.batches, 10);
 ///
 /// let builder = Runner::builder(testing::tiny_model()).stage(stage());
 /// assert_eq!(
