@@ -27,12 +27,12 @@ impl Callback for SkipSpikes {
         State::json(serde_json::json!([mean, skipped]))
     }
 
-    fn load_state(&mut self, state: State) -> catena::chain::Result<()> {
+    fn load_state(&mut self, state: State) -> catena::Result<()> {
         (self.mean, self.skipped) = state.read()?;
         Ok(())
     }
 
-    fn on_loss(&mut self, cx: &mut Context) -> catena::chain::Result<Flow> {
+    fn on_loss(&mut self, cx: &mut Context) -> catena::Result<Flow> {
         let Some(loss) = cx.loss.as_ref().filter(|_| cx.is_train()) else { return Ok(Flow::GO) };
         let value = loss.value.f_double_value(&[])?;
         let mean = *self.mean.get_or_insert(value);
@@ -44,7 +44,7 @@ impl Callback for SkipSpikes {
         Ok(Flow::GO)
     }
 
-    fn on_stage_end(&mut self, cx: &mut Context) -> catena::chain::Result<Flow> {
+    fn on_stage_end(&mut self, cx: &mut Context) -> catena::Result<Flow> {
         cx.log("skipped_steps", self.skipped as f64, Reduce::Last)?;
         Ok(Flow::GO)
     }

@@ -76,7 +76,14 @@ pub(crate) fn builder_on(device: Device, dir: &Path, checkpoint: Checkpoint) -> 
         .loss(CrossEntropy::new())
         .optimizer(Sgd::new(0.05).momentum(0.9))
         .callback(Accumulate::new(3));
-    Runner::builder(model(device))
+    let mut builder = Runner::builder(model(device));
+    for event in Event::ALL {
+        // wherever an onlooker may draw, one does
+        if !event.is_of_batch() && event != Event::Exception {
+            builder = builder.callback(draws(event));
+        }
+    }
+    builder
         .seed(11)
         .run_dir(dir)
         .file_system(Arc::new(NoSync))
@@ -91,6 +98,15 @@ pub(crate) fn builder_on(device: Device, dir: &Path, checkpoint: Checkpoint) -> 
         .callback(outside_of_loaders(Event::EpochEnd))
         .callback(outside_of_loaders(Event::StageEnd))
         .callback(checkpoint.keep_best(2, "valid/loss", PlateauMode::Min))
+}
+
+/// Looks, and draws from torch's generators: that is put back.
+fn draws(event: Event) -> impl Callback {
+    let draw = move |_: &mut Context| {
+        let _drawn = Tensor::randn([3], (Kind::Float, Device::Cpu));
+        Ok(())
+    };
+    look(event, draw).in_phase(Phase::User).named(format!("draws at {event}"))
 }
 
 /// Logs where no loader is.
