@@ -57,7 +57,10 @@ fn a_run_inside_a_hook_of_another_is_refused_and_leaves_the_outer_one_alone() {
     let _exclusive = Exclusive::wait();
     let outer = |callback: Option<Box<dyn Callback>>| {
         let draw = || f64::try_from(Tensor::randn([1], (Kind::Double, Device::Cpu)));
-        let draws = look(Event::BatchStart, move |cx| cx.log("drawn", draw()?, Reduce::Sum));
+        let draws = on(Event::BatchStart, move |cx| {
+            cx.log("drawn", draw()?, Reduce::Sum)?;
+            Ok(Flow::GO)
+        });
         let mut builder = Runner::builder(tiny_model()).seed(1).stage(stage("outer")).callback(draws);
         builder = callback.into_iter().fold(builder, |builder, callback| builder.callback(callback));
         let mut runner = builder.build().unwrap();
