@@ -291,7 +291,7 @@ fn check_params(stage: &Stage, model: &dyn Model) -> catena_tensor::Result<()> {
         if let Some(optimizer) = &pass.optimizer {
             let own = crate::runner::params_of(pass, &all_frozen, model)?;
             if own.is_empty() && !params.is_empty() && !all_frozen.is_empty() {
-                return Err(catena_tensor::Error::State(format!(
+                return Err(catena_tensor::Error::Variables(format!(
                     "it freezes every parameter of pass `{}`, so that nothing is left to train: {}; freeze less, or leave the optimizer out",
                     pass.name,
                     all_frozen.join(", ")

@@ -17,6 +17,9 @@ pub enum Error {
     /// The shim over libtorch returned an error.
     #[error("libtorch: {0}")]
     Native(#[from] catena_native::Error),
+    /// A parameter or buffer, or a choice of them, that can't be used so.
+    #[error("{0}")]
+    Variables(String),
     /// A loader does not keep what it promises.
     #[error("the loader breaks a promise: {0}")]
     Loader(String),

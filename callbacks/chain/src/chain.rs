@@ -4,7 +4,7 @@ use std::fmt;
 use catena_tensor::panics::caught;
 
 use crate::context::Probe;
-use crate::quiet::Quiet;
+use crate::quiet::{is_free, quietly};
 use crate::{
     About, BoxError, Callback, Context, Edge, Error, Event, Events, Flow, Lifetime, Skip, State, Stop, Work,
 };
@@ -180,10 +180,11 @@ impl Chain {
             if observed {
                 self.tell_of_hook(event, i, Edge::Begin, cx);
             }
-            let quiet = Quiet::before(event, self.members[i].about().acts(), cx)
-                .map_err(|error| Failure { member: i, error })?;
-            let answer = self.members[i].callback.on_event(event, cx);
-            let answer = answer.and_then(|flow| quiet.after(event, self.members[i].name()).map(|()| flow));
+            let member = &mut self.members[i];
+            let answer = match member.about.acts() || is_free(event) {
+                true => member.callback.on_event(event, cx),
+                false => quietly(event, &member.about.name, member.callback.as_mut(), cx),
+            };
             if observed {
                 self.tell_of_hook(event, i, Edge::End, cx);
             }

@@ -127,7 +127,9 @@ pub fn check_can_be_saved<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Te
             }
             Ok(_) => continue,
         };
-        return Err(Error::State(format!("`{name}` can't be saved in a snapshot and loaded again: {why}")));
+        return Err(Error::Variables(format!(
+            "`{name}` can't be saved in a snapshot and loaded again: {why}"
+        )));
     }
     Ok(())
 }
