@@ -140,7 +140,11 @@ fn make_run(run: &Path, steps: u64) {
                 .collect(),
             logs: Default::default(),
             state: b"{}".to_vec(),
-            files: vec![TensorFile { name: "model.safetensors".into(), tensors }],
+            files: vec![TensorFile {
+                name: "model.safetensors".into(),
+                metadata: Default::default(),
+                tensors,
+            }],
             buffer: vec![0; 2048],
         };
         store.save(&snapshot, &keep).expect("space");

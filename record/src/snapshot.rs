@@ -9,7 +9,7 @@ use crate::fs::FileSystem;
 use crate::load::MAX_STATE;
 use crate::logs::Marks;
 use crate::manifest::{Manifest, ManifestFile, hex, is_plain};
-use crate::tensors::{self, Entry};
+use crate::tensors::{self, Entry, Metadata};
 use crate::{Error, Listed, Result, SnapshotName};
 
 /// A snapshot to be written. Its tensors' bytes are in one buffer, which is given back when it is written, to be used again.
@@ -40,6 +40,8 @@ pub struct Snapshot {
 pub struct TensorFile {
     /// Its name, such as `model.safetensors`.
     pub name: String,
+    /// Texts that stand in its head.
+    pub metadata: Metadata,
     /// Its tensors, in the order of their bytes in the buffer, without gaps. Those of larger numbers come first, so that all are
     /// aligned.
     pub tensors: Vec<Entry>,
@@ -63,9 +65,9 @@ impl Snapshot {
         let mut manifest = Manifest::new(listed.clone(), self.time.clone(), self.why.clone());
         manifest.logs = self.logs.clone();
         let mut files = vec![("state.json".to_owned(), Vec::new(), self.state.as_slice())];
-        for TensorFile { name, tensors } in &self.files {
+        for TensorFile { name, metadata, tensors } in &self.files {
             let wrong = |why: String| Error::Unwritable(format!("{name}: {why}"));
-            let head = tensors::header(tensors).map_err(wrong)?;
+            let head = tensors::header(tensors, metadata).map_err(wrong)?;
             let range = match (tensors.first(), tensors.last()) {
                 (Some(first), Some(last)) => first.bytes.start..last.bytes.end,
                 _ => 0..0,

@@ -43,8 +43,19 @@ pub fn size_of(dtype: &str) -> Option<u64> {
     })
 }
 
+/// Texts beside the tensors of a file, as the format has them.
+pub type Metadata = BTreeMap<String, String>;
+
+#[derive(Serialize)]
+struct Header<'a> {
+    #[serde(rename = "__metadata__", skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a Metadata,
+    #[serde(flatten)]
+    entries: BTreeMap<&'a String, HeaderEntry>,
+}
+
 /// The head of a file with these tensors, whose bytes follow each other as they do in the entries' ranges.
-pub(crate) fn header(entries: &[Entry]) -> Result<Vec<u8>, String> {
+pub(crate) fn header(entries: &[Entry], metadata: &Metadata) -> Result<Vec<u8>, String> {
     let start = entries.first().map_or(0, |entry| entry.bytes.start);
     let mut at = start;
     let mut map = BTreeMap::new();
@@ -62,7 +73,8 @@ pub(crate) fn header(entries: &[Entry]) -> Result<Vec<u8>, String> {
         }
         at = bytes.end;
     }
-    let mut text = serde_json::to_vec(&map).map_err(|error| error.to_string())?;
+    let head = Header { metadata, entries: map };
+    let mut text = serde_json::to_vec(&head).map_err(|error| error.to_string())?;
     text.resize(text.len().next_multiple_of(8), b' ');
     let mut head = (text.len() as u64).to_le_bytes().to_vec();
     head.append(&mut text);
@@ -89,7 +101,7 @@ pub fn file(entries: &[Entry], buffer: &[u8]) -> Result<Vec<u8>, String> {
         data.extend_from_slice(bytes);
         moved.push(Entry { bytes: at..data.len(), ..entry.clone() });
     }
-    let mut file = header(&moved)?;
+    let mut file = header(&moved, &Metadata::new())?;
     file.append(&mut data);
     Ok(file)
 }

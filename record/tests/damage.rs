@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use catena_record::fs::{FileSystem, Os};
 use catena_record::retention::Retention;
-use catena_record::tensors::{self, Entry};
+use catena_record::tensors::{self, Entry, Metadata};
 use catena_record::testing::{Fault, Memory};
 use catena_record::{Cut, Damage, Error, Snapshot, SnapshotName, Store, TensorData, TensorFile, verify};
 use proptest::prelude::*;
@@ -27,6 +27,7 @@ fn snapshot(n: u64) -> Snapshot {
         state: format!("{{\"n\": {n}}}").into_bytes(),
         files: vec![TensorFile {
             name: "model.safetensors".into(),
+            metadata: Metadata::new(),
             tensors: vec![entry("a", 0..8), entry("b", 8..16)],
         }],
         buffer: vec![n as u8; 16],

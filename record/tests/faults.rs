@@ -40,8 +40,12 @@ fn snapshot(n: u64) -> Snapshot {
         measured: [("valid/loss".to_owned(), n as f64)].into(),
         state: format!("{{\"n\": {n}}}").into_bytes(),
         files: vec![
-            TensorFile { name: "model.safetensors".into(), tensors: model },
-            TensorFile { name: "rng.safetensors".into(), tensors: generators },
+            TensorFile {
+                name: "model.safetensors".into(),
+                metadata: [("a".to_owned(), "text".to_owned())].into(),
+                tensors: model,
+            },
+            TensorFile { name: "rng.safetensors".into(), metadata: Default::default(), tensors: generators },
         ],
         buffer: (0..32).map(|i| i + 32 * n as u8).collect(),
     }
@@ -55,7 +59,7 @@ fn number(loaded: &Loaded) -> u64 {
     assert_eq!(loaded.manifest.measured, written.measured);
     assert_eq!(loaded.manifest.why, written.why);
     assert_eq!(loaded.files.len(), 2);
-    for TensorFile { name, tensors } in &written.files {
+    for TensorFile { name, metadata: _, tensors } in &written.files {
         let read = &loaded.files[name];
         assert_eq!(read.tensors.len(), tensors.len());
         for (read_entry, entry) in read.tensors.iter().zip(tensors) {

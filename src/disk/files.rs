@@ -16,7 +16,7 @@ use crate::error::RunResult as Result;
 
 /// Copies the tensors into the buffer: from here on the run may change them. The buffer's memory is used again.
 pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Result<Snapshot> {
-    let Kept { state, files } = kept;
+    let Kept { state, files, mut metadata } = kept;
     let mut end = 0;
     let mut staged = Vec::new();
     for (name, mut tensors) in files {
@@ -31,7 +31,10 @@ pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Resu
             let dtype = bytes::dtype_name(tensor.f_kind()?)?.to_owned();
             entries.push(Entry { name: name.clone(), dtype, shape, bytes: start..end });
         }
-        staged.push((TensorFile { name, tensors: entries }, tensors));
+        staged.push((
+            TensorFile { metadata: metadata.remove(&name).unwrap_or_default(), name, tensors: entries },
+            tensors,
+        ));
     }
     if buffer.len() < end {
         drop(buffer); // what is in it need not be moved

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use catena_chain::{Books, State};
 use catena_record::logs::Marks;
+use catena_record::tensors::Metadata;
 use catena_tensor::device;
 use catena_tensor::native::tensor::identity;
 use catena_tensor::optim::{Optimizer, StateDict};
@@ -104,6 +105,8 @@ pub(crate) struct SavedCallback {
 pub(crate) struct Kept {
     pub(crate) state: SavedState,
     pub(crate) files: Vec<(String, Vec<(String, Tensor)>)>,
+    /// The texts in the files' heads, by file.
+    pub(crate) metadata: BTreeMap<String, Metadata>,
 }
 
 impl Kept {
@@ -120,7 +123,8 @@ impl Kept {
             state.callbacks.push(saved);
         }
         let rng = generators.states().map(|(at, state)| (device::name(at), state.shallow_clone())).collect();
-        Self { state, files: vec![(RNG.into(), rng), (CALLBACKS.into(), tensors)] }
+        let files = vec![(RNG.into(), rng), (CALLBACKS.into(), tensors)];
+        Self { state, files, metadata: BTreeMap::new() }
     }
 
     /// Makes copies of the tensors, so that what happens to the originals changes nothing here.
@@ -140,6 +144,8 @@ impl Kept {
 
     pub(crate) fn add_optimizer(&mut self, name: &str, optimizer: &Optimizer) -> Result<()> {
         let mut dict = optimizer.state_dict()?;
+        // with which the file alone is what `Optimizer::load` and PyTorch programs read
+        self.metadata.insert(optimizer_file(name), optimizer.metadata()?);
         self.files.push((optimizer_file(name), std::mem::take(&mut dict.tensors)));
         self.state.optimizers.insert(name.into(), dict);
         Ok(())

@@ -139,7 +139,11 @@ pub(crate) fn snapshot(name: &str, measured: &[(&str, f64)], tensors: Vec<Tensor
         let entry = Entry { name: name.into(), dtype: dtype.into(), shape, bytes: start..buffer.len() };
         match files.iter_mut().find(|f| f.name == file) {
             Some(file) => file.tensors.push(entry),
-            None => files.push(TensorFile { name: file.into(), tensors: vec![entry] }),
+            None => files.push(TensorFile {
+                name: file.into(),
+                metadata: Default::default(),
+                tensors: vec![entry],
+            }),
         }
     }
     let state = json!({

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use catena_record::float;
+use catena_record::tensors::Metadata;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tch::{Device, Tensor};
@@ -73,7 +74,13 @@ impl Optimizer {
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let StateDict { name, steps, last_lr: _, groups, tensors } = self.state_dict()?;
+        let file = file_of(&self.metadata()?, &self.state())?;
+        std::fs::write(path, file).map_err(|error| in_file(path, error))
+    }
+
+    /// What the head of a file that [`Optimizer::save`] writes has beside the tensors: a checkpoint's `optimizer.<pass>.safetensors` has it too.
+    pub fn metadata(&self) -> Result<Metadata> {
+        let StateDict { name, steps, last_lr: _, groups, tensors: _ } = self.state_dict()?;
         let torchs = |group: GroupDict| {
             let GroupDict {
                 pattern: _,
@@ -88,12 +95,12 @@ impl Optimizer {
             ParamGroups { params, settings }
         };
         let head = Head { name, steps: Some(steps), param_groups: groups.into_iter().map(torchs).collect() };
-        let head = serde_json::to_string(&float::Words(&head)).map_err(|error| in_file(path, error))?;
-        let file = file_of(head, &tensors)?;
-        std::fs::write(path, file).map_err(|error| in_file(path, error))
+        let head =
+            serde_json::to_string(&float::Words(&head)).map_err(|error| Error::State(error.to_string()))?;
+        Ok(Metadata::from([(KEY.to_owned(), head)]))
     }
 
-    /// Takes state and settings from a file that [`Optimizer::save`] or a PyTorch program wrote.
+    /// Takes state and settings from a file that [`Optimizer::save`] or a PyTorch program wrote, or from a checkpoint's `optimizer.<pass>.safetensors`.
     ///
     /// The rule has to be the same, and groups hold the same parameters, in any order and by any of their names. Nothing is
     /// changed if anything doesn't fit. Settings are those of the file; what schedules are relative to is its `initial_lr`, or `lr` where there is none.
@@ -101,7 +108,11 @@ impl Optimizer {
         let path = path.as_ref();
         let TensorFile { tensors, metadata } = TensorFile::read(path)?;
         let Some(head) = metadata.get(KEY) else {
-            return Err(in_file(path, format!("its metadata have no `{KEY}`")));
+            let why = format!(
+                "its metadata have no `{KEY}`, so no settings are known: take a file that `Optimizer::save` wrote, or a checkpoint's \
+                 `optimizer.<pass>.safetensors`"
+            );
+            return Err(in_file(path, why));
         };
         let mut head: Head = serde_json::from_str(head).map_err(|error| in_file(path, error))?;
         let tensors = self.counters_as_kept(self.state_by_own_names(&tensors)?)?;
@@ -180,9 +191,9 @@ fn largest_step(tensors: &[(String, Tensor)]) -> Result<u64> {
 }
 
 /// The file's bytes. safetensors' own writer, in tch's version, makes a header that can't be read if there are no tensors.
-fn file_of(head: String, tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
+fn file_of(metadata: &Metadata, tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
     let (mut header, mut data) = (Map::new(), Vec::new());
-    header.insert("__metadata__".into(), json!({ KEY: head }));
+    header.insert("__metadata__".into(), json!(metadata));
     // the largest elements first, so that all are aligned
     let mut sorted: Vec<(usize, &String, &Tensor)> = Vec::new();
     for (name, tensor) in tensors {
