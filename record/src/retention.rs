@@ -30,6 +30,9 @@ pub struct Best {
 
 /// Which snapshots are kept: the newest, the best, every m-th. The newest one always is.
 ///
+/// Snapshots that a stage takes at one Train batch (after the batch, at the epoch's, the stage's and the run's end) have the same parameters: of these
+/// only the newest counts, so that `keep_last` keeps so many different states.
+///
 /// ```
 /// use std::collections::BTreeMap;
 /// use catena_record::{Cut, Listed, SnapshotName, retention::{Best, Goal, Retention}};
@@ -71,10 +74,13 @@ impl Default for Retention {
 }
 
 impl Best {
-    /// The snapshots in which the metric was measured, best first. NaN is left out; of two equal ones the older is better.
+    /// The snapshots in which the metric was measured, best first. NaN is left out; of two equal ones the older is better, and of those that a stage took
+    /// at one batch only the newest is there.
     pub fn ranked<'a>(&self, listed: &'a [Listed]) -> Vec<&'a Listed> {
         let value = |l: &Listed| l.measured.get(&self.metric).copied().filter(|value| !value.is_nan());
-        let mut ranked: Vec<(f64, &Listed)> = listed.iter().filter_map(|l| Some((value(l)?, l))).collect();
+        let measured = newest_of_each_batch(listed.iter().filter(|l| value(l).is_some()));
+        let mut ranked: Vec<(f64, &Listed)> =
+            measured.into_iter().filter_map(|l| Some((value(l)?, l))).collect();
         ranked.sort_by(|(a, x), (b, y)| {
             let order = if self.goal == Goal::Min { a.total_cmp(b) } else { b.total_cmp(a) };
             // -0 and 0 are equal
@@ -82,6 +88,19 @@ impl Best {
         });
         ranked.into_iter().map(|(_, listed)| listed).collect()
     }
+}
+
+/// The newest of those that a stage took at one batch, oldest first.
+fn newest_of_each_batch<'a>(listed: impl IntoIterator<Item = &'a Listed>) -> Vec<&'a Listed> {
+    let mut sorted: Vec<&Listed> = listed.into_iter().collect();
+    sorted.sort_by_key(|l| l.name);
+    let mut newest: Vec<&Listed> = Vec::new();
+    for listed in sorted {
+        let place = |l: &Listed| (l.name.global_batch, l.stage.clone());
+        newest.retain(|other| place(other) != place(listed));
+        newest.push(listed);
+    }
+    newest
 }
 
 /// The metrics by which one of these snapshots is the best: it was measured, and is not NaN everywhere.
@@ -95,8 +114,9 @@ impl Retention {
     pub fn doomed(&self, listed: &[Listed]) -> Vec<SnapshotName> {
         let mut names: Vec<SnapshotName> = listed.iter().map(|l| l.name).collect();
         names.sort_unstable();
+        let states = newest_of_each_batch(listed);
         let mut kept: BTreeSet<SnapshotName> =
-            names.iter().rev().take(self.keep_last.max(1)).copied().collect();
+            states.iter().rev().take(self.keep_last.max(1)).map(|l| l.name).collect();
         if let Some(best) = &self.best {
             kept.extend(best.ranked(listed).into_iter().take(best.k).map(|l| l.name));
         }
@@ -179,6 +199,34 @@ mod tests {
         let retention =
             Retention { keep_last: 1, best: best(1, Goal::Min), every: None, ..Retention::default() };
         assert_eq!(kept(&retention, &zeros), [0, 2], "the older of two equal ones");
+    }
+
+    #[test]
+    fn of_the_snapshots_that_a_stage_took_at_one_batch_only_the_newest_counts() {
+        let at = |global_batch, cut, stage: &str| Listed {
+            name: SnapshotName { global_batch, cut },
+            sequence: global_batch * 4 + cut as u64 + 1,
+            stage: stage.into(),
+            measured: [("m".to_owned(), -(global_batch as f64))].into(),
+        };
+        let all = [
+            at(1, Cut::Epoch, "a"),
+            at(2, Cut::Batch, "a"),
+            at(2, Cut::Epoch, "a"),
+            at(2, Cut::Stage, "a"),
+            at(2, Cut::Run, "b"),
+            at(3, Cut::Epoch, "b"),
+            at(3, Cut::Run, "b"),
+        ];
+        let names = |retention: Retention| {
+            let doomed = retention.doomed(&all);
+            let kept = all.iter().map(|l| l.name).filter(|name| !doomed.contains(name));
+            kept.map(|name| name.to_string().trim_start_matches('0').to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Retention::default()), ["2-z", "3-z"]);
+        assert_eq!(names(Retention { keep_last: 3, ..Retention::default() }), ["2-s", "2-z", "3-z"]);
+        let best = Some(Best { k: 2, metric: "m".into(), goal: Goal::Max });
+        assert_eq!(names(Retention { keep_last: 1, best, ..Retention::default() }), ["1-e", "2-s", "3-z"]);
     }
 
     #[test]
