@@ -1,9 +1,14 @@
 //! Names that don't exist, and runs where none may be: refused with a sentence.
+#[path = "common/warnings.rs"]
+mod warnings;
+
 use catena::chain::Only;
 use catena::chain::testing::{tiny_loader, tiny_model};
 use catena::prelude::*;
 use catena::tensor::rng::Exclusive;
 use catena::tensor::tch::{Device, Kind, Tensor};
+
+use crate::warnings::warnings;
 
 fn stage(name: &str) -> Stage {
     Stage::new(name)
@@ -86,34 +91,17 @@ fn a_run_inside_a_hook_of_another_is_refused_and_leaves_the_outer_one_alone() {
 
 #[test]
 fn a_metric_that_is_watched_and_never_measured_is_told_at_the_stages_end() {
-    static SAID: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
-    struct Keeps;
-    impl log::Log for Keeps {
-        fn enabled(&self, _: &log::Metadata) -> bool {
-            true
-        }
-        fn log(&self, record: &log::Record) {
-            if record.level() == log::Level::Warn {
-                SAID.lock().unwrap().push(record.args().to_string());
-            }
-        }
-        fn flush(&self) {}
-    }
     let _exclusive = Exclusive::wait();
-    log::set_logger(&Keeps).unwrap();
-    log::set_max_level(log::LevelFilter::Warn);
     let dir = tempfile::tempdir().unwrap();
     for (metric, told) in [("valid/los", true), ("valid/loss", false)] {
-        SAID.lock().unwrap().clear();
         // a closure does not say what it logs, so `build()` can't know
         let runner = Runner::builder(tiny_model())
             .run_dir(dir.path().join(metric))
             .stage(stage("s"))
             .callback(watcher())
             .callback(Checkpoint::new().every(Every::Epochs(1)).keep_best(1, metric, PlateauMode::Min));
-        runner.build().unwrap().run().unwrap();
+        let said = warnings(|| drop(runner.build().unwrap().run().unwrap()));
         let sentence = "Checkpoint watches `valid/los`, and stage `s` has ended: there is no metric `valid/los`; there are: ";
-        let said = SAID.lock().unwrap();
         assert_eq!(said.iter().any(|line| line.starts_with(sentence)), told, "{metric}: {said:?}");
     }
 }

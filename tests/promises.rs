@@ -1,38 +1,14 @@
 //! Loaders that break their promises, and stages in which nothing is left to train: told in sentences.
-use std::sync::{Mutex, PoisonError};
+#[path = "common/warnings.rs"]
+mod warnings;
 
 use catena::chain::testing::{check_loader, tiny_batch, tiny_loader, tiny_model};
 use catena::prelude::*;
 use catena::tensor::data::{Loader, Start};
 use catena::tensor::rng::Exclusive;
+use catena::tensor::schedule::{AnySchedule, Chained, Step};
 
-/// What was logged as a warning.
-struct Warnings(Mutex<Vec<String>>);
-
-static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
-
-impl log::Log for Warnings {
-    fn enabled(&self, metadata: &log::Metadata) -> bool {
-        metadata.level() <= log::Level::Warn
-    }
-
-    fn log(&self, record: &log::Record) {
-        if self.enabled(record.metadata()) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record.args().to_string());
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-/// What is warned of in between.
-fn warnings(run: impl FnOnce()) -> Vec<String> {
-    let _there = log::set_logger(&WARNINGS);
-    log::set_max_level(log::LevelFilter::Warn);
-    WARNINGS.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    run();
-    std::mem::take(&mut *WARNINGS.0.lock().unwrap_or_else(PoisonError::into_inner))
-}
+use crate::warnings::warnings;
 
 /// Ten batches.
 struct Naive {
@@ -115,6 +91,51 @@ fn a_stage_that_freezes_everything_says_so() {
             error.contains("it freezes every parameter of pass `main`, so that nothing is left to train"),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_schedule_that_is_made_for_fewer_steps_than_its_stage_makes_is_told_once() {
+    let _exclusive = Exclusive::wait();
+    let told = |schedule: LrSchedule, epochs: u64| {
+        warnings(|| {
+            let stage = Stage::new("s")
+                .epochs(epochs)
+                .train(tiny_loader(24, 4))
+                .loss(CrossEntropy::new())
+                .optimizer(Sgd::new(0.1).momentum(0.9))
+                .callback(schedule);
+            Runner::builder(tiny_model()).stage(stage).build().unwrap().run().unwrap();
+        })
+    };
+    // two epochs have 12 steps
+    let by_step = |schedule: AnySchedule| LrSchedule::new(schedule);
+    for (total, schedule) in [
+        (12, AnySchedule::from(OneCycle::new(0.1, 12))),
+        (13, CosineAnnealing::new(12).into()),
+        (13, Polynomial::new().total_iters(12).into()),
+        (13, Linear::new().start_factor(1.0).end_factor(0.5).total_iters(12).into()),
+        (13, WarmupStableDecay::new(2, 4, 6).into()),
+        (13, Warmup::new(CosineAnnealing::new(10), 2).into()),
+        (13, Sequential::new(vec![Linear::new().into(), CosineAnnealing::new(9).into()], [3]).into()),
+        (13, Chained::new(vec![Linear::new().into(), CosineAnnealing::new(12).into()]).into()),
+    ] {
+        assert_eq!(told(by_step(schedule.clone()), 2), [""; 0], "{schedule:?}");
+        let after = told(by_step(schedule.clone()), 4);
+        assert_eq!(after.len(), 1, "{schedule:?}: {after:?}");
+        let start = format!(
+            "LrSchedule: the schedule `{}` is made for {total} steps, and stage `s` goes on after them: step {} and later ones",
+            schedule.name(),
+            total + 1
+        );
+        assert!(after[0].starts_with(&start), "{after:?}");
+    }
+    assert_eq!(told(LrSchedule::new(CosineAnnealing::new(3)).by_epoch(), 4), [""; 0]);
+    let by_epoch = told(LrSchedule::new(CosineAnnealing::new(3)).by_epoch(), 6);
+    assert_eq!(by_epoch.len(), 1);
+    assert!(by_epoch[0].contains("is made for 4 epochs") && by_epoch[0].contains("epoch 5"), "{by_epoch:?}");
+    for endless in [AnySchedule::from(Linear::new()), Exponential::new(0.9).into(), Step::new(3).into()] {
+        assert_eq!(told(by_step(endless), 4), [""; 0]);
     }
 }
 

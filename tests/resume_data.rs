@@ -1,4 +1,7 @@
 //! Data that differs at a resume: it is refused by the setting that differs, or it is what the run goes on with.
+#[path = "common/warnings.rs"]
+mod warnings;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +14,8 @@ use catena::tensor::data::{LoaderDescription, Start};
 use catena::tensor::rng::Exclusive;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
+
+use crate::warnings::warnings;
 
 /// A loader's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -305,25 +310,9 @@ fn without_descriptions(snapshot: &Path) {
     std::fs::write(&at, format!("{head}{own}{tail}")).unwrap();
 }
 
-static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-struct Warnings;
-
-impl log::Log for Warnings {
-    fn enabled(&self, _: &log::Metadata) -> bool {
-        true
-    }
-    fn log(&self, record: &log::Record) {
-        WARNINGS.lock().unwrap().push(record.args().to_string());
-    }
-    fn flush(&self) {}
-}
-
 #[test]
 fn a_snapshot_whose_loaders_say_nothing_is_gone_on_from_with_a_warning() {
     let _exclusive = Exclusive::wait();
-    log::set_logger(&Warnings).unwrap();
-    log::set_max_level(log::LevelFilter::Warn);
     let dir = tempfile::tempdir().unwrap();
     left(dir.path(), &NINE, Event::BatchEnd);
     without_descriptions(&dir.path().join("checkpoints/000000000001-b"));
@@ -332,10 +321,11 @@ fn a_snapshot_whose_loaders_say_nothing_is_gone_on_from_with_a_warning() {
         error.contains("batches of loader `train` of stage `s`: 3 before, 5 now. The snapshot"),
         "{error}"
     );
-    WARNINGS.lock().unwrap().clear();
-    let went = resumed(dir.path(), &Data { batch_size: 4, ..NINE }, &[]);
-    assert_eq!((went.error, went.ids.len()), (None, 5));
-    let warnings = WARNINGS.lock().unwrap().join("\n");
+    let warnings = warnings(|| {
+        let went = resumed(dir.path(), &Data { batch_size: 4, ..NINE }, &[]);
+        assert_eq!((went.error, went.ids.len()), (None, 5));
+    })
+    .join("\n");
     assert!(
         warnings.contains("loader `train` of stage `s`: the snapshot does not say what it gave"),
         "{warnings}"

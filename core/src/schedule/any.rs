@@ -171,6 +171,10 @@ impl Schedule for AnySchedule {
         self.inner().momentum(counter)
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        self.inner().total_steps()
+    }
+
     fn check(&self) -> Result<()> {
         self.inner().check()
     }

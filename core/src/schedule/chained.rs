@@ -42,6 +42,10 @@ impl Schedule for Chained {
         self.schedulers.iter().rev().find_map(|schedule| schedule.momentum(counter))
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        self.schedulers.iter().filter_map(Schedule::total_steps).min()
+    }
+
     fn check(&self) -> Result<()> {
         let count = self.schedulers.len();
         require(self.name(), "schedulers", format!("{count} schedules"), "at least 1", count > 0)?;

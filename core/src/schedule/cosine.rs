@@ -42,6 +42,11 @@ impl Schedule for CosineAnnealing {
         self.eta_min + (base_lr - self.eta_min) * (1.0 + turn.cos()) / 2.0
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        // the step after the way down may use the lowest value
+        Some(self.t_max.saturating_add(1))
+    }
+
     fn check(&self) -> Result<()> {
         require(self.name(), "t_max", self.t_max, "at least 1", self.t_max > 0)?;
         at_least_0(self.name(), "eta_min", self.eta_min)

@@ -67,6 +67,11 @@ impl Schedule for Linear {
         base_lr * (self.start_factor + (self.end_factor - self.start_factor) * share)
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        // a way up leads to where the optimizer trains on
+        (self.end_factor < self.start_factor).then(|| self.total_iters.saturating_add(1))
+    }
+
     fn check(&self) -> Result<()> {
         let of = self.name();
         let start_is_allowed = self.start_factor > 0.0 && self.start_factor <= 1.0;

@@ -77,6 +77,11 @@ pub trait Schedule: std::fmt::Debug {
         None
     }
 
+    /// For how many steps the schedule is made, if it is made for so many: a run that goes on after them is told (default none: it may go on for ever).
+    fn total_steps(&self) -> Option<u64> {
+        None
+    }
+
     /// Whether every setting is in its range.
     fn check(&self) -> Result<()> {
         Ok(())

@@ -194,6 +194,10 @@ impl Schedule for OneCycle {
             .then(|| self.value(counter, self.max_momentum, self.base_momentum, self.max_momentum))
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        Some(self.total())
+    }
+
     fn check(&self) -> Result<()> {
         let of = self.name();
         above_0(of, "max_lr", self.max_lr)?;

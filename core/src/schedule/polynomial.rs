@@ -55,6 +55,11 @@ impl Schedule for Polynomial {
         base_lr * (1.0 - counter.min(total) as f64 / total as f64).powf(self.power)
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        // the step after the way down may use the 0 to which it leads
+        Some(self.total_iters.saturating_add(1))
+    }
+
     fn check(&self) -> Result<()> {
         require(self.name(), "total_iters", self.total_iters, "at least 1", self.total_iters > 0)?;
         at_least_0(self.name(), "power", self.power)

@@ -58,6 +58,11 @@ impl Schedule for Sequential {
         so_far.or_else(|| self.schedulers.iter().skip(index + 1).find_map(|schedule| schedule.momentum(0)))
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        let last = self.schedulers.len().checked_sub(1)?;
+        Some(self.start(last).saturating_add(self.schedulers[last].total_steps()?))
+    }
+
     fn check(&self) -> Result<()> {
         let of = self.name();
         let count = self.schedulers.len();

@@ -60,6 +60,10 @@ impl Schedule for Warmup {
         self.schedule.momentum(counter.saturating_sub(self.warmup_steps))
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        Some(self.warmup_steps.saturating_add(self.schedule.total_steps()?))
+    }
+
     fn check(&self) -> Result<()> {
         require(self.name(), "warmup_steps", self.warmup_steps, "at least 1", self.warmup_steps > 0)?;
         in_range(self.name(), "start_factor", self.start_factor, 0.0..=1.0)?;

@@ -87,6 +87,11 @@ impl Schedule for WarmupStableDecay {
         base_lr * (self.min_lr_ratio + (1.0 - self.min_lr_ratio) * height)
     }
 
+    fn total_steps(&self) -> Option<u64> {
+        let ways = self.warmup_steps.saturating_add(self.stable_steps).saturating_add(self.decay_steps);
+        Some(ways.saturating_add(1))
+    }
+
     fn check(&self) -> Result<()> {
         require(self.name(), "decay_steps", self.decay_steps, "at least 1", self.decay_steps > 0)?;
         in_range(self.name(), "min_lr_ratio", self.min_lr_ratio, 0.0..=1.0)
