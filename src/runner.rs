@@ -114,9 +114,35 @@ impl Runner {
         self.driver.context().model.as_ref()
     }
 
-    /// The model, to let batches go through it: `runner.model_mut().forward(&batch, Mode::Eval)`.
+    /// The model, to let batches go through it: `runner.model_mut().forward(&batch, Mode::Eval)`. It has the weights of the last step; evaluations of a run with an
+    /// average saw [`Runner::with_averages`].
     pub fn model_mut(&mut self) -> &mut dyn Model {
         self.driver.context_mut().model.as_mut()
+    }
+
+    /// Lets a call see the model whose metrics were reported, after a run with [`Ema`](catena_callbacks::Ema), [`Swa`](catena_callbacks::Swa) or a callback of yours
+    /// that puts other values into the model for evaluations ([`Runner::model_mut`] has the weights of the last step). Without such a callback it is the
+    /// model as it is. To keep the averages as a file, see [`averaged`](catena_callbacks::averaged).
+    ///
+    /// ```
+    /// use catena::chain::testing;
+    /// use catena::prelude::*;
+    ///
+    /// let stage = Stage::new("train")
+    ///     .epochs(3)
+    ///     .train(testing::tiny_loader(12, 4))
+    ///     .loss(CrossEntropy::new())
+    ///     .optimizer(Sgd::new(0.1));
+    /// let mut runner = Runner::builder(testing::tiny_model()).stage(stage).callback(Ema::new(0.9)).build()?;
+    /// runner.run()?;
+    /// let batch = testing::tiny_batch(4);
+    /// let last = runner.model_mut().forward(&batch, Mode::Eval)?;
+    /// let average = runner.with_averages(|model| model.forward(&batch, Mode::Eval))??;
+    /// assert!(!last.get("output")?.equal(average.get("output")?));
+    /// # Ok::<(), catena::chain::BoxError>(())
+    /// ```
+    pub fn with_averages<T>(&mut self, call: impl FnOnce(&mut dyn Model) -> T) -> Result<T> {
+        Ok(self.driver.with_averages(call)?)
     }
 
     /// The driver: context and chain, as the run left them.

@@ -335,6 +335,47 @@ fn a_moving_average_of_the_run_goes_on_in_the_next_stage_and_one_of_a_stage_begi
 }
 
 #[test]
+fn after_a_run_a_call_can_see_the_model_whose_metrics_were_reported() {
+    let _exclusive = Exclusive::wait();
+    let of_stage = |stage: Stage| stage.callback(Ema::new(0.8));
+    let swa = |stage: Stage| stage.callback(Swa::new(2));
+    let both = |stage: Stage| stage.callback(Swa::new(2)).callback(Ema::new(0.8));
+    let none = |stage: Stage| stage;
+    let all: [(&str, fn(Stage) -> Stage); 4] =
+        [("Ema", of_stage), ("Swa", swa), ("both", both), ("none", none)];
+    for (name, averages) in all {
+        let stage = Stage::new("train")
+            .epochs(3)
+            .train(tiny_loader(24, 4))
+            .valid(tiny_loader(12, 12))
+            .loss(CrossEntropy::new())
+            .optimizer(Sgd::new(0.5));
+        let mut runner = Runner::builder(model()).stage(averages(stage)).build().unwrap();
+        let report = runner.run().unwrap();
+        let mut batches = tiny_loader(12, 12);
+        batches.start(catena::tensor::data::Start { seed: 0, stage: 0, epoch: 1, batch: 0 }).unwrap();
+        let batch = batches.next_batch().unwrap().unwrap();
+        let loss = |model: &mut dyn Model| {
+            let outputs = model.forward(&batch, Mode::Eval).unwrap();
+            CrossEntropy::new().loss(&outputs, &batch).unwrap().value.double_value(&[])
+        };
+        let own = own(&runner);
+        let averaged = runner.with_averages(loss).unwrap();
+        assert_eq!(averaged, report.metrics["valid/loss"], "{name}");
+        assert_eq!(loss(runner.model_mut()) == averaged, name == "none", "{name}");
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let panics = |_: &mut dyn Model| -> f64 { panic!("it is a test") };
+            drop(runner.with_averages(panics))
+        }));
+        assert!(panicked.is_err());
+        for ((name, before), (_, now)) in own.iter().zip(self::own(&runner)) {
+            assert!(before.equal(&now), "{name}");
+        }
+        assert_eq!(runner.with_averages(loss).unwrap(), averaged, "{name}: again");
+    }
+}
+
+#[test]
 fn a_loader_for_statistics_that_the_stage_lacks_is_an_error_at_its_start() {
     let _exclusive = Exclusive::wait();
     let stage = Stage::new("train")

@@ -142,12 +142,18 @@ impl Chain {
     }
 
     pub(crate) fn enter(&mut self, stage: Option<usize>) {
+        self.enter_with(stage, |_| true);
+    }
+
+    /// Enters a stage, in which only some callbacks are told anything.
+    pub(crate) fn enter_with(&mut self, stage: Option<usize>, who: impl Fn(&Member) -> bool) {
         self.stage = stage;
         for event in Event::ALL {
-            let hearing = self.members.iter().enumerate().filter(|(_, member)| member.hears(event, stage));
+            let hears = |(_, member): &(usize, &Member)| member.hears(event, stage) && who(member);
+            let hearing = self.members.iter().enumerate().filter(hears);
             self.lists[event as usize] = hearing.map(|(i, _)| i).collect();
         }
-        let is_here = |member: &Member| member.stage.is_none() || member.stage == stage;
+        let is_here = |member: &Member| (member.stage.is_none() || member.stage == stage) && who(member);
         let observing = self.members.iter().enumerate();
         let observing = observing.filter(|(_, member)| is_here(member) && member.about.observes);
         self.observers = observing.map(|(i, _)| i).collect();

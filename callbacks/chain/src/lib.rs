@@ -36,6 +36,7 @@
 
 mod about;
 mod adapters;
+mod averages;
 mod callback;
 mod chain;
 mod context;
