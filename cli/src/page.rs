@@ -14,6 +14,7 @@ mod rows;
 mod ruler;
 mod sections;
 mod settings;
+mod skipped;
 mod spans;
 mod timing;
 

@@ -75,7 +75,11 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// Nothing, if it has no row.
     pub(crate) fn html(&self) -> String {
+        if self.is_empty() {
+            return String::new();
+        }
         let caption = escape(&self.caption);
         let mut html = format!(
             "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\"><table>\n<caption>{caption}</caption>\n<thead><tr>"

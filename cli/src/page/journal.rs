@@ -1,4 +1,4 @@
-//! `journal.jsonl`, as curves: the loss, the learning rate and the gradients' norm of each step.
+//! `journal.jsonl`, as curves: the loss, the learning rate and the gradients' norm of each step; and the steps that were skipped.
 use std::path::Path;
 
 use serde::Deserialize;
@@ -19,6 +19,8 @@ struct Row {
     global_step: u64,
     #[serde(default)]
     lr: Value,
+    /// None if the step was made.
+    outcome: Option<String>,
     /// A float's bits.
     loss: Option<String>,
     #[serde(default)]
@@ -45,6 +47,9 @@ pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
         }
         if row.epoch > 0 {
             record.saw_epoch(&row.stage, row.epoch, row.global_batch);
+        }
+        if let Some(who) = row.outcome {
+            record.skipped.add(who, row.global_batch);
         }
         last = Some((batch, step));
     }

@@ -10,6 +10,7 @@ use super::epochs::Epochs;
 use super::matrix::Matrix;
 use super::ruler::Ruler;
 use super::settings::{self, About};
+use super::skipped::Skipped;
 use super::spans::Spans;
 use super::{csv_files, journal, metrics, timing};
 use crate::failure::Result;
@@ -26,6 +27,7 @@ pub(crate) struct Record {
     pub(crate) matrices: BTreeMap<String, Matrix>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) spans: Spans,
+    pub(crate) skipped: Skipped,
     /// How many numbers, tensors and sizes callbacks made the host wait for, by event and callback.
     pub(crate) syncs: BTreeMap<(String, String), [u64; 3]>,
     /// What the reader of the page should know of the reading.

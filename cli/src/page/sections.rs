@@ -17,7 +17,7 @@ pub(crate) fn all(runs: &[Record], charts: &mut Charts) -> String {
         }
     };
     add("metrics", "Metrics", cards(charts.curves(Topic::Metric)) + &values(runs));
-    add("optimization", "Optimization", cards(charts.curves(Topic::Optimization)));
+    add("optimization", "Optimization", cards(charts.curves(Topic::Optimization)) + &skipped(runs));
     add("speed", "Speed", cards(charts.curves(Topic::Speed)) + &spans(runs, charts));
     add("confusion", "Confusion matrices", matrices(runs, charts));
     add("checkpoints", "Checkpoints", cards(charts.curves(Topic::Checkpoint)) + &checkpoints(runs));
@@ -96,7 +96,10 @@ fn overview(runs: &[Record]) -> String {
                 .map(|(_, time)| span::text(time))
                 .unwrap_or_default(),
             epochs,
-            steps.to_string(),
+            match run.skipped.count() {
+                0 => steps.to_string(),
+                skipped => format!("{steps}, {skipped} skipped"),
+            },
             batches.to_string(),
             setting("machine/device"),
             setting("seed"),
@@ -152,7 +155,24 @@ fn values(runs: &[Record]) -> String {
     }
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     rows.into_iter().for_each(|(_, cells)| table.row(cells));
-    if table.is_empty() { String::new() } else { table.html() }
+    table.html()
+}
+
+/// Which steps were skipped.
+fn skipped(runs: &[Record]) -> String {
+    let has_several = runs.len() > 1;
+    let heads = ["run", "what became of the step", "steps", "first at batch", "last at batch"];
+    let heads = heads.into_iter().filter(|head| has_several || *head != "run");
+    let mut table = Table::new("Skipped steps", heads).numbers_from(if has_several { 2 } else { 1 });
+    for run in runs {
+        for (who, steps) in run.skipped.iter() {
+            let mut cells: Vec<String> = has_several.then(|| run.label.clone()).into_iter().collect();
+            cells.push(who.to_owned());
+            cells.extend([steps.count, steps.first, steps.last].map(|n| n.to_string()));
+            table.row(cells);
+        }
+    }
+    table.html()
 }
 
 /// How many names of a group are bars, and how many are in its table.
@@ -211,7 +231,7 @@ fn syncs(run: &Record, has_several: bool) -> String {
         let names = [event, callback].map(|name| if name.is_empty() { "—".to_owned() } else { name.clone() });
         table.row(names.into_iter().chain(sums.map(|sum| sum.to_string())).collect());
     }
-    if table.is_empty() { String::new() } else { table.html() }
+    table.html()
 }
 
 fn matrices(runs: &[Record], charts: &mut Charts) -> String {

@@ -562,3 +562,31 @@ fn only_a_report_is_replaced_unasked() {
     assert!(output.status == 2 && output.err.starts_with("error: can't write mine.html: "), "{output:?}");
     assert!(place.page("mine.html").ends_with("</html>\n"), "the report before is still there");
 }
+
+#[test]
+fn steps_that_were_skipped_are_told_with_by_whom_and_where() {
+    let place = Place::new();
+    place.whole_run("run", 0.125);
+    let mut journal = place.page("run/journal.jsonl");
+    for (batch, outcome) in
+        [(31, "skipped by NanGuard"), (33, "skipped by the loss scaler"), (36, "skipped by NanGuard")]
+    {
+        let row = json!({ "stage": "train", "epoch": 4, "global_batch": batch, "global_step": 30, "outcome": outcome, "ids": "0", "loss": null });
+        journal += &format!("{row}\n");
+    }
+    place.write("run", "journal.jsonl", &journal);
+    assert_eq!(place.catena("report run").status, 0);
+    let text = outline(&place.page("report.html"));
+    assert!(text.contains("| 30, 3 skipped | 36 |"), "{text}");
+    let table: Vec<&str> = text.lines().skip_while(|line| *line != "Skipped steps").take(4).collect();
+    assert_eq!(
+        table[1..],
+        [
+            "what became of the step | steps | first at batch | last at batch",
+            "skipped by NanGuard | 2 | 31 | 36",
+            "skipped by the loss scaler | 1 | 33 | 33",
+        ]
+    );
+    assert_eq!(place.catena("report run run -o two.html").status, 0);
+    assert!(outline(&place.page("two.html")).contains("run | skipped by NanGuard | 2 | 31 | 36"));
+}
