@@ -50,6 +50,9 @@ mod pages {
 
     #[doc = include_str!("../docs/gpus.md")]
     struct Gpus;
+
+    #[doc = include_str!("../docs/your-own-project.md")]
+    struct YourOwnProject;
 }
 
 mod builder;
