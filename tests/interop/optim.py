@@ -2,7 +2,7 @@
 
   optim.py             gives them to catena's tests, which read what PyTorch wrote and let it read what they write
   optim.py make DIR    trains each case for 5 steps, saves its optimizer as DIR/<case>.safetensors, trains on for 5;
-                       DIR/cases.json has what catena needs to do the same (core/tests/torch_state.rs does)
+                       DIR/cases.json has what catena needs to do the same (crates/catena-tensor/tests/torch_state.rs does)
   optim.py check DIR   goes on from files that catena saved after 5 steps, and compares with DIR/cases.json
 
 Makes a virtual environment with PyPI's `torch`, `numpy` and `safetensors`, unless this Python has them.

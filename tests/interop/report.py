@@ -148,7 +148,7 @@ def main():
     parser.add_argument("--data", help="a folder of MNIST files, in place of the digits")
     parser.add_argument("--pictures", type=pathlib.Path, help="where to write the README's pictures")
     arguments = parser.parse_args()
-    catena = os.environ.get("CATENA") or built("catena-cli") / "catena"
+    catena = os.environ.get("CATENA") or built("catena-tools") / "catena"
     executable = browser()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         folder = pathlib.Path(folder)

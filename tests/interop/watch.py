@@ -41,7 +41,7 @@ def catena():
     """The program, built."""
     if "CATENA" in os.environ:
         return os.environ["CATENA"]
-    subprocess.run(["cargo", "build", "--quiet", "-p", "catena-cli"], cwd=common.ROOT, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "-p", "catena-tools"], cwd=common.ROOT, check=True)
     target = os.environ.get("CARGO_TARGET_DIR", common.ROOT / "target")
     return str(pathlib.Path(target) / "debug" / "catena")
 

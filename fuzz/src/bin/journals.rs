@@ -15,7 +15,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for json in [false, true] {
         let more = [a.clone().into_os_string(), b.clone().into_os_string()];
         let flag = json.then(|| "--json".into());
-        let answer = catena_cli::answer(args.iter().cloned().chain(more).chain(flag));
+        let answer = catena_tools::answer(args.iter().cloned().chain(more).chain(flag));
         assert!(answer.status <= 2);
     }
 });

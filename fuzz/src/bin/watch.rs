@@ -20,7 +20,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         &["ckpt", "verify", "RUN"],
         &["ckpt", "show", "RUN"],
     ] {
-        let answer = catena_cli::answer(args(command));
+        let answer = catena_tools::answer(args(command));
         let printed = answer.output + &answer.error;
         assert!(printed.chars().all(|c| c == '\n' || !c.is_control()), "{printed:?}");
     }
