@@ -1,12 +1,15 @@
 //! What most programs use: `use catena::prelude::*`.
+#[cfg(feature = "mlflow")]
+pub use catena_callbacks::Mlflow;
+#[cfg(feature = "tensorboard")]
+pub use catena_callbacks::TensorBoard;
 pub use catena_callbacks::metrics::{Average, ClassScore, Measure, Metric, Task};
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console,
     Criterion, CsvFiles, DeadActivations, EarlyStopping, Ema, FiniteModel, Forward, GaussianNoise, GradNorms,
     GradientNoise, Journal, JsonLines, Loggers, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule,
-    MaxSteps, MemoryUse, Mlflow, ModelSummary, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau,
-    RunLog, Sam, Signals, SoftUpdate, Swa, SyncAudit, Tail, TensorBoard, Throughput, Timeline, ToDevice,
-    Validate, ZeroGrad,
+    MaxSteps, MemoryUse, ModelSummary, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau, RunLog, Sam,
+    Signals, SoftUpdate, Swa, SyncAudit, Tail, Throughput, Timeline, ToDevice, Validate, ZeroGrad,
 };
 pub use catena_chain::{
     About, Callback, Context, Effect, Event, Events, Every, Flow, Lifetime, Outcome, Phase, Reduce, Role,

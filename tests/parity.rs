@@ -36,7 +36,8 @@ fn flat(value: &Value) -> Vec<f64> {
 
 #[test]
 fn optimizers_step_as_pytorchs_do() {
-    let fixture: Value = serde_json::from_str(include_str!("../crates/catena-tensor/tests/fixtures/optim.json")).unwrap();
+    let fixture: Value =
+        serde_json::from_str(include_str!("../crates/catena-tensor/tests/fixtures/optim.json")).unwrap();
     let shape =
         |name: &str| serde_json::from_value::<Vec<u64>>(fixture["params"][name]["shape"].clone()).unwrap();
     let tensor = |name: &str, data: &Value| match data {
@@ -88,7 +89,8 @@ fn clipping_norms_and_the_lr_of_each_step_are_told() {
 
 #[test]
 fn schedules_have_pytorchs_values() {
-    let fixture: Value = serde_json::from_str(include_str!("../crates/catena-tensor/tests/fixtures/schedule.json")).unwrap();
+    let fixture: Value =
+        serde_json::from_str(include_str!("../crates/catena-tensor/tests/fixtures/schedule.json")).unwrap();
     let cases =
         fixture["cases"].as_array().unwrap().iter().filter(|case| case["schedule"]["name"].is_string());
     let mut tried = std::collections::BTreeSet::new();

@@ -136,7 +136,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::OnNan;
+    use crate::control::nan_guard::OnNan;
 
     /// The settings that a callback can't do without.
     fn required(name: &str) -> Value {

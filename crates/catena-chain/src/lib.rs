@@ -56,7 +56,6 @@ mod repetition;
 mod reset;
 mod saved;
 mod scope;
-mod state;
 pub mod testing;
 mod undo;
 mod watch;
@@ -65,7 +64,7 @@ mod work;
 
 pub use about::{About, Effect, Lifetime, Role, Write, Writes};
 pub use adapters::{Adapted, Adapter, InPhase, InRole, Look, Named, On, Only, Throttled, look, on};
-pub use callback::{Callback, short_name};
+pub use callback::Callback;
 pub use chain::{Chain, Member};
 pub use context::Context;
 pub use driver::Driver;
@@ -80,9 +79,10 @@ pub use phase::Phase;
 pub use place::Place;
 pub use saved::Books;
 pub use scope::{LoaderScope, PassScope, Settings, StageScope};
-pub use state::State;
 pub use watch::Watch;
 pub use window::Window;
 pub use work::{Edge, Work};
 
 pub use catena_tensor as tensor;
+pub use catena_tensor::state::State;
+pub use catena_tensor::type_name::short_name;

@@ -31,7 +31,9 @@ pub mod params;
 pub mod rng;
 pub mod schedule;
 pub mod settings;
+pub mod state;
 mod tensor_file;
+pub mod type_name;
 
 pub use catena_native as native;
 pub mod panics;

@@ -1,0 +1,43 @@
+//! Where metrics go: files, TensorBoard, servers. Each is a [`Logger`]; the callback `Loggers` of catena feeds them.
+//!
+//! | logger | writes | takes |
+//! |---|---|---|
+//! | [`JsonLines`] | `RUN/metrics.jsonl` | scalars, arrays as lists |
+//! | [`CsvFiles`] | `RUN/metrics/<loader>.csv` | scalars |
+//! | [`TensorBoard`] | `RUN/tensorboard/` | all but artifacts; arrays as pictures and scalars |
+//! | [`Mlflow`] | to a tracking server | all but histograms; arrays as pictures and metrics |
+//!
+//! No file but TensorBoard's holds what a clock says, so two equal runs write equal files, and so does a run that was killed
+//! and resumed.
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+#![forbid(unsafe_code)]
+
+mod array;
+mod csv_files;
+mod error;
+mod file;
+mod histogram;
+mod image;
+mod json_lines;
+mod logger;
+#[cfg(feature = "mlflow")]
+mod mlflow;
+mod number;
+mod payload;
+#[cfg(feature = "tensorboard")]
+mod tensorboard;
+
+pub use array::Array;
+pub use csv_files::CsvFiles;
+pub use error::Result;
+pub use histogram::Histogram;
+pub use image::Image;
+pub use json_lines::JsonLines;
+pub use logger::{Ending, Entry, Logger, Position, RunInfo, Scope};
+#[cfg(feature = "mlflow")]
+pub use mlflow::Mlflow;
+#[cfg(all(fuzzing, feature = "mlflow"))]
+pub use mlflow::fuzzing;
+pub use payload::{Params, Payload, Scalars};
+#[cfg(feature = "tensorboard")]
+pub use tensorboard::TensorBoard;

@@ -1,0 +1,303 @@
+//! Scores from true and false positives and negatives: accuracy, precision, recall, F-beta and their kin.
+use catena_tensor::Result;
+use catena_tensor::settings::to_value;
+use catena_tensor::tch::Tensor;
+use serde_json::{Value, json};
+
+use crate::counts;
+use crate::four::{Four, Rule, Score};
+use crate::labels::Labels;
+use crate::memory::host;
+
+use crate::average::Average;
+use crate::labels::Task;
+use crate::memory::Memory;
+use crate::metric::{Computed, Metric, Seen};
+use crate::settings::{Settings, require};
+
+/// Accuracy, precision, recall, F-beta, specificity, support, IoU, Dice, Tversky and balanced accuracy of a classifier.
+///
+/// Multiclass scores decide for the largest, binary and multilabel ones for all above `threshold`. Averages leave out classes
+/// that neither targets nor decisions have. A division by 0 gives `zero_division`. Weights count items. What is kept: four
+/// numbers a class. A NaN among an item's scores leaves unknown what is decided, so the scores of all classes are NaN (multilabel: of its
+/// label, and every mean). Source: `torchmetrics.functional.classification`, and scikit-learn for balanced accuracy and support; the
+/// Tversky index is tp / (tp + alpha fp + beta fn) (Salehi et al. 2017).
+///
+/// ```
+/// use catena_metrics::{Average, ClassScore, Metric, Seen, Task};
+/// use catena_tensor::tch::Tensor;
+///
+/// let mut f1 = ClassScore::f1_score(Task::Multiclass(3)).average(Average::Macro);
+/// let (decided, labels) = (Tensor::from_slice(&[0i64, 1, 1, 2]), Tensor::from_slice(&[0i64, 1, 2, 2]));
+/// f1.update(&Seen::new(&decided).target(&labels))?;
+/// let value = f1.compute()?.number().unwrap_or_default();
+/// assert!((value - (1.0 + 2.0 / 3.0 + 2.0 / 3.0) / 3.0).abs() < 1e-12);
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ClassScore {
+    rule: Rule,
+    labels: Labels,
+    samplewise: bool,
+    memory: Memory,
+}
+
+impl ClassScore {
+    fn new(score: Score, task: Task) -> Self {
+        let average = match score {
+            Score::Jaccard => Average::Macro,
+            Score::Support => Average::None,
+            _ => Average::Micro,
+        };
+        let rule = Rule { score, average, top_k: 1, zero_division: 0.0 };
+        Self { rule, labels: Labels::new(task), samplewise: false, memory: Memory::default() }
+    }
+
+    /// The share of right decisions (multiclass macro: the mean recall). Default average: micro.
+    pub fn accuracy(task: Task) -> Self {
+        Self::new(Score::Accuracy, task)
+    }
+
+    /// The mean recall over the classes that targets have. `adjusted` puts chance at 0.
+    pub fn balanced_accuracy(task: Task, adjusted: bool) -> Self {
+        Self::new(Score::BalancedAccuracy { adjusted }, task)
+    }
+
+    /// tp / (tp + fp). Default average: micro.
+    pub fn precision(task: Task) -> Self {
+        Self::new(Score::Precision, task)
+    }
+
+    /// tp / (tp + fn). Default average: micro.
+    pub fn recall(task: Task) -> Self {
+        Self::new(Score::Recall, task)
+    }
+
+    /// The harmonic mean of precision and recall, recall counting `beta` times as much. Default average: micro.
+    pub fn fbeta_score(task: Task, beta: f64) -> Self {
+        Self::new(Score::FBeta { beta }, task)
+    }
+
+    /// F-beta with beta 1. Default average: micro.
+    pub fn f1_score(task: Task) -> Self {
+        Self::new(Score::F1, task)
+    }
+
+    /// 2 tp / (2 tp + fp + fn), for segmentation. Default average: micro.
+    pub fn dice(task: Task) -> Self {
+        Self::new(Score::Dice, task)
+    }
+
+    /// tn / (tn + fp). Default average: micro.
+    pub fn specificity(task: Task) -> Self {
+        Self::new(Score::Specificity, task)
+    }
+
+    /// The weight of the items that have a class as target. Default: one for each class; micro is their sum.
+    pub fn support(task: Task) -> Self {
+        Self::new(Score::Support, task)
+    }
+
+    /// tp / (tp + fp + fn): intersection over union. Default average: macro.
+    pub fn jaccard_index(task: Task) -> Self {
+        Self::new(Score::Jaccard, task)
+    }
+
+    /// tp / (tp + alpha fp + beta fn). Default average: micro.
+    pub fn tversky_index(task: Task, alpha: f64, beta: f64) -> Self {
+        Self::new(Score::Tversky { alpha, beta }, task)
+    }
+
+    /// How scores of classes become one.
+    #[must_use]
+    pub fn average(mut self, average: Average) -> Self {
+        self.rule.average = average;
+        self
+    }
+
+    /// Multiclass: a target among the `k` highest scores counts as decided for (default 1).
+    #[must_use]
+    pub fn top_k(mut self, top_k: i64) -> Self {
+        self.rule.top_k = top_k;
+        self
+    }
+
+    /// A target that counts for nothing (default none).
+    #[must_use]
+    pub fn ignore_index(mut self, label: i64) -> Self {
+        self.labels.ignore_index = Some(label);
+        self
+    }
+
+    /// Above which probability binary and multilabel scores say yes (default 0.5).
+    #[must_use]
+    pub fn threshold(mut self, threshold: f64) -> Self {
+        self.labels.threshold = threshold;
+        self
+    }
+
+    /// Whether scores are logits (default: they are if any is outside [0, 1]).
+    #[must_use]
+    pub fn logits(mut self, logits: bool) -> Self {
+        self.labels.logits = Some(logits);
+        self
+    }
+
+    /// Gives each row of the batches a score of its own, over its further dimensions: a tensor `[rows]` (or `[rows, classes]`), in
+    /// the order in which they came. Four numbers a class and row are kept.
+    #[must_use]
+    pub fn samplewise(mut self) -> Self {
+        self.samplewise = true;
+        self
+    }
+
+    /// What a division by 0 gives (default 0).
+    #[must_use]
+    pub fn zero_division(mut self, value: f64) -> Self {
+        self.rule.zero_division = value;
+        self
+    }
+
+    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
+        let score = match settings.of() {
+            "accuracy" => Score::Accuracy,
+            "balanced_accuracy" => {
+                Score::BalancedAccuracy { adjusted: settings.take("adjusted")?.unwrap_or(false) }
+            }
+            "precision" => Score::Precision,
+            "recall" => Score::Recall,
+            "fbeta_score" => Score::FBeta { beta: settings.take("beta")?.unwrap_or(1.0) },
+            "f1_score" => Score::F1,
+            "dice" => Score::Dice,
+            "specificity" => Score::Specificity,
+            "support" => Score::Support,
+            "jaccard_index" => Score::Jaccard,
+            "tversky_index" => Score::Tversky {
+                alpha: settings.take("alpha")?.unwrap_or(0.5),
+                beta: settings.take("beta")?.unwrap_or(0.5),
+            },
+            other => return Err(settings.wrong(format!("`{other}` is no score of classes"))),
+        };
+        let mut metric = Self::new(score, Task::Binary);
+        metric.labels = Labels::read(settings)?;
+        metric.samplewise = match settings.take::<String>("multidim_average")?.as_deref() {
+            None | Some("global") => false,
+            Some("samplewise") => true,
+            Some(other) => {
+                let why = format!("`multidim_average` must be global or samplewise, but is {other}");
+                return Err(settings.wrong(why));
+            }
+        };
+        metric.rule.average = Average::read(settings, metric.rule.average)?;
+        metric.rule.top_k = settings.take("top_k")?.unwrap_or(1);
+        metric.rule.zero_division = settings.take("zero_division")?.unwrap_or(0.0);
+        Ok(metric)
+    }
+
+    /// The score of tp, fp, tn, fn of each class.
+    fn of_counts(&self, counts: &[f64]) -> Computed {
+        let four = |c: &[f64]| match *c {
+            [tp, fp, tn, fn_] => Four { tp, fp, tn, fn_ },
+            _ => Four::default(),
+        };
+        let classes: Vec<Four> = counts.chunks(4).map(four).collect();
+        self.rule.of(&classes, &self.labels)
+    }
+
+    /// The scores of each row.
+    fn of_rows(&self) -> Result<Computed> {
+        let Some(rows) = self.memory.get("counts")? else { return Ok(Computed::Number(f64::NAN)) };
+        let reading = if rows.size().get(1) == Some(&1) { 0 } else { self.labels.reading(&self.memory)? };
+        let counts = host(&rows.f_select(1, reading as i64)?)?;
+        let classes = self.labels.task.classes() as usize;
+        let scores = counts.chunks(4 * classes).flat_map(|counts| match self.of_counts(counts) {
+            Computed::Numbers(numbers) => numbers.into_iter().map(|(_, number)| number).collect(),
+            Computed::Number(number) => vec![number],
+            Computed::Tensor(_) => Vec::new(),
+        });
+        let scores: Vec<f64> = scores.collect();
+        let tensor = Tensor::f_from_slice(&scores)?;
+        let width = if counts.is_empty() { 1 } else { scores.len() * 4 * classes / counts.len() };
+        Ok(Computed::Tensor(if width > 1 { tensor.f_reshape([-1, width as i64])? } else { tensor }))
+    }
+}
+
+impl Metric for ClassScore {
+    fn name(&self) -> &str {
+        self.rule.score.name()
+    }
+
+    fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    fn settings(&self) -> Value {
+        let Self { rule: Rule { score, average, top_k, zero_division }, labels, samplewise, memory: _ } =
+            self;
+        let mut map = labels.write(self.name());
+        let mut put = |name: &str, value: Value| drop(map.insert(name.into(), value));
+        put("average", json!(average));
+        put("top_k", json!(top_k));
+        put("zero_division", to_value(zero_division));
+        put("multidim_average", if *samplewise { "samplewise" } else { "global" }.into());
+        match score {
+            Score::BalancedAccuracy { adjusted } => put("adjusted", json!(adjusted)),
+            Score::FBeta { beta } => put("beta", to_value(beta)),
+            Score::Tversky { alpha, beta } => {
+                put("alpha", to_value(alpha));
+                put("beta", to_value(beta));
+            }
+            _ => {}
+        }
+        map.into()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.labels.check(self.name())?;
+        let most = if let Task::Multiclass(classes) = self.labels.task { classes } else { 1 };
+        let allowed = format!("from 1 to {most} with {:?}", self.labels.task);
+        require((1..=most).contains(&self.rule.top_k), self.name(), "top_k", self.rule.top_k, &allowed)?;
+        let factors = match self.rule.score {
+            Score::FBeta { beta } => vec![("beta", beta)],
+            Score::Tversky { alpha, beta } => vec![("alpha", alpha), ("beta", beta)],
+            _ => Vec::new(),
+        };
+        factors.into_iter().try_for_each(|(name, value)| {
+            let fine = value.is_finite() && value >= 0.0;
+            require(fine, self.name(), name, value, "a number of at least 0")
+        })
+    }
+
+    fn parts(&self) -> Option<Vec<String>> {
+        Some(match self.rule.score {
+            _ if self.samplewise => Vec::new(),
+            Score::BalancedAccuracy { .. } => vec![String::new()],
+            _ => self.rule.average.parts(self.labels.task.classes()),
+        })
+    }
+
+    fn update(&mut self, seen: &Seen) -> Result<()> {
+        let items = self.labels.items(seen, &mut self.memory)?;
+        let (labels, top_k, memory) = (&self.labels, self.rule.top_k, &mut self.memory);
+        if self.samplewise {
+            let rows = seen.need_target()?.size().first().copied().unwrap_or(1);
+            let four = counts::four_of_rows(labels, &items, top_k, rows, memory)?;
+            return self.memory.push("counts", &four.f_transpose(0, 1)?);
+        }
+        let four = counts::four(labels, &items, top_k, memory)?;
+        self.memory.add("counts", four)
+    }
+
+    fn compute(&self) -> Result<Computed> {
+        self.labels.check_seen(&self.memory)?;
+        if self.samplewise {
+            return self.of_rows();
+        }
+        let counts = self.labels.read_sums(&self.memory, "counts")?;
+        Ok(counts.map_or(Computed::Number(f64::NAN), |counts| self.of_counts(&counts)))
+    }
+}
