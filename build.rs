@@ -1,12 +1,4 @@
 //! Lets tests and examples find libtorch at run time, and hands its folder on to dependents.
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
-    let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return };
-    // a set-up that lays out another build is seen
-    println!("cargo::rerun-if-changed={lib}");
-    println!("cargo::metadata=libtorch_lib={lib}");
-    println!("cargo::rustc-link-arg=-Wl,-rpath,{lib}");
-    if std::path::Path::new(&lib).join("libtorch_cuda.so").exists() {
-        println!("cargo::rustc-link-arg=-Wl,--no-as-needed,-L{lib},-ltorch_cuda,--as-needed");
-    }
+    catena_build::link_libtorch();
 }

@@ -1,6 +1,4 @@
-//! Lets this program find libtorch at run time.
+//! Lets the programs find libtorch at run time.
 fn main() {
-    if let Ok(lib) = std::env::var("DEP_CATENA_LIBTORCH_LIB") {
-        println!("cargo::rustc-link-arg=-Wl,-rpath,{lib}");
-    }
+    catena_build::link_libtorch();
 }

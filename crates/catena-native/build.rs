@@ -22,7 +22,6 @@ const SOURCES: [&str; 17] = [
 ];
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=cpp");
     println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
     println!("cargo::rerun-if-env-changed=LIBTORCH_CXX11_ABI");
@@ -31,8 +30,6 @@ fn main() {
     }
     // torch-sys has `links = "tch"`, so its folder arrives under this name
     let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's folder"));
-    // a set-up that lays out another build is seen
-    println!("cargo::rerun-if-changed={}", lib.display());
     let root = match env::var("LIBTORCH_INCLUDE") {
         Ok(include) => PathBuf::from(include),
         Err(_) => lib.parent().expect("libtorch's lib folder has a parent").to_path_buf(),
@@ -60,8 +57,5 @@ fn main() {
     println!("cargo::rustc-link-lib=dylib=torch_cpu");
     println!("cargo::rustc-link-lib=dylib=c10");
     println!("cargo::rustc-link-lib=dylib=gomp");
-    println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    if lib.join("libtorch_cuda.so").exists() {
-        println!("cargo::rustc-link-arg=-Wl,--no-as-needed,-L{},-ltorch_cuda,--as-needed", lib.display());
-    }
+    catena_build::link_libtorch();
 }
