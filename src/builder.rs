@@ -16,8 +16,10 @@ use catena_tensor::params::{check_can_be_saved, check_memory, matching_parameter
 
 use catena_record::fs::{FileSystem, Os};
 
+use crate::error::Error;
 use crate::error::RunResult as Result;
-use crate::{Error, Runner, Stage};
+use crate::runner::Runner;
+use crate::stage::Stage;
 
 /// What a [`Runner`] is made from. Made by [`Runner::builder`].
 ///
@@ -45,6 +47,13 @@ pub struct RunnerBuilder {
     file_system: Arc<dyn FileSystem>,
     allowed: Vec<String>,
     panic_output: bool,
+}
+
+impl Runner {
+    /// Describes a runner of this model; batches go to the device of its variables.
+    pub fn builder(model: impl Model + 'static) -> RunnerBuilder {
+        RunnerBuilder::new(Box::new(model))
+    }
 }
 
 impl fmt::Debug for RunnerBuilder {
@@ -289,7 +298,7 @@ fn check_params(stage: &Stage, model: &dyn Model) -> catena_tensor::Result<()> {
     }
     for pass in &stage.passes {
         if let Some(optimizer) = &pass.optimizer {
-            let own = crate::runner::params_of(pass, &all_frozen, model)?;
+            let own = crate::runner::frozen::params_of(pass, &all_frozen, model)?;
             if own.is_empty() && !params.is_empty() && !all_frozen.is_empty() {
                 return Err(catena_tensor::Error::Variables(format!(
                     "it freezes every parameter of pass `{}`, so that nothing is left to train: {}; freeze less, or leave the optimizer out",

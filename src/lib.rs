@@ -56,11 +56,14 @@ mod pages {
 }
 
 mod builder;
+mod cursor;
 mod disk;
+mod ended_stage;
 mod error;
 mod plan;
 pub mod prelude;
 mod report;
+mod resume;
 mod runner;
 mod stage;
 
@@ -68,13 +71,15 @@ pub use builder::RunnerBuilder;
 pub use catena_callbacks as callbacks;
 pub use catena_callbacks::metrics;
 pub use catena_chain as chain;
-pub use catena_chain::{Callback, Context, Event, Flow, State};
+pub use catena_chain::{Callback, CallbackExt, Context, Event, Flow, State};
 pub use catena_record as record;
 pub use catena_tensor as tensor;
 pub use catena_tensor::{rand_chacha, tch};
+pub use ended_stage::{EndedStage, Stopped};
 pub use error::{Error, Result};
-pub use report::{EndedStage, Report, Status, Stopped};
-pub use runner::{Resume, Runner};
+pub use report::{Report, Status};
+pub use resume::Resume;
+pub use runner::Runner;
 pub use serde_json;
 pub use stage::{Pass, Stage, StartFrom};
 

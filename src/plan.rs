@@ -4,7 +4,7 @@ use std::fmt::Write;
 use catena_chain::{Driver, Event, Phase};
 use catena_tensor::{device, params::parameters};
 
-use crate::Stage;
+use crate::stage::Stage;
 
 /// Stages, loaders, passes, and for each event the callbacks that hear it, in order.
 pub(crate) fn plan(stages: &[Stage], driver: &Driver) -> String {

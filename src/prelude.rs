@@ -12,8 +12,8 @@ pub use catena_callbacks::{
     Signals, SoftUpdate, Swa, SyncAudit, Tail, Throughput, Timeline, ToDevice, Validate, ZeroGrad,
 };
 pub use catena_chain::{
-    About, Callback, Context, Effect, Event, Events, Every, Flow, Lifetime, Outcome, Phase, Reduce, Role,
-    State, look, on,
+    About, Callback, CallbackExt, Context, Effect, Event, Events, Every, Flow, Lifetime, Outcome, Phase,
+    Reduce, Role, State, look, on,
 };
 pub use catena_tensor::batch::{Batch, Outputs};
 pub use catena_tensor::data::{Loader, TensorLoader};

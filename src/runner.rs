@@ -2,11 +2,12 @@
 mod alone;
 mod check;
 mod compare;
-mod cursor;
 mod cuts;
 mod edges;
-mod frozen;
+mod freezing;
+pub(crate) mod frozen;
 mod logs;
+mod quiet;
 mod resume;
 
 use std::collections::HashSet;
@@ -21,13 +22,14 @@ use catena_tensor::rng::{Exclusive, manual_seed};
 use catena_tensor::tch::Tensor;
 
 use self::alone::Alone;
-pub(crate) use self::cursor::{Cursor, Open};
-use self::edges::Quiet;
-pub(crate) use self::frozen::params_of;
-pub use self::resume::Resume;
+use self::quiet::Quiet;
+use crate::cursor::{Cursor, Open};
 use crate::disk::{Cut, Description, Disk};
+use crate::ended_stage::{EndedStage, Stopped};
 use crate::error::RunResult as Result;
-use crate::{EndedStage, Report, RunnerBuilder, Stage, Stopped, plan};
+use crate::plan;
+use crate::report::Report;
+use crate::stage::Stage;
 
 /// Runs stages, epochs, loaders and batches, and tells the chain of callbacks.
 ///
@@ -72,11 +74,6 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Describes a runner of this model; batches go to the device of its variables.
-    pub fn builder(model: impl Model + 'static) -> RunnerBuilder {
-        RunnerBuilder::new(Box::new(model))
-    }
-
     pub(crate) fn new(
         driver: Driver,
         stages: Vec<Stage>,

@@ -1,20 +1,25 @@
 //! Callbacks by name, as a file has them.
-use catena_chain::{Callback, Every};
+use catena_chain::{Callback, CallbackExt, Every};
 use catena_tensor::{Error, Result, settings};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::metrics::LossSum;
-use crate::{
-    Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, ClipGradNorm, ClipGradValue, Console, Criterion,
-    DeadActivations, EarlyStopping, Ema, FiniteModel, Forward, GaussianNoise, GradNorms, GradientNoise,
-    Lookahead, LossScaler, LrFinder, LrSchedule, MaxSteps, MemoryUse, ModelSummary, NanGuard, Optimize,
-    Progress, ReduceLrOnPlateau, Sam, SoftUpdate, Swa, SyncAudit, Throughput, Timeline, ToDevice, ZeroGrad,
+use crate::augmenting::GaussianNoise;
+use crate::averaging::{Ema, Lookahead, SoftUpdate, Swa};
+use crate::control::{EarlyStopping, FiniteModel, MaxSteps, NanGuard};
+use crate::gradients::{
+    Accumulate, AdaptiveClip, Autocast, ClipGradNorm, ClipGradValue, GradNorms, GradientNoise, LossScaler,
+    Sam,
 };
+use crate::logging::{Console, Progress};
+use crate::measuring::Accuracy;
+use crate::profiling::{DeadActivations, MemoryUse, ModelSummary, SyncAudit, Throughput, Timeline};
+use crate::schedules::{LrFinder, LrSchedule, ReduceLrOnPlateau};
+use crate::step::{Backward, Criterion, Forward, LossSum, Optimize, ToDevice, ZeroGrad};
 
 /// A callback from `{"name": …, settings}`: its type's name in snake case and the names of its setters, with
-/// `"every": "100 steps"` for [`Callback::every`]. Settings that are left out have their defaults, and all are checked. An
+/// `"every": "100 steps"` for [`CallbackExt::every`]. Settings that are left out have their defaults, and all are checked. An
 /// unknown name or setting is an error that lists the known ones.
 ///
 /// Those that hold a loss or a schedule take it as [`loss::from_value`](catena_tensor::loss::from_value) and
@@ -48,7 +53,7 @@ pub fn from_value(value: Value) -> Result<Box<dyn Callback>> {
             return Err(wrong("callback", format!("the name is {other}, expected one of {}", known())));
         }
     };
-    let Some((_, read)) = CALLBACKS.into_iter().find(|(known, _)| *known == name) else {
+    let Some(Entry { read, .. }) = CALLBACKS.iter().find(|entry| entry.name == name) else {
         return Err(wrong("callback", format!("unknown name `{name}`, expected one of {}", known())));
     };
     let every: Option<Every> = settings
@@ -70,10 +75,31 @@ pub fn from_value(value: Value) -> Result<Box<dyn Callback>> {
 /// assert!(catena_callbacks::names().any(|name| name == "ema"));
 /// ```
 pub fn names() -> impl Iterator<Item = &'static str> {
-    CALLBACKS.into_iter().map(|(name, _)| name)
+    CALLBACKS.iter().map(|entry| entry.name)
+}
+
+/// The least with which a callback of this name can be made, as [`from_value`] reads it: an example of its settings. None for a name that is not known.
+///
+/// ```
+/// assert_eq!(catena_callbacks::example("clip_grad_norm").unwrap()["max_norm"], 1.0);
+/// ```
+pub fn example(name: &str) -> Option<Value> {
+    let entry = CALLBACKS.iter().find(|entry| entry.name == name)?;
+    let mut settings: Value = serde_json::from_str(entry.needs).unwrap_or_default();
+    settings["name"] = name.into();
+    Some(settings)
 }
 
 type Read = fn(&str, Value) -> Result<Box<dyn Callback>>;
+
+/// A callback that can be made from data.
+struct Entry {
+    /// Its type's name in snake case.
+    name: &'static str,
+    read: Read,
+    /// The settings that it can't do without, as JSON.
+    needs: &'static str,
+}
 
 fn read<C: Callback + DeserializeOwned + 'static>(name: &str, settings: Value) -> Result<Box<dyn Callback>> {
     Ok(Box::new(settings::read::<C>(name, settings)?))
@@ -88,44 +114,60 @@ fn plain<C: Callback + Default + 'static>(name: &str, settings: Value) -> Result
     Ok(Box::new(C::default()))
 }
 
-const CALLBACKS: [(&str, Read); 37] = [
-    ("accumulate", read::<Accumulate>),
-    ("accuracy", read::<Accuracy>),
-    ("adaptive_clip", read::<AdaptiveClip>),
-    ("autocast", read::<Autocast>),
-    ("backward", plain::<Backward>),
-    ("clip_grad_norm", read::<ClipGradNorm>),
-    ("clip_grad_value", read::<ClipGradValue>),
-    ("console", read::<Console>),
-    ("criterion", read::<Criterion>),
-    ("dead_activations", read::<DeadActivations>),
-    ("early_stopping", read::<EarlyStopping>),
-    ("ema", read::<Ema>),
-    ("finite_model", read::<FiniteModel>),
-    ("forward", plain::<Forward>),
-    ("gaussian_noise", read::<GaussianNoise>),
-    ("grad_norms", read::<GradNorms>),
-    ("gradient_noise", read::<GradientNoise>),
-    ("lookahead", read::<Lookahead>),
-    ("loss_scaler", read::<LossScaler>),
-    ("loss_sum", read::<LossSum>),
-    ("lr_finder", read::<LrFinder>),
-    ("lr_schedule", read::<LrSchedule>),
-    ("max_steps", read::<MaxSteps>),
-    ("memory_use", read::<MemoryUse>),
-    ("model_summary", read::<ModelSummary>),
-    ("nan_guard", read::<NanGuard>),
-    ("optimize", plain::<Optimize>),
-    ("progress", read::<Progress>),
-    ("reduce_lr_on_plateau", read::<ReduceLrOnPlateau>),
-    ("sam", read::<Sam>),
-    ("soft_update", read::<SoftUpdate>),
-    ("swa", read::<Swa>),
-    ("sync_audit", read::<SyncAudit>),
-    ("throughput", read::<Throughput>),
-    ("timeline", read::<Timeline>),
-    ("to_device", plain::<ToDevice>),
-    ("zero_grad", plain::<ZeroGrad>),
+const CALLBACKS: &[Entry] = &[
+    Entry { name: "accumulate", read: read::<Accumulate>, needs: r#"{"n": 4}"# },
+    Entry { name: "accuracy", read: read::<Accuracy>, needs: "{}" },
+    Entry { name: "adaptive_clip", read: read::<AdaptiveClip>, needs: r#"{"clip_factor": 0.01}"# },
+    Entry { name: "autocast", read: read::<Autocast>, needs: r#"{"dtype": "bf16"}"# },
+    Entry { name: "backward", read: plain::<Backward>, needs: "{}" },
+    Entry { name: "clip_grad_norm", read: read::<ClipGradNorm>, needs: r#"{"max_norm": 1.0}"# },
+    Entry { name: "clip_grad_value", read: read::<ClipGradValue>, needs: r#"{"clip_value": 1.0}"# },
+    Entry { name: "console", read: read::<Console>, needs: "{}" },
+    Entry { name: "criterion", read: read::<Criterion>, needs: r#"{"loss": {"name": "CrossEntropy"}}"# },
+    Entry { name: "dead_activations", read: read::<DeadActivations>, needs: r#"{"outputs": ["hidden"]}"# },
+    Entry { name: "early_stopping", read: read::<EarlyStopping>, needs: r#"{"metric": "valid/loss"}"# },
+    Entry { name: "ema", read: read::<Ema>, needs: r#"{"decay": 0.999}"# },
+    Entry { name: "finite_model", read: read::<FiniteModel>, needs: "{}" },
+    Entry { name: "forward", read: plain::<Forward>, needs: "{}" },
+    Entry { name: "gaussian_noise", read: read::<GaussianNoise>, needs: "{}" },
+    Entry { name: "grad_norms", read: read::<GradNorms>, needs: "{}" },
+    Entry { name: "gradient_noise", read: read::<GradientNoise>, needs: r#"{"eta": 0.01}"# },
+    Entry { name: "lookahead", read: read::<Lookahead>, needs: "{}" },
+    Entry { name: "loss_scaler", read: read::<LossScaler>, needs: "{}" },
+    Entry {
+        name: "loss_sum",
+        read: read::<LossSum>,
+        needs: r#"{"parts": [{"name": "ce", "loss": {"name": "CrossEntropy"}}]}"#,
+    },
+    Entry { name: "lr_finder", read: read::<LrFinder>, needs: "{}" },
+    Entry {
+        name: "lr_schedule",
+        read: read::<LrSchedule>,
+        needs: r#"{"schedule": {"name": "cosine_annealing", "t_max": 9}, "by_epoch": true}"#,
+    },
+    Entry { name: "max_steps", read: read::<MaxSteps>, needs: r#"{"steps": 10}"# },
+    Entry { name: "memory_use", read: read::<MemoryUse>, needs: "{}" },
+    Entry { name: "model_summary", read: read::<ModelSummary>, needs: "{}" },
+    Entry { name: "nan_guard", read: read::<NanGuard>, needs: "{}" },
+    Entry { name: "optimize", read: plain::<Optimize>, needs: "{}" },
+    Entry { name: "progress", read: read::<Progress>, needs: "{}" },
+    Entry {
+        name: "reduce_lr_on_plateau",
+        read: read::<ReduceLrOnPlateau>,
+        needs: r#"{"metric": "valid/loss"}"#,
+    },
+    Entry { name: "sam", read: read::<Sam>, needs: "{}" },
+    Entry {
+        name: "soft_update",
+        read: read::<SoftUpdate>,
+        needs: r#"{"source": "a.", "target": "b.", "tau": 0.1}"#,
+    },
+    Entry { name: "swa", read: read::<Swa>, needs: r#"{"start_epoch": 1}"# },
+    Entry { name: "sync_audit", read: read::<SyncAudit>, needs: "{}" },
+    Entry { name: "throughput", read: read::<Throughput>, needs: "{}" },
+    Entry { name: "timeline", read: read::<Timeline>, needs: "{}" },
+    Entry { name: "to_device", read: plain::<ToDevice>, needs: "{}" },
+    Entry { name: "zero_grad", read: plain::<ZeroGrad>, needs: "{}" },
 ];
 
 #[cfg(test)]
@@ -137,29 +179,6 @@ mod tests {
 
     use super::*;
     use crate::control::nan_guard::OnNan;
-
-    /// The settings that a callback can't do without.
-    fn required(name: &str) -> Value {
-        match name {
-            "accumulate" => json!({"n": 4}),
-            "adaptive_clip" => json!({"clip_factor": 0.01}),
-            "autocast" => json!({"dtype": "bf16"}),
-            "clip_grad_norm" => json!({"max_norm": 1.0}),
-            "clip_grad_value" => json!({"clip_value": 1.0}),
-            "criterion" => json!({"loss": {"name": "mse"}}),
-            "dead_activations" => json!({"outputs": ["hidden"]}),
-            "early_stopping" => json!({"metric": "valid/loss"}),
-            "ema" => json!({"decay": 0.999}),
-            "gradient_noise" => json!({"eta": 0.01}),
-            "loss_sum" => json!({"parts": [{"name": "mse", "loss": {"name": "mse"}}]}),
-            "lr_schedule" => json!({"schedule": {"name": "cosine_annealing", "t_max": 9}}),
-            "max_steps" => json!({"steps": 10}),
-            "reduce_lr_on_plateau" => json!({"metric": "valid/loss"}),
-            "soft_update" => json!({"source": "a.", "target": "b.", "tau": 0.1}),
-            "swa" => json!({"start_epoch": 5}),
-            _ => json!({}),
-        }
-    }
 
     fn with(mut settings: Value, name: &str, value: Value) -> Value {
         settings[name] = value;
@@ -173,7 +192,7 @@ mod tests {
     #[test]
     fn each_name_is_its_types_in_snake_case_and_refuses_what_it_does_not_know() {
         for name in names() {
-            let settings = with(required(name), "name", name.into());
+            let settings = example(name).unwrap();
             let callback = from_value(settings.clone()).unwrap();
             let own_name = callback.about().name;
             let words = own_name.chars().flat_map(|c| match c.is_uppercase() {
@@ -262,7 +281,7 @@ mod tests {
     fn a_number_out_of_range_is_refused_by_name_whatever_the_callback() {
         let mut text = String::new();
         for name in names() {
-            let settings = with(required(name), "name", name.into());
+            let settings = example(name).unwrap();
             // the names of its settings, by what it says of one that it does not have
             let known = error(with(settings.clone(), "nonsense", 1.into()));
             let known = known.split("expected ").nth(1).unwrap_or_default();

@@ -9,7 +9,8 @@ use catena_chain::tensor::loss::{CrossEntropy, Mse};
 use catena_chain::tensor::model::Mode;
 use catena_chain::tensor::tch::{Device, Kind, Tensor};
 use catena_chain::{
-    Callback, Driver, Event, Flow, LoaderScope, PassScope, Phase, Result, StageScope, State, on, testing,
+    Callback, CallbackExt, Driver, Event, Flow, LoaderScope, PassScope, Phase, Result, StageScope, State, on,
+    testing,
 };
 
 const CLASSES: Task = Task::Multiclass(3);

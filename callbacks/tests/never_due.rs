@@ -3,7 +3,8 @@ use std::sync::{Mutex, PoisonError};
 
 use catena_callbacks::{Accumulate, Checkpoint, LrFinder, Swa, Tail, Validate};
 use catena_chain::{
-    Callback, Driver, Event, Every, LoaderScope, Member, Optimizers, PassScope, Settings, StageScope, testing,
+    Callback, CallbackExt, Driver, Event, Every, LoaderScope, Member, Optimizers, PassScope, Settings,
+    StageScope, testing,
 };
 use catena_tensor::loss::Loss;
 use catena_tensor::model::{Mode, Model};

@@ -3,9 +3,10 @@ use catena_callbacks::goal;
 use catena_chain::{Member, Only, Role};
 use catena_tensor::model::Mode;
 
+use crate::error::Error;
 use crate::error::RunResult as Result;
 use crate::stage::StageLoader;
-use crate::{Error, Stage, StartFrom};
+use crate::stage::{Stage, StartFrom};
 
 pub(super) fn check(members: &[Member], stages: &[Stage]) -> Result<()> {
     check_places(members, stages)?;

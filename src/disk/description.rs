@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::loaders::{self, StageLoaderDescription};
-use crate::Stage;
 use crate::error::RunResult as Result;
+use crate::stage::Stage;
 
 /// What a run is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::description::{CallbackDescription, Description, Machine, StageDescription};
 use super::loaders::{self, Compared, StageLoaderDescription};
-use crate::Stage;
+use crate::stage::Stage;
 
 /// How a run differs from the one that a snapshot was taken of.
 #[derive(Clone, Debug, PartialEq, Eq)]

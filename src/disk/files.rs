@@ -11,7 +11,7 @@ use catena_tensor::bytes::{self, Bytes};
 use catena_tensor::tch::Tensor;
 
 use super::{Kept, Loaded, SavedState};
-use crate::Error;
+use crate::error::Error;
 use crate::error::RunResult as Result;
 
 /// Copies the tensors into the buffer: from here on the run may change them. The buffer's memory is used again.

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Cut, Description};
+use crate::cursor::Cursor;
 use crate::error::RunResult as Result;
-use crate::runner::Cursor;
 
 /// The file of a snapshot's parameters and buffers.
 pub(crate) const MODEL: &str = "model.safetensors";

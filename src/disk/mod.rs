@@ -25,8 +25,11 @@ pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     ByHand, CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, gradients_file, optimizer_file,
 };
+use crate::ended_stage::{EndedStage, Stopped};
+use crate::error::Error;
 use crate::error::RunResult as Result;
-use crate::{EndedStage, Error, Resume, Status, Stopped};
+use crate::report::Status;
+use crate::resume::Resume;
 
 /// The run directory of a runner.
 #[derive(Debug)]

@@ -3,7 +3,7 @@ use std::cell::Cell;
 
 use catena_tensor::panics::Quiet;
 
-use crate::Error;
+use crate::error::Error;
 use crate::error::RunResult as Result;
 
 thread_local! {

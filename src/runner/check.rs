@@ -10,11 +10,13 @@ use catena_tensor::params::variables;
 use catena_tensor::rng::{Exclusive, Generators, manual_seed};
 use catena_tensor::tch::Tensor;
 
+use super::Runner;
 use super::alone::Alone;
-use super::{Cursor, Runner};
+use crate::cursor::Cursor;
 use crate::disk::Disk;
+use crate::error::Error;
 use crate::error::RunResult as Result;
-use crate::{Error, Report};
+use crate::report::Report;
 
 /// A folder that is gone when this is dropped.
 struct Temporary(PathBuf);

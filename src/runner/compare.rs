@@ -3,9 +3,10 @@ use catena_chain::{Stop, Writes};
 use catena_record::SnapshotName;
 use catena_tensor::model::Mode;
 
-use super::{Open, Runner};
-use crate::Error;
+use super::Runner;
+use crate::cursor::Open;
 use crate::disk::{Cut, Description, Difference, Position, Remedy, SavedState, differences};
+use crate::error::Error;
 use crate::error::RunResult as Result;
 
 impl Runner {

@@ -8,9 +8,11 @@ use catena_tensor::rng::Generators;
 
 use super::Runner;
 use crate::disk::{CALLBACKS, Cut, Disk, Kept, SavedState, Standing, now};
+use crate::error::Error;
 use crate::error::RunResult as Result;
+use crate::report::Status;
 use crate::stage::StageLoader;
-use crate::{Error, StartFrom, Status};
+use crate::stage::StartFrom;
 
 impl Runner {
     /// Runs the evaluations, applies the stops that are reached, and takes at most one snapshot.

@@ -6,12 +6,10 @@ use catena_tensor::model::{Mode, Model};
 use catena_tensor::native::tensor::{identity, set_grad};
 use catena_tensor::optim::Optimizer;
 use catena_tensor::params::parameters;
-use catena_tensor::rng::Generators;
-use catena_tensor::tch;
 
 use super::Runner;
 use super::frozen::{freeze, params_of};
-use crate::Error;
+use crate::error::Error;
 use crate::error::RunResult as Result;
 use crate::stage::StageLoader;
 
@@ -195,26 +193,6 @@ impl Runner {
         let known: Vec<&str> = loaders.map(|loader| loader.name.as_str()).collect();
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
         Error::NoEvaluation { name, place: Box::new(self.driver.context().place()), known }
-    }
-}
-
-/// Without gradients, and with the generators put back afterwards: looking does not change the run.
-pub(super) struct Quiet {
-    generators: Generators,
-    _no_grad: tch::NoGradGuard,
-}
-
-impl Quiet {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self { generators: Generators::keep()?, _no_grad: tch::no_grad_guard() })
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        if let Err(error) = self.generators.put_back() {
-            log::error!("torch's generators could not be put back after an evaluation: {error}");
-        }
     }
 }
 

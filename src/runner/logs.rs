@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use catena_chain::State;
 
 use super::Runner;
-use crate::Error;
 use crate::disk::SavedCallback;
+use crate::error::Error;
 use crate::error::RunResult as Result;
 
 impl Runner {

@@ -1,48 +1,22 @@
 //! Going on from a snapshot.
-use std::path::PathBuf;
-
 use catena_chain::{Event, State, Stop};
 use catena_tensor::device;
 use catena_tensor::native::tensor::{copy_, set_grad};
 use catena_tensor::params::{check_values, parameters, shared, state_dict};
 use catena_tensor::rng::{Exclusive, Generators};
-use catena_tensor::schedule::PlateauMode;
 use catena_tensor::tch::{Device, Tensor};
 
+use super::Runner;
 use super::alone::Alone;
-use super::{Open, Runner};
+use crate::cursor::Open;
 use crate::disk::{
     CALLBACKS, Cut, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, gradients_file,
     optimizer_file,
 };
+use crate::error::Error;
 use crate::error::RunResult as Result;
-use crate::{Error, Report};
-
-/// Which snapshot a run goes on from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Resume {
-    /// The newest one that is whole; damaged ones are set aside, with a warning. None at all is an error.
-    Latest,
-    /// As [`Resume::Latest`], but without a snapshot the run begins at its beginning. Where there are only damaged ones it is an error.
-    LatestIfAny,
-    /// The best one by a metric that was measured of just its parameters. Newer ones are set aside in
-    /// `checkpoints/superseded`.
-    Best {
-        /// The metric's whole name, such as `valid/loss`.
-        metric: String,
-        /// Which way it gets better.
-        mode: PlateauMode,
-    },
-    /// The one in this folder. Newer ones are set aside in `checkpoints/superseded`.
-    Path(PathBuf),
-}
-
-impl Resume {
-    fn is_latest(&self) -> bool {
-        matches!(self, Self::Latest | Self::LatestIfAny)
-    }
-}
+use crate::report::Report;
+use crate::resume::Resume;
 
 /// Whether a snapshot was taken after the end of something that a stop had cut short.
 fn has_stopped(state: &SavedState, stages: usize) -> bool {

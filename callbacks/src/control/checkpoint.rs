@@ -299,6 +299,7 @@ impl Callback for Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use catena_chain::CallbackExt;
 
     #[test]
     fn its_settings_are_data_however_it_is_wrapped() {

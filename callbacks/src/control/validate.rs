@@ -101,7 +101,7 @@ impl Callback for Validate {
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {
         if self.goes_by_epoch() {
-            return cx.default_hook();
+            return Ok(Flow::GO);
         }
         if cx.is_train() { self.ask(cx) } else { Ok(Flow::GO) }
     }
@@ -111,6 +111,6 @@ impl Callback for Validate {
     }
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        if self.goes_by_epoch() { self.ask(cx) } else { cx.default_hook() }
+        if self.goes_by_epoch() { self.ask(cx) } else { Ok(Flow::GO) }
     }
 }

@@ -168,6 +168,7 @@ mod tests {
 
     use super::*;
     use crate::{Backward, Criterion, Forward};
+    use catena_chain::CallbackExt;
 
     fn chain(criterion: Criterion) -> Vec<Box<dyn Callback>> {
         vec![Box::new(Forward), Box::new(criterion), Box::new(Sam::new(0.1)), Box::new(Backward)]

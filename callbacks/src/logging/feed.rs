@@ -1,11 +1,8 @@
 //! Feeds loggers with what the run logs.
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use catena_chain::{
-    About, Callback, Context, Event, Events, Every, Flow, Phase, Result, Role, State, Trigger, Value,
-    read_values,
+    About, Callback, Context, Event, Events, Every, Flow, Phase, Result, Role, State, Trigger,
 };
 use catena_loggers::{Ending, Entry, Logger, Params, Payload, Position, RunInfo, Scalars, Scope};
 use catena_record::logs::Marks;
@@ -13,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::outbox::{Outbox, entry};
+use super::waiting::Waiting;
 use super::writer::{Positions, Writer};
 
 /// Feeds loggers: at each loader's end with its metrics, scalars and (of a [`Measure`](crate::metrics::Measure)) arrays; with those of
@@ -54,20 +52,6 @@ impl std::fmt::Debug for Loggers {
             .field("batches", &self.batches)
             .finish_non_exhaustive()
     }
-}
-
-/// How many values of batches wait before they are read, and for how long they may.
-const READ_AT: usize = 256;
-const READ_AFTER: Duration = Duration::from_secs(5);
-
-/// Rows of batches whose values are not read yet.
-#[derive(Debug, Default)]
-struct Waiting {
-    rows: Vec<(Entry, Arc<[String]>)>,
-    values: Vec<Value>,
-    numbers: Vec<f64>,
-    since: Option<Instant>,
-    names: Arc<[String]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -375,42 +359,6 @@ impl Callback for Loggers {
             self.writer()?.end(Ending::Failed)?;
         }
         Ok(Flow::GO)
-    }
-}
-
-impl Waiting {
-    /// Keeps what the batch has logged, as it is.
-    fn add(&mut self, cx: &Context) {
-        let (before, mut same) = (self.values.len(), true);
-        for (name, value) in cx.metrics.of_batch() {
-            same &= self.names.get(self.values.len() - before).is_some_and(|known| known == name);
-            self.values.push(value);
-        }
-        if !same || self.values.len() - before != self.names.len() {
-            self.names = cx.metrics.of_batch().map(|(name, _)| name.to_owned()).collect();
-        }
-        let nothing = Payload::Scalars(Scalars::new(Arc::default(), Vec::new()));
-        self.rows.push((entry(cx, Scope::Batch(cx.loader_batch()), nothing), Arc::clone(&self.names)));
-        self.since.get_or_insert_with(Instant::now);
-    }
-
-    fn is_due(&self) -> bool {
-        self.values.len() >= READ_AT || self.since.is_some_and(|since| since.elapsed() > READ_AFTER)
-    }
-
-    /// Reads all values at once.
-    fn read(&mut self) -> Result<Vec<Entry>> {
-        self.since = None;
-        let read = read_values(&self.values, &mut self.numbers);
-        self.values.clear();
-        let mut numbers = self.numbers.drain(..);
-        let entries = self.rows.drain(..).map(|(mut entry, names)| {
-            let values = numbers.by_ref().take(names.len()).collect();
-            entry.payload = Payload::Scalars(Scalars::new(names, values));
-            entry
-        });
-        let entries = entries.collect();
-        read.map(|()| entries)
     }
 }
 

@@ -5,6 +5,7 @@ mod journal;
 pub(crate) mod outbox;
 pub(crate) mod progress;
 mod run_log;
+mod waiting;
 mod writer;
 
 pub use console::Console;

@@ -23,7 +23,7 @@ use super::table::table;
 ///
 /// ```
 /// use catena_callbacks::{HostSyncs, SyncAudit};
-/// use catena_chain::{Callback, Event, Flow, on, testing};
+/// use catena_chain::{CallbackExt, Callback, Event, Flow, on, testing};
 ///
 /// let reads = on(Event::Loss, |cx| {
 ///     let mean = cx.batch.get("input")?.f_mean(catena_tensor::tch::Kind::Float)?;
@@ -216,6 +216,7 @@ mod tests {
     use catena_tensor::tch::{Kind, Tensor};
 
     use super::*;
+    use catena_chain::CallbackExt;
 
     fn read() -> Result<()> {
         let _number = Tensor::from(1.0).f_mean(Kind::Double)?.f_double_value(&[])?;

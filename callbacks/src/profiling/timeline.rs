@@ -273,6 +273,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use catena_chain::CallbackExt;
 
     fn drive(timeline: Timeline, events: &[Event]) -> (Timings, Value) {
         let dir = tempfile::tempdir().unwrap();

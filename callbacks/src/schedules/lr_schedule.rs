@@ -294,7 +294,7 @@ impl Callback for LrSchedule {
 
     fn on_epoch_start(&mut self, cx: &mut Context) -> Result<Flow> {
         if !self.by_epoch {
-            return cx.default_hook();
+            return Ok(Flow::GO);
         }
         self.in_epoch = true;
         self.tell_its_end(cx, cx.epoch() - 1, "epoch");
@@ -319,7 +319,7 @@ impl Callback for LrSchedule {
 
     fn on_epoch_end(&mut self, cx: &mut Context) -> Result<Flow> {
         if !self.by_epoch {
-            return cx.default_hook();
+            return Ok(Flow::GO);
         }
         self.in_epoch = false;
         let epochs = cx.epoch();

@@ -2,7 +2,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Events, Only, Phase, short_name};
+use crate::adapters::Only;
+use crate::event::Events;
+use crate::phase::Phase;
+use catena_tensor::type_name::short_name;
 
 /// What a callback is: where it stands, what it hears, whether it changes the training, and what it reads and writes.
 ///
@@ -43,7 +46,8 @@ pub struct About {
     pub name: String,
     /// Where in the chain the callback stands (default [`Phase::User`]).
     pub phase: Phase,
-    /// The events that it hears (default all). Other events are not sent; debug builds check that no hook is left out.
+    /// The events that it hears (default all). Other events are not sent: a hook for one of them is never called, which
+    /// [`testing::check_callback`](crate::testing::check_callback) finds.
     pub hears: Events,
     /// Whether it may change what is computed (default [`Effect::Acts`]).
     pub effect: Effect,
@@ -200,7 +204,7 @@ impl About {
         self
     }
 
-    /// Where alone it hears, as [`Callback::only`](crate::Callback::only) says it: the name is then compared with those that there are.
+    /// Where alone it hears, as [`CallbackExt::only`](crate::CallbackExt::only) says it: the name is then compared with those that there are.
     #[must_use]
     pub fn only(mut self, only: Only) -> Self {
         self.only.push(only);

@@ -1,8 +1,13 @@
 //! The one trait that everything in a chain implements.
 use catena_record::logs::Marks;
 
-use crate::adapters::{Adapted, InPhase, InRole, Named, Only, Throttled};
-use crate::{About, Context, Edge, Event, Every, Flow, Phase, Result, Role, State, Work};
+use crate::about::About;
+use crate::context::Context;
+use crate::error::Result;
+use crate::event::Event;
+use crate::flow::Flow;
+use crate::work::{Edge, Work};
+use catena_tensor::state::State;
 
 /// Takes part in a run: hears events, works on the [`Context`], answers with a [`Flow`].
 ///
@@ -145,46 +150,6 @@ pub trait Callback {
             Event::RunEnd => self.on_run_end(cx),
             Event::Exception => self.on_exception(cx),
         }
-    }
-
-    /// The same callback under another name.
-    fn named(self, name: impl Into<String>) -> Adapted<Self, Named>
-    where
-        Self: Sized,
-    {
-        Adapted::new(self, Named(name.into()))
-    }
-
-    /// The same callback in another phase.
-    fn in_phase(self, phase: Phase) -> Adapted<Self, InPhase>
-    where
-        Self: Sized,
-    {
-        Adapted::new(self, InPhase(phase))
-    }
-
-    /// The same callback in this role: the runner then puts in no callback of its own for it.
-    fn in_role(self, role: Role) -> Adapted<Self, InRole>
-    where
-        Self: Sized,
-    {
-        Adapted::new(self, InRole(role))
-    }
-
-    /// The same callback, hearing batches (or epochs) only as often as that.
-    fn every(self, every: Every) -> Adapted<Self, Throttled>
-    where
-        Self: Sized,
-    {
-        Adapted::new(self, Throttled::new(every))
-    }
-
-    /// The same callback, hearing one loader, mode or stage only.
-    fn only(self, only: impl Into<Only>) -> Adapted<Self, Only>
-    where
-        Self: Sized,
-    {
-        Adapted::new(self, only.into())
     }
 }
 

@@ -3,11 +3,15 @@ use std::fmt;
 
 use catena_tensor::panics::caught;
 
-use crate::context::Probe;
+use crate::about::{About, Lifetime};
+use crate::callback::Callback;
+use crate::context::Context;
+use crate::error::{BoxError, Error};
+use crate::event::Event;
+use crate::flow::{Flow, Skip, Stop};
 use crate::quiet::{is_free, quietly};
-use crate::{
-    About, BoxError, Callback, Context, Edge, Error, Event, Events, Flow, Lifetime, Skip, State, Stop, Work,
-};
+use crate::work::{Edge, Work};
+use catena_tensor::state::State;
 
 /// A callback and where it belongs.
 pub struct Member {
@@ -101,7 +105,6 @@ pub struct Chain {
     observers: Vec<usize>,
     /// The members' names once more, so that one that observes can be told of itself.
     names: Vec<Box<str>>,
-    unchecked: Events,
     stage: Option<usize>,
 }
 
@@ -127,7 +130,7 @@ impl Chain {
         }
         let names = members.iter().map(|member| member.name().into()).collect();
         let (lists, observers) = (Default::default(), Vec::new());
-        let mut chain = Self { members, lists, observers, names, unchecked: Events::ALL, stage: None };
+        let mut chain = Self { members, lists, observers, names, stage: None };
         chain.enter(None);
         Ok(chain)
     }
@@ -173,14 +176,11 @@ impl Chain {
 
     /// Sends an event; `at` is who is hearing it, for whoever catches a panic.
     pub(crate) fn dispatch(&mut self, event: Event, cx: &mut Context, at: &mut usize) -> Result<(), Failure> {
-        if cfg!(debug_assertions) && self.unchecked.contains(event) {
-            self.check_declarations(event, cx)?;
-        }
         let observed = !self.observers.is_empty();
         for heard in 0..self.lists[event as usize].len() {
             let i = self.lists[event as usize][heard];
             *at = i;
-            if cx.repetition.is_running() && !self.members[i].about.acts() {
+            if cx.repetition.is_running && !self.members[i].about.acts() {
                 continue;
             }
             if observed {
@@ -199,22 +199,6 @@ impl Chain {
                 Ok(flow) => merge(event, cx, &self.members[i].about, flow)
                     .map_err(|error| Failure { member: i, error })?,
                 Err(error) => return Err(Failure { member: i, error }),
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends an event once to those that don't hear it, and errs if one of them has a hook for it all the same.
-    fn check_declarations(&mut self, event: Event, cx: &mut Context) -> Result<(), Failure> {
-        self.unchecked = self.unchecked.without(event);
-        for (i, member) in
-            self.members.iter_mut().enumerate().filter(|(_, member)| !member.about.hears.contains(event))
-        {
-            cx.probe = Probe::default();
-            let answer = member.callback.on_event(event, cx);
-            if cx.probe.default_dispatch && !cx.probe.default_hook || answer.is_err() {
-                let error = Error::Undeclared { callback: member.name().to_owned(), event };
-                return Err(Failure { member: i, error: error.into() });
             }
         }
         Ok(())

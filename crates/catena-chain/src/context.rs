@@ -1,6 +1,8 @@
 //! What callbacks work on.
 mod logging;
 mod reading;
+mod repeating;
+mod undoing;
 
 use std::time::Duration;
 
@@ -9,10 +11,16 @@ use catena_tensor::loss::Loss;
 use catena_tensor::model::Model;
 use catena_tensor::optim::Optimizer;
 
+use crate::error::Result;
+use crate::event::Event;
+use crate::extensions::Extensions;
+use crate::flow::{Flow, Outcome, Skip};
+use crate::metrics::{Metrics, Value};
+use crate::optimizers::Optimizers;
 use crate::repetition::Repetition;
 use crate::scope::{LoaderScope, Settings, StageScope};
 use crate::undo::Undo;
-use crate::{Event, Extensions, Flow, Metrics, Optimizers, Outcome, Result, Skip, Value, Window};
+use crate::window::Window;
 
 /// What callbacks work on: the only argument of a hook.
 ///
@@ -67,7 +75,7 @@ pub struct Context {
     pub(crate) checking: bool,
     pub(crate) other_settings: bool,
     pub(crate) exception: Option<String>,
-    pub(crate) undo: Undo,
+    pub(crate) undo: Undo<Context>,
     pub(crate) repetition: Repetition,
     /// Whether `batch` is one that the loader gave.
     pub(crate) in_batch: bool,
@@ -271,14 +279,12 @@ impl Context {
     }
 
     /// What a hook that isn't written does: nothing.
-    #[doc(hidden)]
-    pub fn default_hook(&mut self) -> Result<Flow> {
+    pub(crate) fn default_hook(&mut self) -> Result<Flow> {
         self.probe.default_hook = true;
         Ok(Flow::GO)
     }
 
-    #[doc(hidden)]
-    pub fn default_dispatch(&mut self) {
+    pub(crate) fn default_dispatch(&mut self) {
         self.probe.default_dispatch = true;
     }
 

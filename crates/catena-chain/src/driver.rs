@@ -1,35 +1,31 @@
 //! What drives a chain: a runner, or a test. All that changes a [`Context`]'s place and counters is here.
+mod aside;
+mod averages;
+mod gradients;
+mod repeating;
+mod reset;
+mod saved;
+
 use std::time::Duration;
 
-use catena_tensor::batch::{Batch, Outputs};
-use catena_tensor::loss::Loss;
+use catena_tensor::batch::Batch;
 use catena_tensor::model::Model;
 use catena_tensor::panics::caught;
 use catena_tensor::params::parameters;
 
+use crate::aside::Aside;
+use crate::chain::{Chain, Member};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::flow::{Flow, Outcome, Skip, Stop};
 use crate::gradients::Gradients;
-use crate::metrics::LoaderMetrics;
-use crate::{
-    Chain, Context, Edge, Error, Event, Flow, LoaderScope, Member, Optimizers, Outcome, Result, Settings,
-    Skip, StageScope, Stop, Window, Work,
-};
+use crate::optimizers::Optimizers;
+use crate::scope::{LoaderScope, Settings, StageScope};
+use crate::window::Window;
+use crate::work::{Edge, Work};
 
-/// What an evaluation in the middle of a train loader puts aside.
-#[derive(Debug)]
-pub(crate) struct Aside {
-    loader: Option<LoaderScope>,
-    batch: Batch,
-    outputs: Outputs,
-    loss: Option<Loss>,
-    window: Window,
-    outcome: Outcome,
-    flow: Flow,
-    cut_short: bool,
-    pass: usize,
-    steps_before: u64,
-    metrics: LoaderMetrics,
-    last_weight: f64,
-}
+pub use self::saved::Books;
 
 /// Owns the context and the chain, sends events, and keeps the books between them.
 ///
@@ -180,54 +176,6 @@ impl Driver {
         self.cx.loss = None;
         self.cx.pass = 0;
         Ok(())
-    }
-
-    /// Puts the loader's view aside for an evaluation in its middle.
-    pub fn put_loader_aside(&mut self) {
-        let cx = &mut self.cx;
-        cx.on_request = true;
-        cx.undo.put_loader_aside();
-        self.aside.push(Aside {
-            loader: cx.loader.take(),
-            batch: std::mem::take(&mut cx.batch),
-            outputs: std::mem::take(&mut cx.outputs),
-            loss: cx.loss.take(),
-            window: cx.window,
-            outcome: std::mem::take(&mut cx.outcome),
-            flow: std::mem::take(&mut cx.flow),
-            cut_short: std::mem::take(&mut cx.cut_short),
-            pass: cx.pass,
-            steps_before: cx.steps_before,
-            metrics: std::mem::take(&mut cx.metrics.current),
-            last_weight: cx.last_weight,
-        });
-    }
-
-    /// Takes it back; a stop of the evaluation beyond its loader is merged in.
-    pub fn take_loader_back(&mut self) {
-        let Some(aside) = self.aside.pop() else { return };
-        let cx = &mut self.cx;
-        cx.on_request = !self.aside.is_empty();
-        cx.undo.take_loader_back();
-        let Aside {
-            loader,
-            batch,
-            outputs,
-            loss,
-            window,
-            outcome,
-            flow,
-            cut_short,
-            pass,
-            steps_before,
-            metrics,
-            last_weight,
-        } = aside;
-        (cx.loader, cx.batch, cx.outputs, cx.loss) = (loader, batch, outputs, loss);
-        (cx.window, cx.outcome, cx.cut_short) = (window, outcome, cut_short);
-        (cx.pass, cx.steps_before, cx.metrics.current) = (pass, steps_before, metrics);
-        cx.last_weight = last_weight;
-        cx.flow = Flow { skip: flow.skip, stop: flow.stop.max(cx.flow.stop) };
     }
 
     /// Takes a batch in, and counts it if it is a Train batch.

@@ -1,5 +1,6 @@
 //! What can go wrong in a chain, and where it happened.
-use crate::{Event, Place};
+use crate::event::Event;
+use crate::place::Place;
 
 pub use catena_tensor::BoxError;
 

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Context, Result, State};
+use crate::context::Context;
+use crate::error::Result;
+use catena_tensor::state::State;
 
 /// How often: a count of Train batches, of steps or of epochs, or a time.
 ///

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use catena_tensor::native::tensor::{identity, set_grad};
 use catena_tensor::tch::Tensor;
 
-use crate::{Context, Driver, Result};
+use crate::context::Context;
+use crate::error::Result;
 
 /// The gradients that wait in the windows of passes that are not running, for parameters that several passes train.
 #[derive(Debug, Default)]
@@ -49,17 +50,14 @@ impl Gradients {
         }
         Ok(())
     }
-}
 
-impl Driver {
-    /// For each pass, by number: the parameters whose gradients wait in its window apart from the parameters, because other passes train
-    /// them too, and those gradients. A snapshot has to keep them.
-    pub fn gradients_aside(&self) -> impl Iterator<Item = (usize, &[(Tensor, Tensor)])> {
-        self.gradients.aside.iter().enumerate().map(|(pass, all)| (pass, all.as_slice()))
+    /// For each pass, by number, what waits in its window.
+    pub(crate) fn aside(&self) -> impl Iterator<Item = (usize, &[(Tensor, Tensor)])> {
+        self.aside.iter().enumerate().map(|(pass, all)| (pass, all.as_slice()))
     }
 
-    /// Gives a pass back what [`Driver::gradients_aside`] gave. False if the stage has no such pass.
-    pub fn put_gradients_aside(&mut self, pass: usize, gradients: Vec<(Tensor, Tensor)>) -> bool {
-        self.gradients.aside.get_mut(pass).map(|aside| *aside = gradients).is_some()
+    /// Lets these wait in a pass's window. False if the stage has no such pass.
+    pub(crate) fn set_aside(&mut self, pass: usize, gradients: Vec<(Tensor, Tensor)>) -> bool {
+        self.aside.get_mut(pass).map(|aside| *aside = gradients).is_some()
     }
 }

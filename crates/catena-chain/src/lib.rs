@@ -28,7 +28,7 @@
 //! * [`State`]: what a callback keeps over a resume
 //! * [`Work`]: what the run's time goes into, for who measures it
 //! * [`on`] and [`look`]: closures as callbacks
-//! * [`Every`]: how often; adapters: [`Callback::every`], [`Callback::only`], [`Callback::named`]
+//! * [`Every`]: how often; adapters: [`CallbackExt::every`], [`CallbackExt::only`], [`CallbackExt::named`]
 //! * [`Watch`]: each measurement of a metric once, for a callback that decides by it
 //! * [`Driver`]: what a runner and a test drive the chain with; [`testing`]: a recorder, a tiny model and loader
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
@@ -36,7 +36,7 @@
 
 mod about;
 mod adapters;
-mod averages;
+mod aside;
 mod callback;
 mod chain;
 mod context;
@@ -53,8 +53,6 @@ mod phase;
 mod place;
 mod quiet;
 mod repetition;
-mod reset;
-mod saved;
 mod scope;
 pub mod testing;
 mod undo;
@@ -63,10 +61,13 @@ mod window;
 mod work;
 
 pub use about::{About, Effect, Lifetime, Role, Write, Writes};
-pub use adapters::{Adapted, Adapter, InPhase, InRole, Look, Named, On, Only, Throttled, look, on};
+pub use adapters::{
+    Adapted, Adapter, CallbackExt, InPhase, InRole, Look, Named, On, Only, Throttled, look, on,
+};
 pub use callback::Callback;
 pub use chain::{Chain, Member};
 pub use context::Context;
+pub use driver::Books;
 pub use driver::Driver;
 pub use error::{BoxError, Error, Result};
 pub use event::{Event, Events};
@@ -77,7 +78,6 @@ pub use metrics::{Best, Metrics, Reduce, Value, read_values};
 pub use optimizers::Optimizers;
 pub use phase::Phase;
 pub use place::Place;
-pub use saved::Books;
 pub use scope::{LoaderScope, PassScope, Settings, StageScope};
 pub use watch::Watch;
 pub use window::Window;

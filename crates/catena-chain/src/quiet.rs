@@ -1,7 +1,11 @@
 //! Looking draws nothing: what a callback that only looks draws from torch's generators is put back, or told.
 use catena_tensor::rng::Generators;
 
-use crate::{Callback, Context, Error, Event, Flow, Result};
+use crate::callback::Callback;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::flow::Flow;
 
 /// In how many batches of a loader a debug build looks whether an onlooker draws.
 const CHECKED: u64 = 2;

@@ -1,7 +1,9 @@
 //! A metric that a callback decides by: each measurement is looked at once.
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Event, Events, Result};
+use crate::context::Context;
+use crate::error::Result;
+use crate::event::{Event, Events};
 
 /// Gives each measurement of a metric once, whenever and however often it is measured.
 ///

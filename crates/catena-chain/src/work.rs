@@ -1,5 +1,5 @@
 //! What a run's time goes into, for who measures it.
-use crate::Event;
+use crate::event::Event;
 
 /// A piece of work of the training thread: told to callbacks that ask for it with
 /// [`About::observes`](crate::About::observes), once when it begins and once when it ends.
@@ -7,7 +7,7 @@ use crate::Event;
 /// What begins later ends earlier; an evaluation holds hooks and data of its own. What an error or a panic ends is not told to end.
 ///
 /// ```
-/// use catena_chain::{About, Callback, Context, Edge, Event, State, Work, look, testing};
+/// use catena_chain::{CallbackExt, About, Callback, Context, Edge, Event, State, Work, look, testing};
 ///
 /// /// Counts how often each callback hears an event.
 /// struct Calls(testing::Record);
@@ -65,7 +65,15 @@ pub enum Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{About, Callback, Context, Driver, Flow, Member, State, look, on, testing};
+    use crate::about::About;
+    use crate::adapters::CallbackExt;
+    use crate::adapters::{look, on};
+    use crate::callback::Callback;
+    use crate::chain::Member;
+    use crate::context::Context;
+    use crate::driver::Driver;
+    use crate::flow::Flow;
+    use crate::{State, testing};
 
     struct Observer {
         record: testing::Record,

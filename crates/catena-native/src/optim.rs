@@ -5,9 +5,9 @@
 //!
 //! `stepped` has an entry a parameter: whether it has been stepped before, that is, whether its state means anything. The
 //! calls set it.
-use crate::TensorList;
 use crate::error::{Error, Result, check};
 use crate::ffi;
+use crate::list::TensorList;
 
 fn one_each<'a>(
     params: &TensorList,

@@ -7,9 +7,9 @@
 //! elsewhere.
 use std::ffi::c_int;
 
-use crate::TensorList;
 use crate::error::{Error, Result, check};
 use crate::ffi::CList;
+use crate::list::TensorList;
 
 /// The lists as the shim takes them, if there are `needed` and each has an entry for every parameter.
 fn pointers(

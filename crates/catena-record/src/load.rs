@@ -8,10 +8,11 @@ use std::sync::mpsc::channel;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::error::{Damage, Error, Result};
 use crate::fs::{FileSystem, Kind};
 use crate::manifest::{FORMAT, MAX_BYTES, Manifest, ManifestFile, hex};
+use crate::name::SnapshotName;
 use crate::tensors::{self, Entry};
-use crate::{Damage, Error, Result, SnapshotName};
 
 /// The largest `state.json` that is read.
 pub(crate) const MAX_STATE: u64 = 32 << 20;

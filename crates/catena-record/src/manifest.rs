@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::error::Damage;
 use crate::logs::Marks;
-use crate::{Damage, Listed, SnapshotName};
+use crate::name::SnapshotName;
+use crate::store::Listed;
 
 /// The version of the format that is written and read.
 pub const FORMAT: u64 = 1;

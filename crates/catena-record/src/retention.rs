@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Listed, SnapshotName};
+use crate::name::SnapshotName;
+use crate::store::Listed;
 
 /// Which way a metric gets better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Cut;
+    use crate::name::Cut;
 
     fn listed(values: &[Option<f64>]) -> Vec<Listed> {
         let one = |(i, value): (usize, &Option<f64>)| Listed {

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::error::{Error, Result};
 use crate::fs::FileSystem;
 use crate::load::MAX_STATE;
 use crate::logs::Marks;
 use crate::manifest::{Manifest, ManifestFile, hex, is_plain};
+use crate::name::SnapshotName;
+use crate::store::Listed;
 use crate::tensors::{self, Entry, Metadata};
-use crate::{Error, Listed, Result, SnapshotName};
 
 /// A snapshot to be written. Its tensors' bytes are in one buffer, which is given back when it is written, to be used again.
 #[derive(Debug)]

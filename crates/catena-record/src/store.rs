@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::error::{Error, Result};
 use crate::fs::{FileSystem, Kind};
 use crate::load::{Loaded, load, read_manifest};
+use crate::name::SnapshotName;
 use crate::retention::Retention;
-use crate::{Error, Result, Snapshot, SnapshotName};
+use crate::snapshot::Snapshot;
 
 /// The snapshots of a run, in a run directory that this process has locked.
 ///

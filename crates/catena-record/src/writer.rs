@@ -3,8 +3,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::error::{Error, Result};
 use crate::retention::Retention;
-use crate::{Error, Result, Saved, Snapshot, Store};
+use crate::snapshot::Snapshot;
+use crate::store::{Saved, Store};
 
 /// Writes one snapshot at a time, on a thread of its own. An error surfaces at the next call.
 ///

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 
 use tch::{Device, Tensor};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The name of a batch's input when nothing else is said.
 pub const INPUT: &str = "input";

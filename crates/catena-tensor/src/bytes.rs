@@ -4,7 +4,7 @@ use std::ops::Range;
 use catena_native::tensor::from_bytes;
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 const DTYPES: [(Kind, &str); 10] = [
     (Kind::Bool, "BOOL"),

@@ -1,7 +1,7 @@
 //! Whether a tensor's values survive another dtype.
 use tch::{Kind, Tensor};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// An error if a value can't be had in the dtype `to`: a finite one that would be infinite there; and where `to` has whole numbers
 /// only, one that would be another number. Floats that are only rounded are taken. `name` is the tensor's.

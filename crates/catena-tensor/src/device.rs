@@ -1,7 +1,7 @@
 //! Devices by name, checked before anything runs on them.
 use tch::{Cuda, Device};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The device of a name: `cpu`, `cuda` (the first GPU) or `cuda:N`. A GPU that isn't there is an error that says why.
 ///

@@ -2,7 +2,7 @@
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
-use crate::Result;
+use crate::error::Result;
 
 /// The SHA-256, in hexadecimal, of names, shapes and bytes, in the order of the names.
 ///

@@ -7,9 +7,9 @@ use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
 use crate::convert;
+use crate::error::{Error, Result};
 use crate::params::{check_values, shared, state_dict};
 use crate::tensor_file::TensorFile;
-use crate::{Error, Result};
 
 /// Weights to start a model from, and how their names become the model's.
 ///

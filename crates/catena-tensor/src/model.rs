@@ -4,8 +4,8 @@ use std::any::Any;
 use tch::nn::{ModuleT, VarStore};
 
 use crate::batch::{Batch, INPUT, OUTPUT, Outputs};
+use crate::error::{BoxError, Result};
 use crate::layers::Layers;
-use crate::{BoxError, Result};
 
 /// What a loader's batches are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

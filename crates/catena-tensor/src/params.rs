@@ -16,7 +16,7 @@ use tch::Tensor;
 use tch::nn::VarStore;
 
 pub use self::shared::{check_can_be_saved, check_memory, check_values, shared};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A trainable variable and its names.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 use catena_native::generator;
 use tch::{Cuda, Device, Tensor};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Seeds the generators of the CPU and of every GPU. Source: `torch.manual_seed`.
 pub fn manual_seed(seed: u64) {

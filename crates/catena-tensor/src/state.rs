@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tch::Tensor;
 
-use crate::BoxError;
+use crate::error::BoxError;
 
 /// A callback's state as data: JSON, and tensors by name.
 ///

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tch::Tensor;
 
 use crate::bytes::Bytes;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What is in a safetensors file.
 #[derive(Debug)]

@@ -2,7 +2,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use catena_chain::{Driver, LoaderScope, Optimizers, PassScope, Reduce, Settings, StageScope, testing};
+use catena_chain::{
+    CallbackExt, Driver, LoaderScope, Optimizers, PassScope, Reduce, Settings, StageScope, testing,
+};
 use catena_tensor::model::Mode;
 use catena_tensor::optim::{Optimizer, Sgd};
 use catena_tensor::params::parameters;

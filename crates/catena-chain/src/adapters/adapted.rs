@@ -3,7 +3,14 @@ use serde_json::{Value, json};
 
 use catena_record::logs::Marks;
 
-use crate::{About, Callback, Context, Edge, Event, Events, Flow, Result, State, Work};
+use crate::about::About;
+use crate::callback::Callback;
+use crate::context::Context;
+use crate::error::Result;
+use crate::event::{Event, Events};
+use crate::flow::Flow;
+use crate::work::{Edge, Work};
+use catena_tensor::state::State;
 
 /// What an adapter changes of the callback in it. Everything else is handed on by [`Adapted`].
 pub trait Adapter {
@@ -34,11 +41,11 @@ pub trait Adapter {
     }
 }
 
-/// A callback with an adapter around it. Made by [`Callback::named`], [`Callback::in_phase`], [`Callback::in_role`],
-/// [`Callback::every`] and [`Callback::only`].
+/// A callback with an adapter around it. Made by [`CallbackExt::named`], [`CallbackExt::in_phase`], [`CallbackExt::in_role`],
+/// [`CallbackExt::every`] and [`CallbackExt::only`].
 ///
 /// ```
-/// use catena_chain::{Callback, Event, Every, Phase, look};
+/// use catena_chain::{CallbackExt, Event, Every, Phase, look};
 ///
 /// let about = look(Event::Step, |_| Ok(())).named("first").in_phase(Phase::Clip).every(Every::Steps(2)).about();
 /// assert_eq!((about.name.as_str(), about.phase), ("first", Phase::Clip));

@@ -1,25 +1,26 @@
 //! A callback under another name, in another phase or in another role.
 use super::Adapter;
-use crate::{About, Phase, Role};
+use crate::about::{About, Role};
+use crate::phase::Phase;
 
-/// Gives a callback another name. Made by [`Callback::named`](crate::Callback::named).
+/// Gives a callback another name. Made by [`CallbackExt::named`](crate::CallbackExt::named).
 ///
 /// ```
-/// use catena_chain::{Callback, Event, Flow, on};
+/// use catena_chain::{CallbackExt, Event, Flow, on};
 ///
 /// assert_eq!(on(Event::Step, |_| Ok(Flow::GO)).named("first").about().name, "first");
 /// ```
 #[derive(Debug)]
 pub struct Named(pub(crate) String);
 
-/// Puts a callback into another phase. Made by [`Callback::in_phase`](crate::Callback::in_phase).
+/// Puts a callback into another phase. Made by [`CallbackExt::in_phase`](crate::CallbackExt::in_phase).
 #[derive(Debug)]
 pub struct InPhase(pub(crate) Phase);
 
-/// Gives a callback a role. Made by [`Callback::in_role`](crate::Callback::in_role).
+/// Gives a callback a role. Made by [`CallbackExt::in_role`](crate::CallbackExt::in_role).
 ///
 /// ```
-/// use catena_chain::{Callback, Event, Flow, Phase, Role, on};
+/// use catena_chain::{CallbackExt, Event, Flow, Phase, Role, on};
 ///
 /// let forward = on(Event::Forward, |_| Ok(Flow::GO)).in_role(Role::Forward).in_phase(Phase::Forward);
 /// assert_eq!(forward.about().role, Some(Role::Forward));

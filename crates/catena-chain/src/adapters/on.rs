@@ -1,12 +1,18 @@
 //! A closure as a callback.
 use std::fmt;
 
-use crate::{About, Callback, Context, Event, Flow, Result, State};
+use crate::about::About;
+use crate::callback::Callback;
+use crate::context::Context;
+use crate::error::Result;
+use crate::event::Event;
+use crate::flow::Flow;
+use catena_tensor::state::State;
 
 /// A callback of one event, from a closure that may act: it answers with a [`Flow`]. It has no state: what the closure keeps is lost
 /// over a resume.
 ///
-/// Its name is `on_<event>`; two closures for one event need [`Callback::named`]. For a closure that only looks, see [`look`].
+/// Its name is `on_<event>`; two closures for one event need [`CallbackExt::named`]. For a closure that only looks, see [`look`].
 ///
 /// ```
 /// use catena_chain::{Callback, Event, Flow, on};
@@ -20,7 +26,7 @@ pub fn on<F: FnMut(&mut Context) -> Result<Flow>>(event: Event, hook: F) -> On<F
 
 /// A callback of one event, from a closure that only looks: it can't skip or stop. It may log, and may come and go at a resume.
 ///
-/// Its name is `look_<event>`; two closures for one event need [`Callback::named`]. It has no state.
+/// Its name is `look_<event>`; two closures for one event need [`CallbackExt::named`]. It has no state.
 ///
 /// ```
 /// use catena_chain::{Callback, Event, Reduce, look};

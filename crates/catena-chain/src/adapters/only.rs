@@ -4,16 +4,18 @@ use std::fmt;
 use catena_tensor::model::Mode;
 
 use super::Adapter;
-use crate::{About, Context, Event};
+use crate::about::About;
+use crate::context::Context;
+use crate::event::Event;
 
-/// Where a callback hears what happens. Given to [`Callback::only`](crate::Callback::only).
+/// Where a callback hears what happens. Given to [`CallbackExt::only`](crate::CallbackExt::only).
 ///
 /// Events that lie outside of what was named are heard as ever: with a loader or a mode, those of run, stage and epoch; with a
 /// stage, those of the run; with a pass, all but `forward`, `loss`, `backward` and `step`. A name that the run does not have is an error at
 /// `build()`.
 ///
 /// ```
-/// use catena_chain::{Callback, Event, testing};
+/// use catena_chain::{CallbackExt, Event, testing};
 ///
 /// let (recorder, record) = testing::Recorder::new();
 /// let mut driver = testing::driver(vec![Box::new(recorder.only("valid"))])?; // in loader `train`

@@ -3,9 +3,14 @@ use serde_json::{Value, json};
 
 use super::Adapter;
 use super::only::join;
-use crate::{About, Context, Event, Events, Every, Result, State, Trigger};
+use crate::about::About;
+use crate::context::Context;
+use crate::error::Result;
+use crate::event::{Event, Events};
+use crate::every::{Every, Trigger};
+use catena_tensor::state::State;
 
-/// Lets a callback hear batches or epochs only so often. Made by [`Callback::every`](crate::Callback::every).
+/// Lets a callback hear batches or epochs only so often. Made by [`CallbackExt::every`](crate::CallbackExt::every).
 ///
 /// With batches, steps or seconds it is decided at each Train batch's `batch_start` whether that batch's events are let
 /// through; batches of evaluations are not, and other events always are. With steps the answer holds for all batches of an
@@ -13,7 +18,7 @@ use crate::{About, Context, Event, Events, Every, Result, State, Trigger};
 /// that happens in the epoch; events of stage and run are always let through. With [`Every::Never`] none is.
 ///
 /// ```
-/// use catena_chain::{Callback, Event, Every, testing};
+/// use catena_chain::{CallbackExt, Event, Every, testing};
 ///
 /// let (recorder, record) = testing::Recorder::new();
 /// let mut driver = testing::driver(vec![Box::new(recorder.every(Every::Batches(2)))])?; // at batch 1
@@ -120,7 +125,11 @@ fn is_of_windows(hears: Events) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Callback, Flow, Phase, look, on};
+    use crate::adapters::CallbackExt;
+    use crate::adapters::{look, on};
+    use crate::callback::Callback;
+    use crate::flow::Flow;
+    use crate::phase::Phase;
 
     #[test]
     fn what_works_on_a_window_in_two_places_is_not_torn_by_a_number_of_batches() {

@@ -1,6 +1,8 @@
 //! What callbacks log.
+use crate::context::Context;
+use crate::error::Result;
 use crate::metrics::Now;
-use crate::{Context, Reduce, Result, Value};
+use crate::metrics::{Reduce, Value};
 
 impl Context {
     /// Logs a value of the running loader, under the loader's name: in `train`, `log("loss", …)` becomes `train/loss`.

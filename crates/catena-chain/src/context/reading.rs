@@ -4,8 +4,9 @@ use std::path::Path;
 use catena_tensor::model::Mode;
 use catena_tensor::tch::Device;
 
+use crate::context::Context;
+use crate::place::Place;
 use crate::scope::PassScope;
-use crate::{Context, Place};
 
 impl Context {
     /// The names of the stage's Eval loaders: what [`Context::request_evaluation`] can be asked for.

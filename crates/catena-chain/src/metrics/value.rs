@@ -2,7 +2,7 @@
 use catena_tensor::native::observe::note_read;
 use catena_tensor::tch::{Device, Kind, Tensor};
 
-use crate::Result;
+use crate::error::Result;
 
 /// A value to log: a number, or a tensor of one element that is read later.
 ///

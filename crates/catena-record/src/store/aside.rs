@@ -3,8 +3,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Store, TEMPORARY, create_folder, tidy};
+use crate::error::{Error, Result};
 use crate::fs::{FileSystem, Kind};
-use crate::{Error, Result, SnapshotName};
+use crate::name::SnapshotName;
 
 impl Store {
     /// Renames a damaged snapshot.

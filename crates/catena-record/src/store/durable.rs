@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Store;
+use crate::error::{Error, Result};
 use crate::logs::Marks;
-use crate::{Error, Result};
 
 impl Store {
     /// Makes the logs durable that a snapshot names, so that it never names more than there is. What else lies in the run directory is not

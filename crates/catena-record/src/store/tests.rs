@@ -1,8 +1,8 @@
 use std::fs;
 
 use super::*;
-use crate::Cut;
 use crate::fs::{Os, WriteFile};
+use crate::name::Cut;
 use crate::testing::{snapshot, warnings};
 
 fn open(run: &Path) -> Store {

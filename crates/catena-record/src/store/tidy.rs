@@ -4,9 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Store, TEMPORARY, create_folder};
+use crate::error::{Error, Result};
 use crate::fs::{FileSystem, Kind};
+use crate::name::SnapshotName;
 use crate::retention::Retention;
-use crate::{Error, Result, Snapshot, SnapshotName};
+use crate::snapshot::Snapshot;
 
 impl Store {
     /// Removes what retention does not keep.

@@ -1,7 +1,7 @@
 //! Whether a loader keeps its promises, for tests of loaders.
 use super::{Loader, Start};
 use crate::batch::Batch;
-use crate::{BoxError, Error, Result};
+use crate::error::{BoxError, Error, Result};
 
 /// Checks what a loader promises, by which a stopped run goes on exactly: the same start gives the same batches, a start in the middle of an epoch gives those
 /// that would have come then, each epoch has as many as [`Loader::batches`] says, and another seed or epoch gives as many. It goes over the data about

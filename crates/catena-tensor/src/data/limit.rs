@@ -1,7 +1,7 @@
 //! The first batches of another loader.
 use super::{Loader, LoaderDescription, Start};
 use crate::batch::Batch;
-use crate::{BoxError, Result};
+use crate::error::{BoxError, Result};
 
 /// The first batches of each epoch of another loader. Made by [`Loader::limit`].
 ///

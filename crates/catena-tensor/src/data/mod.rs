@@ -15,7 +15,7 @@ pub use limit::Limited;
 pub use tensors::TensorLoader;
 
 use crate::batch::Batch;
-use crate::{BoxError, Result};
+use crate::error::{BoxError, Result};
 
 /// Where a pass over a loader starts, and the seed that its order is a function of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use tch::Tensor;
 
 use super::{Loader, LoaderDescription, Start, order};
 use crate::batch::{Batch, INPUT, NamedTensors, TARGET};
+use crate::error::{BoxError, Error, Result};
 use crate::hash::sha256;
-use crate::{BoxError, Error, Result};
 
 /// Batches of rows of tensors that are in memory, in their order or shuffled anew each epoch.
 ///

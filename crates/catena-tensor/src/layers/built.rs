@@ -8,8 +8,9 @@ use super::fault::{Fault, Outcome};
 use super::module::{Module, kind_of, name_of};
 use super::record::tell;
 use super::variables::{Variable, Variables};
+use crate::error::Result;
 use crate::model::Mode;
-use crate::{Result, settings};
+use crate::settings;
 
 /// Layers one after the other, each with its name: `torch.nn.Sequential`, or `nn::seq_t()` whose layers can be seen.
 ///

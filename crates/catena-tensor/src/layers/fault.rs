@@ -1,7 +1,7 @@
 //! What goes wrong in a layer, before the layer's name stands with it.
 use tch::{Kind, TchError, Tensor};
 
-use crate::Error;
+use crate::error::Error;
 
 /// A reason in words, or the error of a layer within.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::embedding::wrong_index;
 use super::fault::{Fault, Outcome, shape};
 use super::group_norm::one_value_a_group;
 use super::record::tell;
-use crate::Result;
+use crate::error::Result;
 use crate::model::Mode;
 use crate::panics::caught;
 

@@ -8,7 +8,7 @@ use super::define::{Compute, Define, Definition};
 use super::fault::{Fault, Outcome};
 use super::module::name_of;
 use super::variables::Variables;
-use crate::Result;
+use crate::error::Result;
 
 /// Typed layers one after the other, as data: what [`Residual`](super::Residual) takes, and what [`Sequential::build`] makes
 /// [`Layers`] of.

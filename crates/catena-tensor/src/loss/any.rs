@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{CrossEntropy, Loss, LossFn, Mse};
 use crate::batch::{Batch, Outputs};
-use crate::{BoxError, Error, Result, settings};
+use crate::error::{BoxError, Error, Result};
+use crate::settings;
 
 type Read = fn(&str, Value) -> Result<Box<dyn LossFn>>;
 

@@ -5,7 +5,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::{Loss, LossFn, floating, written};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
-use crate::{BoxError, Error, Result};
+use crate::error::{BoxError, Error, Result};
 
 /// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, whole numbers of any dtype), the mean
 /// over labels. A target of floating point numbers in the logits' shape is of class probabilities, as in PyTorch.

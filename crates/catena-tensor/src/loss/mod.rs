@@ -11,7 +11,7 @@ pub use cross_entropy::CrossEntropy;
 pub use mse::Mse;
 
 use crate::batch::{Batch, Outputs};
-use crate::{BoxError, Error, Result};
+use crate::error::{BoxError, Error, Result};
 
 /// A batch's loss.
 #[derive(Debug)]

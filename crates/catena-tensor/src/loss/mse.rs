@@ -5,7 +5,7 @@ use tch::Reduction;
 
 use super::{Loss, LossFn, floating, same_shape, written};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
-use crate::{BoxError, Result};
+use crate::error::{BoxError, Result};
 
 /// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal where PyTorch warns and broadcasts.
 ///

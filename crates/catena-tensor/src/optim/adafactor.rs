@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Adafactor (Shazeer and Stern 2018): of the second moments of a matrix it keeps one number a row and one a column.
 /// Source: `torch.optim.Adafactor`, by tensor operations.

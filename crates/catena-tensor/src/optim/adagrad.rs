@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Adagrad (Duchi et al. 2011). Source: `torch.optim.Adagrad`, in libtorch's fused kernel.
 ///

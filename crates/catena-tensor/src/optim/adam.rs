@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Adam (Kingma and Ba 2015). Source: `torch.optim.Adam`, in libtorch's fused kernel.
 ///

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Adam by the infinity norm (Kingma and Ba 2015, section 7.1). Source: `torch.optim.Adamax`, in one pass over memory on
 /// the CPU.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Averaged stochastic gradient descent (Polyak and Juditsky 1992). Source: `torch.optim.ASGD`, in one pass over memory on
 /// the CPU.

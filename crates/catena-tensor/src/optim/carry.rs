@@ -3,7 +3,7 @@ use serde_json::{Map, Value};
 
 use super::config::NO_DECAY;
 use super::{Group, GroupDict, Optimizer, OptimizerConfig, ParamGroup, Rule, StateDict};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 impl OptimizerConfig {
     /// Whether an optimizer of this config can go on with the state of one whose config, as [`OptimizerConfig::to_value`] gave it, was

@@ -9,8 +9,8 @@ use super::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, ParamGroup, RAdam,
     RMSprop, Rprop, Rule, Sgd,
 };
+use crate::error::{Error, Result};
 use crate::params::{Parameter, check_memory};
-use crate::{Error, Result};
 
 pub(super) const NO_DECAY: &str = "no_decay_on_bias_and_norm";
 

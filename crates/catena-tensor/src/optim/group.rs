@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use tch::Tensor;
 
 use super::{Rule, Slot};
+use crate::error::{Error, Result};
 use crate::params::{Parameter, matching, matching_parameters};
-use crate::{Error, Result};
 
 /// The parameters whose names match a pattern, and how their settings differ. One with several names is matched by any of them.
 ///

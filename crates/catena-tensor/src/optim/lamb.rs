@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// LAMB, for large batches (You et al. 2020, "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes",
 /// algorithm 2); torch has none. In two passes over memory on the CPU.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Lion, evolved sign momentum (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2); torch has
 /// none. In one pass over memory on the CPU.

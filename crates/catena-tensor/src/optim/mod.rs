@@ -62,8 +62,8 @@ pub use state_dict::{GroupDict, StateDict};
 use catena_native::TensorList;
 use tch::Tensor;
 
+use crate::error::{Error, Result};
 use crate::params::{Parameter, matching};
-use crate::{Error, Result};
 
 /// Updates parameters from their gradients.
 ///

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tch::Tensor;
 
 use super::rule::{Rule, Slot, as_data, require, require_not_negative};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Muon (Jordan et al. 2024): the momentum, made orthogonal. Source: `torch.optim.Muon`, by tensor operations; the
 /// orthogonalisation is in bf16 whatever the parameters' dtype, as in torch.

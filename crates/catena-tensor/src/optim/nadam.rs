@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Adam with Nesterov's momentum (Dozat 2016). Source: `torch.optim.NAdam`, in one pass over memory on the CPU.
 ///

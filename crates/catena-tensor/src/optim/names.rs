@@ -5,8 +5,8 @@ use catena_native::tensor::identity;
 use tch::Tensor;
 
 use super::{GroupDict, Optimizer, StateDict};
+use crate::error::{Error, Result};
 use crate::params::Parameter;
-use crate::{Error, Result};
 
 /// The parameters, each tensor once at its first place, with the names of all its places.
 pub(super) fn distinct(params: &[Parameter]) -> Vec<Parameter> {

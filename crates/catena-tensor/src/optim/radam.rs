@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Rectified Adam (Liu et al. 2020). Source: `torch.optim.RAdam`, in one pass over memory on the CPU.
 ///

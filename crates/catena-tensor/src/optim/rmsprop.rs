@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require_in_unit, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// RMSprop (Tieleman and Hinton 2012; centered: Graves 2013). Source: `torch.optim.RMSprop`, in one pass over memory on the
 /// CPU.

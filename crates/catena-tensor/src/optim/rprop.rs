@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Resilient backpropagation (Riedmiller and Braun 1993). Source: `torch.optim.Rprop`, in one pass over memory on the CPU.
 ///

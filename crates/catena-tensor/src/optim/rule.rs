@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor};
 
 use super::{OptimizerConfig, ParamGroup};
-use crate::{Error, Result, settings};
+use crate::error::{Error, Result};
+use crate::settings;
 
 /// A tensor of state that each parameter has. It is zero before the parameter's first step; a rule sets what starts otherwise
 /// when `stepped` is 0.

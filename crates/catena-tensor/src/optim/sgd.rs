@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::{Rule, Slot, as_data, require, require_not_negative};
-use crate::Result;
+use crate::error::Result;
 
 /// Stochastic gradient descent, with momentum if asked for. Source: `torch.optim.SGD`, in libtorch's fused kernel.
 ///

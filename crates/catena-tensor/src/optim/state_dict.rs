@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::group::name_of;
 use super::{Group, Optimizer, Rule};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Everything that changes in an [`Optimizer`]: steps, settings as schedules have moved them, and the tensors of state.
 ///

@@ -10,8 +10,8 @@ use tch::{Device, Tensor};
 
 use super::{Group, GroupDict, Optimizer, StateDict};
 use crate::bytes::dtype_name;
+use crate::error::{Error, Result};
 use crate::tensor_file::TensorFile;
-use crate::{Error, Result};
 
 /// The metadata's key.
 const KEY: &str = "optimizer";

@@ -6,7 +6,8 @@ use tch::Tensor;
 use tch::nn::VarStore;
 
 use crate::bytes::dtype_name;
-use crate::{Error, Result, hash};
+use crate::error::{Error, Result};
+use crate::hash;
 
 /// The names of each tensor, sorted, by its identity.
 pub(super) fn names(named: &HashMap<String, Tensor>) -> HashMap<usize, Vec<String>> {

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AnySchedule, Schedule, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// Every schedule starts from the rate that the one before it gives, so their factors multiply; the last that moves momentum
 /// sets it. Source: `torch.optim.lr_scheduler.ChainedScheduler`.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, in_range, written};
-use crate::Result;
+use crate::error::Result;
 
 /// `base_lr * factor` for the first `total_iters` steps, then `base_lr`. Source: `torch.optim.lr_scheduler.ConstantLR`,
 /// with whom 0 steps mean that the factor stays.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, at_least_0, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// Half a cosine from `base_lr` to `eta_min` in `t_max` steps; on after that it goes up again, as torch's does.
 /// Source: `torch.optim.lr_scheduler.CosineAnnealingLR` (Loshchilov and Hutter 2017, without restarts).

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, above_0, at_least_0, in_0_to_1, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// How the height of [`Cyclic`]'s cycles changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

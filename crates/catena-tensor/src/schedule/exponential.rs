@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, at_least_0, written};
-use crate::Result;
+use crate::error::Result;
 
 /// `base_lr` times `gamma` to the power of the counter. Source: `torch.optim.lr_scheduler.ExponentialLR`.
 ///

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// From 0 to `base_lr` along a line in `warmup_steps` steps, then
 /// `base_lr * sqrt(timescale / (counter - warmup_steps + timescale))`.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, in_range, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// `base_lr` times a factor that goes along a line from `start_factor` to `end_factor` in `total_iters` steps, then stays.
 /// Source: `torch.optim.lr_scheduler.LinearLR`.

@@ -56,7 +56,7 @@ pub use warm_restarts::CosineAnnealingWarmRestarts;
 pub use warmup::Warmup;
 pub use warmup_stable_decay::{DecayType, WarmupStableDecay};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// From a counter to a learning rate.
 ///

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::step::tenth;
 use super::{Schedule, at_least_0, written};
-use crate::Result;
+use crate::error::Result;
 
 /// `base_lr`, times `gamma` at each milestone; one that is listed twice counts twice.
 /// Source: `torch.optim.lr_scheduler.MultiStepLR`.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, above_0, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// `base_lr * factor * d_model^-0.5 * min(step^-0.5, step * warmup_steps^-1.5)`, where `step` is the counter + 1: up along a
 /// line for `warmup_steps` steps, then down with the inverse square root of the step.

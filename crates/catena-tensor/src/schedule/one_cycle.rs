@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, above_0, in_0_to_1, in_range, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// How [`OneCycle`] goes from one value to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

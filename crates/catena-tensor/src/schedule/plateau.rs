@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{at_least_0, require};
-use crate::{Error, Result, settings};
+use crate::error::{Error, Result};
+use crate::settings;
 
 /// Which way a metric gets better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, at_least_0, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// `base_lr * (1 - counter / total_iters)^power`, then 0. Source: `torch.optim.lr_scheduler.PolynomialLR`.
 ///

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AnySchedule, Schedule, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// The first schedule until the first milestone, then the second from its own counter 0, and so on.
 /// Source: `torch.optim.lr_scheduler.SequentialLR`.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AnnealStrategy, AnySchedule, Schedule, at_least_0, written};
-use crate::Result;
+use crate::error::Result;
 
 /// From the rate that is in force at `swa_start` to `swa_lr` in `anneal_epochs` steps of the counter, then constant.
 /// Source: `torch.optim.swa_utils.SWALR` (Izmailov et al. 2018).

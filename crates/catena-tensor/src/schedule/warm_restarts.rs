@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, at_least_0, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// Half a cosine from `base_lr` to `eta_min` in `t_0` steps, then from `base_lr` again, `t_mult` times as long each time.
 /// Source: `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts` (SGDR, Loshchilov and Hutter 2017).

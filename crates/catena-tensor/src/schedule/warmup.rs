@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AnySchedule, Schedule, in_range, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// Along a line from `start_factor` times the first learning rate of another schedule to that rate, in `warmup_steps` steps;
 /// then the other schedule, from its own counter 0. Its momentum is meanwhile the one of its counter 0.

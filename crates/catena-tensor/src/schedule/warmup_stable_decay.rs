@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Schedule, in_range, require, written};
-use crate::Result;
+use crate::error::Result;
 
 /// How [`WarmupStableDecay`] goes down; `x` goes from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,12 @@ use catena_record::logs::Marks;
 use catena_tensor::panics::caught;
 use serde::{Deserialize, Serialize};
 
+use crate::driver::Driver;
+use crate::error::{Error, Result};
+use crate::flow::{Outcome, Stop};
 use crate::metrics::SavedMetrics;
-use crate::{Driver, Error, Outcome, Result, State, Stop, Window};
+use crate::window::Window;
+use catena_tensor::state::State;
 
 /// A driver's books at a cut: counters, windows, metrics, and stops that have not been reached.
 ///

@@ -6,8 +6,13 @@ use catena_tensor::model::{Mode, Model};
 use catena_tensor::tch::Device;
 use catena_tensor::tch::nn::VarStore;
 
+use crate::context::Context;
+use crate::driver::Driver;
+use crate::error::Result;
+use crate::flow::Skip;
 use crate::gradients::Gradients;
-use crate::{Context, Driver, Result, Settings, Skip, Window};
+use crate::scope::Settings;
+use crate::window::Window;
 
 impl Driver {
     /// Forgets all that has happened: the context is as in a new driver, with this run directory. The model and the callbacks stay. `checking` is what

@@ -1,7 +1,7 @@
 //! Where the loop is, as data: the next thing to do.
 use serde::{Deserialize, Serialize};
 
-use crate::report::EndedStage;
+use crate::ended_stage::EndedStage;
 
 /// How far in the loop is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,19 +42,19 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn next_stage(&mut self) {
+    pub(crate) fn next_stage(&mut self) {
         (self.stage, self.epochs, self.loader, self.open) = (self.stage + 1, 0, 0, Open::Run);
     }
 
-    pub(super) fn begin_epoch(&mut self) {
+    pub(crate) fn begin_epoch(&mut self) {
         (self.loader, self.open, self.cut_short) = (0, Open::Epoch, false);
     }
 
-    pub(super) fn next_epoch(&mut self) {
+    pub(crate) fn next_epoch(&mut self) {
         (self.epochs, self.loader, self.open) = (self.epochs + 1, 0, Open::Stage);
     }
 
-    pub(super) fn next_loader(&mut self) {
+    pub(crate) fn next_loader(&mut self) {
         (self.loader, self.open) = (self.loader + 1, Open::Epoch);
     }
 }

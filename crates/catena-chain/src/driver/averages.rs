@@ -3,7 +3,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use catena_tensor::model::{Mode, Model};
 
-use crate::{Driver, Error, Event, LoaderScope, Phase};
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::event::Event;
+use crate::phase::Phase;
+use crate::scope::LoaderScope;
 
 impl Driver {
     /// Lets a call see the model as evaluations see it: with what callbacks of [`Phase::Average`] put in when an Eval loader starts. Nobody else hears
@@ -11,7 +15,7 @@ impl Driver {
     ///
     /// ```
     /// use catena_chain::tensor::tch::Tensor;
-    /// use catena_chain::{Callback, Event, Phase, on, testing};
+    /// use catena_chain::{CallbackExt, Event, Phase, on, testing};
     ///
     /// let doubled = on(Event::LoaderStart, |cx| {
     ///     let bias = cx.model.var_store().variables()["fc.bias"].shallow_clone();
