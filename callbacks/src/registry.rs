@@ -123,7 +123,7 @@ const CALLBACKS: &[Entry] = &[
     Entry { name: "clip_grad_norm", read: read::<ClipGradNorm>, needs: r#"{"max_norm": 1.0}"# },
     Entry { name: "clip_grad_value", read: read::<ClipGradValue>, needs: r#"{"clip_value": 1.0}"# },
     Entry { name: "console", read: read::<Console>, needs: "{}" },
-    Entry { name: "criterion", read: read::<Criterion>, needs: r#"{"loss": {"name": "CrossEntropy"}}"# },
+    Entry { name: "criterion", read: read::<Criterion>, needs: r#"{"loss": {"name": "cross_entropy"}}"# },
     Entry { name: "dead_activations", read: read::<DeadActivations>, needs: r#"{"outputs": ["hidden"]}"# },
     Entry { name: "early_stopping", read: read::<EarlyStopping>, needs: r#"{"metric": "valid/loss"}"# },
     Entry { name: "ema", read: read::<Ema>, needs: r#"{"decay": 0.999}"# },
@@ -137,7 +137,7 @@ const CALLBACKS: &[Entry] = &[
     Entry {
         name: "loss_sum",
         read: read::<LossSum>,
-        needs: r#"{"parts": [{"name": "ce", "loss": {"name": "CrossEntropy"}}]}"#,
+        needs: r#"{"parts": [{"name": "ce", "loss": {"name": "cross_entropy"}}]}"#,
     },
     Entry { name: "lr_finder", read: read::<LrFinder>, needs: "{}" },
     Entry {

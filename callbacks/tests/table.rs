@@ -4,7 +4,7 @@ use std::path::Path;
 
 use catena_callbacks::metrics::{Aggregate, ClassScore, Combine, LossSum, Measure, Task};
 use catena_callbacks::*;
-use catena_chain::{Callback, Effect, Event, Events, Every, Lifetime, Member, State, testing};
+use catena_chain::{Callback, CallbackExt, Effect, Event, Events, Every, Lifetime, Member, State, testing};
 use catena_tensor::loss::{CrossEntropy, Mse};
 use catena_tensor::schedule::{CosineAnnealing, Plateau};
 
@@ -137,6 +137,14 @@ fn every_callback_of_the_crate_has_a_row() {
     let rows: BTreeSet<String> =
         all().iter().map(|c| type_name(&c.about().name).replace("metrics::", "")).collect();
     assert_eq!(names, rows);
+}
+
+#[test]
+fn each_holds_what_every_callback_has_to_hold() {
+    for (i, callback) in all().iter().enumerate() {
+        let name = callback.about().name;
+        testing::check_callback(|| all().swap_remove(i)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
 }
 
 #[test]

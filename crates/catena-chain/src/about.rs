@@ -2,8 +2,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::adapters::Only;
 use crate::event::Events;
+use crate::only::Only;
 use crate::phase::Phase;
 use catena_tensor::type_name::short_name;
 

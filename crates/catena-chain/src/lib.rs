@@ -48,6 +48,7 @@ mod extensions;
 mod flow;
 mod gradients;
 mod metrics;
+mod only;
 mod optimizers;
 mod phase;
 mod place;
@@ -61,9 +62,7 @@ mod window;
 mod work;
 
 pub use about::{About, Effect, Lifetime, Role, Write, Writes};
-pub use adapters::{
-    Adapted, Adapter, CallbackExt, InPhase, InRole, Look, Named, On, Only, Throttled, look, on,
-};
+pub use adapters::{Adapted, Adapter, CallbackExt, InPhase, InRole, Look, Named, On, Throttled, look, on};
 pub use callback::Callback;
 pub use chain::{Chain, Member};
 pub use context::Context;
@@ -75,6 +74,7 @@ pub use every::{Every, Trigger};
 pub use extensions::Extensions;
 pub use flow::{Flow, Outcome, Skip, Stop};
 pub use metrics::{Best, Metrics, Reduce, Value, read_values};
+pub use only::Only;
 pub use optimizers::Optimizers;
 pub use phase::Phase;
 pub use place::Place;

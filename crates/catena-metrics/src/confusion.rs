@@ -169,7 +169,13 @@ impl Metric for ConfusionMatrix {
 
     fn check(&self) -> Result<()> {
         if let (Gives::Kappa(_), Task::Multilabel(_)) = (self.gives, self.labels.task) {
-            return crate::settings::require(false, self.name(), "task", "multilabel", "binary or multiclass");
+            return crate::settings::require(
+                false,
+                self.name(),
+                "task",
+                "multilabel",
+                "binary or multiclass",
+            );
         }
         self.labels.check(self.name())
     }

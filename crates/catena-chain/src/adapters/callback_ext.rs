@@ -2,10 +2,10 @@
 use crate::about::Role;
 use crate::adapters::adapted::Adapted;
 use crate::adapters::named::{InPhase, InRole, Named};
-use crate::adapters::only::Only;
 use crate::adapters::throttled::Throttled;
 use crate::callback::Callback;
 use crate::every::Every;
+use crate::only::Only;
 use crate::phase::Phase;
 
 /// What can be made of any callback: the same one under another name, in another phase or role, less often, or in some places only. It is in catena's prelude.

@@ -10,5 +10,4 @@ pub use adapted::{Adapted, Adapter};
 pub use callback_ext::CallbackExt;
 pub use named::{InPhase, InRole, Named};
 pub use on::{Look, On, look, on};
-pub use only::Only;
 pub use throttled::Throttled;
