@@ -3,15 +3,10 @@
 
 namespace {
 
-struct Arguments {
-  double lr, rho, eps, weight_decay;
-  bool maximize;
-};
-
 template <class T> struct Adadelta {
   T sign, decay, rho, rest, eps, lr;
   bool decays;
-  explicit Adadelta(const Arguments& a)
+  explicit Adadelta(const AdadeltaArguments& a)
       : sign(a.maximize ? -1 : 1), decay(a.weight_decay), rho(a.rho), rest(1 - a.rho), eps(a.eps), lr(a.lr),
         decays(a.weight_decay != 0) {}
 
@@ -29,7 +24,7 @@ PASSES(2, Adadelta)
 } // namespace
 
 // State: step, square_avg, acc_delta.
-API int catena_adadelta(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_adadelta(TensorList* params, TensorList* const* state, uint8_t* stepped, const AdadeltaArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
       count(s[0]);

@@ -10,11 +10,6 @@
 
 namespace {
 
-struct Arguments {
-  double lr, beta2_decay, eps1, eps2, d, weight_decay; // eps1 below 0: the dtype's epsilon
-  bool maximize;
-};
-
 double epsilon(at::ScalarType dtype) {
   switch (dtype) {
   case at::kDouble: return std::numeric_limits<double>::epsilon();
@@ -24,11 +19,11 @@ double epsilon(at::ScalarType dtype) {
   }
 }
 
-struct Factors : Arguments {
+struct Factors : AdafactorArguments {
   double weight, least, size; // of the new means; of a mean of means; the root of the number of elements
   double rate;                // before the parameter's and the update's lengths come in
-  Factors(const Arguments& a, const Tensor& p, double step)
-      : Arguments(a), weight(std::pow(step, beta2_decay)), least(eps1 < 0 ? epsilon(p.scalar_type()) : eps1),
+  Factors(const AdafactorArguments& a, const Tensor& p, double step)
+      : AdafactorArguments(a), weight(std::pow(step, beta2_decay)), least(eps1 < 0 ? epsilon(p.scalar_type()) : eps1),
         size(std::sqrt(double(p.numel()))), rate(std::min(lr, 1 / std::sqrt(step))) {}
 
   double step_size(double length, double update) const {
@@ -239,7 +234,7 @@ bool contiguous_and_alike(const Tensor& p, const Tensor& g, const State& s) {
 } // namespace
 
 // State: step, row_var and col_var (from two dimensions on), variance (below).
-API int catena_adafactor(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_adafactor(TensorList* params, TensorList* const* state, uint8_t* stepped, const AdafactorArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes&, const Tensor& p, const Tensor& g, State s, bool) {
       Factors f(*a, p, count(s[0]));

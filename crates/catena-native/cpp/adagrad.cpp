@@ -1,18 +1,10 @@
 // torch.optim.Adagrad: libtorch's fused kernel.
+#include "arguments.h"
 #include "gradients.h"
 #include <ATen/ops/_fused_adagrad.h>
 
-namespace {
-
-struct Arguments {
-  double lr, lr_decay, weight_decay, initial_accumulator_value, eps;
-  bool maximize;
-};
-
-} // namespace
-
 // State: step (on the parameters' device), sum.
-API int catena_adagrad(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_adagrad(TensorList* params, TensorList* const* state, uint8_t* stepped, const AdagradArguments* a) {
   return guard([&] {
     c10::NoGradGuard no_grad;
     by_kernel(params->tensors, with_gradient(*params), [&](const std::vector<size_t>& at_) {

@@ -3,14 +3,9 @@
 
 namespace {
 
-struct Arguments {
-  double lr, beta1, beta2, eps, weight_decay;
-  bool maximize;
-};
-
-struct Factors : Arguments {
+struct Factors : AdamaxArguments {
   double corrected_lr;
-  Factors(const Arguments& a, double step) : Arguments(a), corrected_lr(lr / (1 - std::pow(beta1, step))) {}
+  Factors(const AdamaxArguments& a, double step) : AdamaxArguments(a), corrected_lr(lr / (1 - std::pow(beta1, step))) {}
 };
 
 template <class T> struct Adamax {
@@ -33,7 +28,7 @@ PASSES(2, Adamax)
 } // namespace
 
 // State: step, exp_avg, exp_inf.
-API int catena_adamax(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_adamax(TensorList* params, TensorList* const* state, uint8_t* stepped, const AdamaxArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
       walk<Adamax>(passes, Factors(*a, count(s[0])), p, g, s[1], s[2]);

@@ -3,12 +3,7 @@
 
 namespace {
 
-struct Arguments {
-  double lr, lambd, alpha, t0, weight_decay;
-  bool maximize;
-};
-
-struct Factors : Arguments {
+struct Factors : AsgdArguments {
   double eta, mu; // as the state has them, in f32
 };
 
@@ -34,7 +29,7 @@ PASSES(1, Asgd)
 } // namespace
 
 // State: step, eta, mu, ax. As in torch, a step takes the eta and mu that the step before left, rounded to f32.
-API int catena_asgd(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_asgd(TensorList* params, TensorList* const* state, uint8_t* stepped, const AsgdArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool first) {
       double step = count(s[0]);

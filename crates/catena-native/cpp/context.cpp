@@ -9,30 +9,7 @@
 static_assert(TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR == 13,
               "catena-native is written for libtorch 2.13");
 
-static thread_local std::string last_error;
-
-int catena_classify_current_exception() noexcept {
-  try {
-    throw;
-  } catch (const c10::OutOfMemoryError& e) {
-    last_error = e.what_without_backtrace();
-    return 4;
-  } catch (const c10::NotImplementedError& e) {
-    last_error = e.what_without_backtrace();
-    return 5;
-  } catch (const c10::Error& e) {
-    last_error = e.what_without_backtrace();
-    return 1;
-  } catch (const std::exception& e) {
-    last_error = e.what();
-    return 1;
-  } catch (...) {
-    last_error = "a C++ exception of unknown type";
-    return 9;
-  }
-}
-
-API const char* catena_last_error() { return last_error.c_str(); }
+API const char* catena_last_error() { return catena_error_text.c_str(); }
 
 // Only tests call this: one exception of each kind.
 API int catena_throw(int kind) {

@@ -9,9 +9,31 @@
 
 using at::Tensor;
 
+// The text of this thread's last error.
+inline thread_local std::string catena_error_text;
+
 // Puts the current exception's text aside for catena_last_error and gives its kind:
 // 1 libtorch or standard error, 4 out of memory, 5 not implemented, 9 something that is no std::exception.
-int catena_classify_current_exception() noexcept;
+inline int catena_classify_current_exception() noexcept {
+  try {
+    throw;
+  } catch (const c10::OutOfMemoryError& e) {
+    catena_error_text = e.what_without_backtrace();
+    return 4;
+  } catch (const c10::NotImplementedError& e) {
+    catena_error_text = e.what_without_backtrace();
+    return 5;
+  } catch (const c10::Error& e) {
+    catena_error_text = e.what_without_backtrace();
+    return 1;
+  } catch (const std::exception& e) {
+    catena_error_text = e.what();
+    return 1;
+  } catch (...) {
+    catena_error_text = "a C++ exception of unknown type";
+    return 9;
+  }
+}
 
 template <class F>
 static int guard(F&& f) noexcept {

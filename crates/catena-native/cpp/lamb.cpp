@@ -8,15 +8,10 @@
 
 namespace {
 
-struct Arguments {
-  double lr, beta1, beta2, eps, weight_decay;
-  bool maximize;
-};
-
-struct Factors : Arguments {
+struct Factors : LambArguments {
   double bias_correction1, bias_correction2;
-  Factors(const Arguments& a, double step)
-      : Arguments(a), bias_correction1(1 - std::pow(beta1, step)), bias_correction2(1 - std::pow(beta2, step)) {}
+  Factors(const LambArguments& a, double step)
+      : LambArguments(a), bias_correction1(1 - std::pow(beta1, step)), bias_correction2(1 - std::pow(beta2, step)) {}
 };
 
 template <class T> struct Lamb {
@@ -113,7 +108,7 @@ struct LambTogether : Lamb<double> {
 } // namespace
 
 // State: step, exp_avg, exp_avg_sq.
-API int catena_lamb(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_lamb(TensorList* params, TensorList* const* state, uint8_t* stepped, const LambArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
       Factors f(*a, count(s[0]));

@@ -3,14 +3,9 @@
 
 namespace {
 
-struct Arguments {
-  double lr, beta1, beta2, weight_decay;
-  bool maximize;
-};
-
 template <class T> struct Lion {
   T sign, shrink, b1, w1, b2, w2, lr;
-  explicit Lion(const Arguments& a)
+  explicit Lion(const LionArguments& a)
       : sign(a.maximize ? -1 : 1), shrink(1 - a.lr * a.weight_decay), b1(a.beta1), w1(1 - a.beta1), b2(a.beta2),
         w2(1 - a.beta2), lr(a.lr) {}
 
@@ -25,7 +20,7 @@ PASSES(1, Lion)
 } // namespace
 
 // State: exp_avg.
-API int catena_lion(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_lion(TensorList* params, TensorList* const* state, uint8_t* stepped, const LionArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
       walk<Lion>(passes, *a, p, g, s[0]);

@@ -5,14 +5,8 @@
 
 namespace {
 
-struct Arguments {
-  double lr, weight_decay, momentum, ns_a, ns_b, ns_c, eps;
-  int64_t ns_steps;
-  bool nesterov, match_rms_adamw;
-};
-
 // Newton-Schulz's iteration towards the nearest orthogonal matrix, in bf16 as in torch, by the same operations in the same order.
-Tensor orthogonal(const Tensor& matrix, const Arguments& a) {
+Tensor orthogonal(const Tensor& matrix, const MuonArguments& a) {
   bool tall = matrix.size(0) > matrix.size(1);
   Tensor x = matrix.to(at::kBFloat16);
   if (tall) x = x.t();
@@ -25,14 +19,14 @@ Tensor orthogonal(const Tensor& matrix, const Arguments& a) {
   return tall ? x.t() : x;
 }
 
-double adjusted(const Arguments& a, double rows, double columns) {
+double adjusted(const MuonArguments& a, double rows, double columns) {
   return a.lr * (a.match_rms_adamw ? 0.2 * std::sqrt(std::max(rows, columns)) : std::sqrt(std::max(1.0, rows / columns)));
 }
 
 } // namespace
 
 // State: momentum_buffer.
-API int catena_muon(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_muon(TensorList* params, TensorList* const* state, uint8_t* stepped, const MuonArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes&, const Tensor& p, const Tensor& g, State s, bool) {
       TORCH_CHECK(p.dim() == 2, "Muon is for parameters of two dimensions, and this one has ", p.dim());

@@ -3,15 +3,10 @@
 
 namespace {
 
-struct Arguments {
-  double lr, beta1, beta2, eps, weight_decay, momentum_decay;
-  bool decoupled_weight_decay, maximize;
-};
-
-struct Factors : Arguments {
+struct Factors : NAdamArguments {
   double bias_correction2, by_grad, by_mean;
   // `mu_product` is the state, an f32 as in torch; its product with this step's mu is rounded to f32.
-  Factors(const Arguments& a, double step, float& mu_product) : Arguments(a) {
+  Factors(const NAdamArguments& a, double step, float& mu_product) : NAdamArguments(a) {
     auto mu_at = [&](double s) { return beta1 * (1 - 0.5 * std::pow(0.96, s * momentum_decay)); };
     double mu = mu_at(step), next = mu_at(step + 1);
     mu_product *= float(mu);
@@ -44,7 +39,7 @@ PASSES(2, NAdam)
 } // namespace
 
 // State: step, mu_product, exp_avg, exp_avg_sq.
-API int catena_nadam(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_nadam(TensorList* params, TensorList* const* state, uint8_t* stepped, const NAdamArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool first) {
       float& mu_product = number(s[1]);

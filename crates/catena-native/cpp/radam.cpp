@@ -3,14 +3,9 @@
 
 namespace {
 
-struct Arguments {
-  double lr, beta1, beta2, eps, weight_decay;
-  bool decoupled_weight_decay, maximize;
-};
-
-struct Factors : Arguments {
+struct Factors : RAdamArguments {
   double bias_correction1, bias_correction2, rectification; // rectification 0: not yet, plain momentum
-  Factors(const Arguments& a, double step) : Arguments(a) {
+  Factors(const RAdamArguments& a, double step) : RAdamArguments(a) {
     double beta2_power = std::pow(beta2, step);
     bias_correction1 = 1 - std::pow(beta1, step);
     bias_correction2 = 1 - beta2_power;
@@ -45,7 +40,7 @@ PASSES(2, RAdam)
 } // namespace
 
 // State: step, exp_avg, exp_avg_sq.
-API int catena_radam(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_radam(TensorList* params, TensorList* const* state, uint8_t* stepped, const RAdamArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {
       walk<RAdam>(passes, Factors(*a, count(s[0])), p, g, s[1], s[2]);

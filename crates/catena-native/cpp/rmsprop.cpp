@@ -3,16 +3,11 @@
 
 namespace {
 
-struct Arguments {
-  double lr, alpha, eps, weight_decay, momentum;
-  bool centered, maximize, momentum_buffer; // momentum_buffer: whether there is one in the state
-};
-
 template <bool CENTERED, bool MOMENTUM> struct RMSprop {
   template <class T> struct Rule {
     T sign, decay, alpha, rest, eps, momentum, lr;
     bool decays;
-    explicit Rule(const Arguments& a)
+    explicit Rule(const RMSpropArguments& a)
         : sign(a.maximize ? -1 : 1), decay(a.weight_decay), alpha(a.alpha), rest(1 - a.alpha), eps(a.eps),
           momentum(a.momentum), lr(a.lr), decays(a.weight_decay != 0) {}
 
@@ -47,7 +42,7 @@ PASSES(3, RMSprop<true, true>::Rule)
 } // namespace
 
 // State: step, square_avg, momentum_buffer (if there is one), grad_avg (if centered).
-API int catena_rmsprop(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_rmsprop(TensorList* params, TensorList* const* state, uint8_t* stepped, const RMSpropArguments* a) {
   return guard([&] {
     TORCH_CHECK(a->momentum_buffer || !(a->momentum > 0), "momentum needs a momentum buffer: set it when the optimizer is made");
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool) {

@@ -3,14 +3,9 @@
 
 namespace {
 
-struct Arguments {
-  double lr, etaminus, etaplus, step_size_min, step_size_max;
-  bool maximize;
-};
-
 template <class T> struct Rprop {
   T sign, etaminus, etaplus, least, most;
-  explicit Rprop(const Arguments& a)
+  explicit Rprop(const RpropArguments& a)
       : sign(a.maximize ? -1 : 1), etaminus(a.etaminus), etaplus(a.etaplus), least(a.step_size_min), most(a.step_size_max) {}
 
   template <class V> INLINE void operator()(V& p, const V& g, V& prev, V& step_size) const {
@@ -27,7 +22,7 @@ PASSES(2, Rprop)
 } // namespace
 
 // State: step, prev, step_size.
-API int catena_rprop(TensorList* params, TensorList* const* state, uint8_t* stepped, const Arguments* a) {
+API int catena_rprop(TensorList* params, TensorList* const* state, uint8_t* stepped, const RpropArguments* a) {
   return guard([&] {
     each_with_gradient(params, state, stepped, [&](Passes& passes, const Tensor& p, const Tensor& g, State s, bool first) {
       count(s[0]);

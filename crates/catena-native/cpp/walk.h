@@ -14,6 +14,7 @@
 // V is T in a pass, and elsewhere the tensors of all parameters with the same factors, so a rule uses + - * / and the functions
 // below, and neither += nor a branch on an element. It moves from what it is about to replace.
 #pragma once
+#include "arguments.h"
 #include "gradients.h"
 #include "together.h"
 #include <ATen/OpMathType.h>

@@ -67,31 +67,4 @@ unsafe extern "C" {
         ord: f64,
         out: *mut CTensor,
     ) -> c_int;
-
-    pub(crate) fn catena_sgd(
-        params: *mut CList,
-        momentum_buffers: *mut CList,
-        stepped: *mut u8,
-        lr: f64,
-        momentum: f64,
-        dampening: f64,
-        weight_decay: f64,
-        nesterov: c_int,
-        maximize: c_int,
-    ) -> c_int;
-    pub(crate) fn catena_adam(
-        params: *mut CList,
-        exp_avgs: *mut CList,
-        exp_avg_sqs: *mut CList,
-        max_exp_avg_sqs: *mut CList,
-        steps: *mut CList,
-        stepped: *mut u8,
-        lr: f64,
-        beta1: f64,
-        beta2: f64,
-        eps: f64,
-        weight_decay: f64,
-        maximize: c_int,
-        decoupled: c_int,
-    ) -> c_int;
 }

@@ -4,7 +4,7 @@
 //! libtorch throws; its text ends before libtorch's stack frames.
 //!
 //! * [`TensorList`]: tensors handed over once, used at every step; its methods work on them, or on their gradients, together
-//! * [`optim`] and [`rules`]: one optimizer step in one call, with libtorch's fused kernels where it has them
+//! * [`rules`]: one optimizer step in one call, with libtorch's fused kernels where it has them
 //! * [`precision`]: autocast in any half precision on any device, and the check of loss scaling
 //! * [`generator`]: the state of torch's random generators
 //! * [`context`]: deterministic algorithms, the processor's capability, versions
@@ -18,7 +18,6 @@ mod ffi;
 pub mod generator;
 mod list;
 pub mod observe;
-pub mod optim;
 pub mod precision;
 pub mod rules;
 pub mod tensor;

@@ -2,10 +2,12 @@
 use catena_native::TensorList;
 use catena_native::rules::{AdadeltaArguments, adadelta};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require_in_unit, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{lr, maximize, not_negative, weight};
 use crate::error::Result;
+use crate::settings::{Configured, Setting};
 
 /// Adadelta (Zeiler 2012). Source: `torch.optim.Adadelta`, in one pass over memory on the CPU.
 ///
@@ -69,31 +71,18 @@ impl Adadelta {
     }
 }
 
+impl Configured for Adadelta {
+    const NAME: &'static str = "adadelta";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        weight("rho", |s| &mut s.rho, "How much of the running means is kept"),
+        not_negative("eps", |s| &mut s.eps, "Added to the denominator"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The L2 penalty's factor"),
+        maximize(),
+    ];
+}
+
 impl Rule for Adadelta {
-    fn name(&self) -> &'static str {
-        "adadelta"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, rho, eps, weight_decay, maximize: _ } = *self;
-        require_not_negative(self, &[("lr", lr), ("eps", eps), ("weight_decay", weight_decay)])?;
-        require_in_unit(self, "rho", rho)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "rho", "eps", "weight_decay"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "rho" => &mut self.rho,
-            "eps" => &mut self.eps,
-            "weight_decay" => &mut self.weight_decay,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::StepOnHost, Slot::Like("square_avg"), Slot::Like("acc_delta")]
     }

@@ -2,10 +2,13 @@
 use catena_native::TensorList;
 use catena_native::rules::{AdafactorArguments, adafactor};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{lr, maximize, not_negative};
 use crate::error::Result;
+use crate::settings::Range::{AtLeast, AtMost};
+use crate::settings::{Configured, Setting};
 
 /// Adafactor (Shazeer and Stern 2018): of the second moments of a matrix it keeps one number a row and one a column.
 /// Source: `torch.optim.Adafactor`, by tensor operations.
@@ -80,37 +83,20 @@ impl Adafactor {
     }
 }
 
+impl Configured for Adafactor {
+    const NAME: &'static str = "adafactor";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        Setting::number("beta2_decay", |s| &mut s.beta2_decay, AtMost(0.0), "The power of the mean's decay"),
+        Setting::optional("eps[0]", |s| s.eps.0, AtLeast(0.0), "Bounds squared gradients"),
+        not_negative("eps2", |s: &mut Self| &mut s.eps.1, "Bounds a parameter's scale").at("eps[1]"),
+        Setting::number("d", |s| &mut s.d, AtLeast(1.0), "The largest root mean square of an update"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The share lost at each step, times lr"),
+        maximize(),
+    ];
+}
+
 impl Rule for Adafactor {
-    fn name(&self) -> &'static str {
-        "adafactor"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, beta2_decay, eps: (eps1, eps2), d, weight_decay, maximize: _ } = *self;
-        require_not_negative(
-            self,
-            &[("lr", lr), ("eps[0]", eps1.unwrap_or(0.0)), ("eps[1]", eps2), ("weight_decay", weight_decay)],
-        )?;
-        let falls = beta2_decay.is_finite() && beta2_decay <= 0.0;
-        require(self, "beta2_decay", beta2_decay, "a number of at most 0", falls)?;
-        require(self, "d", d, "a number of at least 1", d.is_finite() && d >= 1.0)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "beta2_decay", "eps2", "d", "weight_decay"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "beta2_decay" => &mut self.beta2_decay,
-            "eps2" => &mut self.eps.1,
-            "d" => &mut self.d,
-            "weight_decay" => &mut self.weight_decay,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::StepOnHost, Slot::Rows("row_var"), Slot::Columns("col_var"), Slot::Vector("variance")]
     }

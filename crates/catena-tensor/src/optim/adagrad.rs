@@ -2,10 +2,12 @@
 use catena_native::TensorList;
 use catena_native::rules::{AdagradArguments, adagrad};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{lr, maximize, not_negative};
 use crate::error::Result;
+use crate::settings::{Configured, Setting};
 
 /// Adagrad (Duchi et al. 2011). Source: `torch.optim.Adagrad`, in libtorch's fused kernel.
 ///
@@ -85,40 +87,19 @@ impl Adagrad {
     }
 }
 
+impl Configured for Adagrad {
+    const NAME: &'static str = "adagrad";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        not_negative("lr_decay", |s| &mut s.lr_decay, "How fast lr falls"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The L2 penalty's factor"),
+        not_negative("initial_accumulator_value", |s| &mut s.initial_accumulator_value, "The sum's start"),
+        not_negative("eps", |s| &mut s.eps, "Added to the denominator"),
+        maximize(),
+    ];
+}
+
 impl Rule for Adagrad {
-    fn name(&self) -> &'static str {
-        "adagrad"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, lr_decay, weight_decay, initial_accumulator_value, eps, maximize: _ } = *self;
-        require_not_negative(
-            self,
-            &[
-                ("lr", lr),
-                ("lr_decay", lr_decay),
-                ("weight_decay", weight_decay),
-                ("initial_accumulator_value", initial_accumulator_value),
-                ("eps", eps),
-            ],
-        )
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "lr_decay" => &mut self.lr_decay,
-            "weight_decay" => &mut self.weight_decay,
-            "initial_accumulator_value" => &mut self.initial_accumulator_value,
-            "eps" => &mut self.eps,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::Step, Slot::Like("sum")]
     }

@@ -2,10 +2,12 @@
 use catena_native::TensorList;
 use catena_native::rules::{AdamaxArguments, adamax};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{betas, lr, maximize, not_negative};
 use crate::error::Result;
+use crate::settings::{Configured, Setting};
 
 /// Adam by the infinity norm (Kingma and Ba 2015, section 7.1). Source: `torch.optim.Adamax`, in one pass over memory on
 /// the CPU.
@@ -71,32 +73,18 @@ impl Adamax {
     }
 }
 
+impl Configured for Adamax {
+    const NAME: &'static str = "adamax";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        betas(|s| &mut s.betas),
+        not_negative("eps", |s| &mut s.eps, "Added to the gradient's magnitude"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The L2 penalty's factor"),
+        maximize(),
+    ];
+}
+
 impl Rule for Adamax {
-    fn name(&self) -> &'static str {
-        "adamax"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, betas, eps, weight_decay, maximize: _ } = *self;
-        require_not_negative(self, &[("lr", lr), ("eps", eps), ("weight_decay", weight_decay)])?;
-        require_betas(self, betas)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "beta1", "beta2", "eps", "weight_decay"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "beta1" => &mut self.betas.0,
-            "beta2" => &mut self.betas.1,
-            "eps" => &mut self.eps,
-            "weight_decay" => &mut self.weight_decay,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::StepOnHost, Slot::Like("exp_avg"), Slot::Like("exp_inf")]
     }

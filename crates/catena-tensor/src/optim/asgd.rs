@@ -2,10 +2,12 @@
 use catena_native::TensorList;
 use catena_native::rules::{AsgdArguments, asgd};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{lr, maximize, not_negative};
 use crate::error::Result;
+use crate::settings::{Configured, Setting};
 
 /// Averaged stochastic gradient descent (Polyak and Juditsky 1992). Source: `torch.optim.ASGD`, in one pass over memory on
 /// the CPU.
@@ -80,34 +82,19 @@ impl Asgd {
     }
 }
 
+impl Configured for Asgd {
+    const NAME: &'static str = "asgd";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        not_negative("lambd", |s| &mut s.lambd, "The decay at each step"),
+        not_negative("alpha", |s| &mut s.alpha, "The power with which the step size falls"),
+        not_negative("t0", |s| &mut s.t0, "The step from which on it averages"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The L2 penalty's factor"),
+        maximize(),
+    ];
+}
+
 impl Rule for Asgd {
-    fn name(&self) -> &'static str {
-        "asgd"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, lambd, alpha, t0, weight_decay, maximize: _ } = *self;
-        require_not_negative(
-            self,
-            &[("lr", lr), ("lambd", lambd), ("alpha", alpha), ("t0", t0), ("weight_decay", weight_decay)],
-        )
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "lambd", "alpha", "t0", "weight_decay"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "lambd" => &mut self.lambd,
-            "alpha" => &mut self.alpha,
-            "t0" => &mut self.t0,
-            "weight_decay" => &mut self.weight_decay,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::StepOnHost, Slot::Number("eta"), Slot::Number("mu"), Slot::Like("ax")]
     }

@@ -2,7 +2,11 @@
 use serde_json::{Map, Value};
 
 use super::config::NO_DECAY;
-use super::{Group, GroupDict, Optimizer, OptimizerConfig, ParamGroup, Rule, StateDict};
+use super::group::Group;
+use super::optimizer::Optimizer;
+use super::param_group::ParamGroup;
+use super::rule::{OptimizerConfig, Rule};
+use super::state_dict::{GroupDict, StateDict};
 use crate::error::{Error, Result};
 
 impl OptimizerConfig {
@@ -33,7 +37,11 @@ impl OptimizerConfig {
             let groups: Vec<ParamGroup> = serde_json::from_value(groups).ok()?;
             let base = self.rule.with_settings(&before).ok()?;
             let rules = |base: &dyn Rule, groups: &[ParamGroup]| -> Option<Vec<Box<dyn Rule>>> {
-                groups.iter().map(|group| group.rule(base).ok()).chain([Some(base.clone_box())]).collect()
+                groups
+                    .iter()
+                    .map(|group| base.with_settings(group.settings()).ok())
+                    .chain([Some(base.clone_box())])
+                    .collect()
             };
             let (was, is) = (rules(base.as_ref(), &groups)?, rules(self.rule.as_ref(), &self.groups)?);
             let choose = |groups: &[ParamGroup]| -> Vec<(String, Option<usize>)> {

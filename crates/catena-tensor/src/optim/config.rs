@@ -1,100 +1,47 @@
 //! What an optimizer is made from: a rule with its settings, and groups that differ from it. In code or as data.
 use catena_record::float;
-use serde::de::DeserializeOwned;
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, ParamGroup, RAdam,
-    RMSprop, Rprop, Rule, Sgd,
-};
+use super::adadelta::Adadelta;
+use super::adafactor::Adafactor;
+use super::adagrad::Adagrad;
+use super::adam::Adam;
+use super::adamax::Adamax;
+use super::adamw::AdamW;
+use super::asgd::Asgd;
+use super::lamb::Lamb;
+use super::lion::Lion;
+use super::muon::Muon;
+use super::nadam::NAdam;
+use super::param_group::ParamGroup;
+use super::radam::RAdam;
+use super::rmsprop::RMSprop;
+use super::rprop::Rprop;
+use super::rule::{OptimizerConfig, Rule};
+use super::sgd::Sgd;
 use crate::error::{Error, Result};
 use crate::params::{Parameter, check_memory};
+use crate::settings::{self, Configured, Entry, Registry};
 
 pub(super) const NO_DECAY: &str = "no_decay_on_bias_and_norm";
-
-/// A rule and the groups that differ from it. Every rule becomes one by itself.
-///
-/// ```
-/// use catena_tensor::optim::{OptimizerConfig, ParamGroup, Sgd};
-///
-/// let config = OptimizerConfig::from(Sgd::new(0.1)).group(ParamGroup::new("head.*").lr(1.0));
-/// assert_eq!(
-///     config.describe(),
-///     "sgd (lr 0.1, momentum 0.0, dampening 0.0, weight_decay 0.0); `head.*`: lr 1.0",
-/// );
-/// ```
-///
-/// It is data too, with torch's names; an unknown name or field is an error that lists the known ones:
-///
-/// ```
-/// use catena_tensor::optim::OptimizerConfig;
-///
-/// let text = r#"{
-///     "name": "adamw", "lr": 0.001, "betas": [0.9, 0.999],
-///     "groups": [{"pattern": "*.bias", "weight_decay": 0.0}]
-/// }"#;
-/// let config: OptimizerConfig = serde_json::from_str(text)?;
-/// let written = serde_json::to_string(&config)?;
-/// assert!(written.starts_with(r#"{"name":"adamw","amsgrad":false,"betas":[0.9,0.999],"eps":1e-8,"#));
-///
-/// let error = serde_json::from_str::<OptimizerConfig>(r#"{"name": "sgd", "beta": 0.9}"#).unwrap_err();
-/// assert!(error.to_string().starts_with("sgd: unknown field `beta`, expected one of `lr`, `momentum`,"));
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct OptimizerConfig {
-    pub(super) rule: Box<dyn Rule>,
-    pub(super) groups: Vec<ParamGroup>,
-    no_decay_on_bias_and_norm: bool,
-}
-
-impl Clone for OptimizerConfig {
-    fn clone(&self) -> Self {
-        Self {
-            rule: self.rule.clone_box(),
-            groups: self.groups.clone(),
-            no_decay_on_bias_and_norm: self.no_decay_on_bias_and_norm,
-        }
-    }
-}
-
-impl<R: Rule + 'static> From<R> for OptimizerConfig {
-    fn from(rule: R) -> Self {
-        Self { rule: Box::new(rule), groups: Vec::new(), no_decay_on_bias_and_norm: false }
-    }
-}
 
 impl OptimizerConfig {
     /// From `{"name": …, settings, "groups": [{"pattern": …, settings}], "no_decay_on_bias_and_norm": true}`; settings that are left out have torch's defaults.
     ///
     /// Whether values are in range is [`OptimizerConfig::check`]'s business.
     pub fn from_value(value: Value) -> Result<Self> {
-        let wrong = |why: String| Error::Settings { of: "optimizer".into(), why };
-        let Value::Object(mut settings) = value else {
-            return Err(wrong(format!(
-                "an object is needed, such as {{\"name\": \"sgd\"}}, but this is {value}"
-            )));
-        };
-        let known = || names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let name = match settings.remove("name") {
-            Some(Value::String(name)) => name,
-            None => return Err(wrong(format!("missing field `name`, one of {}", known()))),
-            Some(other) => return Err(wrong(format!("the name is {other}, expected one of {}", known()))),
-        };
-        let Some((_, read)) = RULES.into_iter().find(|(known, _)| *known == name) else {
-            return Err(wrong(format!("unknown name `{name}`, expected one of {}", known())));
-        };
+        let (entry, mut fields) = RULES.find(value)?;
+        let name = entry.name();
         let others = ["groups", NO_DECAY];
         let others: Map<String, Value> =
-            others.into_iter().filter_map(|name| settings.remove_entry(name)).collect();
-        let Others { groups, no_decay_on_bias_and_norm } =
-            crate::settings::read(&name, Value::Object(others))?;
-        let rule = read(&name, Value::Object(settings))?;
+            others.into_iter().filter_map(|name| fields.remove_entry(name)).collect();
+        let Others { groups, no_decay_on_bias_and_norm } = settings::read(name, Value::Object(others))?;
+        let rule = entry.read(fields)?;
         let config = Self { rule, groups, no_decay_on_bias_and_norm };
         for group in config.parts() {
-            let _known = group.rule(config.rule.as_ref())?;
+            let _known = config.rule.with_settings(group.settings())?;
         }
         Ok(config)
     }
@@ -103,36 +50,6 @@ impl OptimizerConfig {
     pub fn to_value(&self) -> Result<Value> {
         float::to_value(self)
             .map_err(|why| Error::Settings { of: self.rule.name().into(), why: why.to_string() })
-    }
-
-    /// Adds a group; groups before it come first where two patterns match a name.
-    #[must_use]
-    pub fn group(mut self, group: ParamGroup) -> Self {
-        self.groups.push(group);
-        self
-    }
-
-    /// No weight decay on parameters of fewer than two dimensions, which are biases and the weights of norms; in every group,
-    /// also in one that sets a weight decay of its own.
-    ///
-    /// ```
-    /// use catena_tensor::optim::{AdamW, Optimizer, Rule};
-    /// use catena_tensor::params::parameters;
-    /// use tch::{Device, nn};
-    ///
-    /// let vs = nn::VarStore::new(Device::Cpu);
-    /// let _ = nn::linear(vs.root() / "fc", 4, 2, Default::default());
-    /// let _ = nn::layer_norm(vs.root() / "norm", vec![2], Default::default());
-    /// let optimizer = Optimizer::new(AdamW::new(1e-3).no_decay_on_bias_and_norm(), &parameters(&vs))?;
-    /// let [vectors, rest] = optimizer.groups() else { panic!("two groups") };
-    /// assert_eq!((rest.names(), rest.get("weight_decay")), (&["fc.weight".to_owned()][..], Some(1e-2)));
-    /// assert_eq!((vectors.names().len(), vectors.get("weight_decay")), (3, Some(0.0)));
-    /// # Ok::<(), catena_tensor::Error>(())
-    /// ```
-    #[must_use]
-    pub fn no_decay_on_bias_and_norm(mut self) -> Self {
-        self.no_decay_on_bias_and_norm = true;
-        self
     }
 
     /// The patterns of the groups that were added, in order.
@@ -209,7 +126,7 @@ impl OptimizerConfig {
     /// Whether the settings of the rule and of every group are in range.
     pub fn check(&self) -> Result<()> {
         self.rule.check()?;
-        self.parts().iter().try_for_each(|group| group.rule(self.rule.as_ref())?.check())
+        self.parts().iter().try_for_each(|group| self.rule.with_settings(group.settings())?.check())
     }
 
     /// As [`OptimizerConfig::check`], and whether every pattern matches one of these parameters and the rule can update them all.
@@ -283,29 +200,42 @@ struct Others {
     no_decay_on_bias_and_norm: bool,
 }
 
-type Read = fn(&str, Value) -> Result<Box<dyn Rule>>;
-
-fn read<R: Rule + DeserializeOwned + 'static>(name: &str, settings: Value) -> Result<Box<dyn Rule>> {
-    Ok(Box::new(crate::settings::read::<R>(name, settings)?))
+const fn entry<R: Rule + Configured>() -> Entry<dyn Rule> {
+    Entry::new::<R>(|settings| Ok(Box::new(settings::read::<R>(R::NAME, settings)?)))
 }
 
-const RULES: [(&str, Read); 15] = [
-    ("adadelta", read::<Adadelta>),
-    ("adafactor", read::<Adafactor>),
-    ("adagrad", read::<Adagrad>),
-    ("adam", read::<Adam>),
-    ("adamax", read::<Adamax>),
-    ("adamw", read::<AdamW>),
-    ("asgd", read::<Asgd>),
-    ("lamb", read::<Lamb>),
-    ("lion", read::<Lion>),
-    ("muon", read::<Muon>),
-    ("nadam", read::<NAdam>),
-    ("radam", read::<RAdam>),
-    ("rmsprop", read::<RMSprop>),
-    ("rprop", read::<Rprop>),
-    ("sgd", read::<Sgd>),
-];
+const RULES: Registry<dyn Rule> = Registry::new(
+    "optimizer",
+    "sgd",
+    &[
+        entry::<Adadelta>(),
+        entry::<Adafactor>(),
+        entry::<Adagrad>(),
+        entry::<Adam>(),
+        entry::<Adamax>(),
+        entry::<AdamW>(),
+        entry::<Asgd>(),
+        entry::<Lamb>(),
+        entry::<Lion>(),
+        entry::<Muon>(),
+        entry::<NAdam>(),
+        entry::<RAdam>(),
+        entry::<RMSprop>(),
+        entry::<Rprop>(),
+        entry::<Sgd>(),
+    ],
+);
+
+/// catena's own rules by name, with their fields. What stands beside them (`groups`, `no_decay_on_bias_and_norm`) is
+/// [`OptimizerConfig`]'s.
+///
+/// ```
+/// let registry = catena_tensor::optim::registry();
+/// assert!(registry.entries().iter().any(|entry| entry.name() == "lion" && entry.fields().len() == 4));
+/// ```
+pub fn registry() -> Registry<dyn Rule> {
+    RULES
+}
 
 /// The names of catena's own rules, as [`OptimizerConfig::from_value`] takes them.
 ///
@@ -313,7 +243,7 @@ const RULES: [(&str, Read); 15] = [
 /// assert!(catena_tensor::optim::names().any(|name| name == "adamw"));
 /// ```
 pub fn names() -> impl Iterator<Item = &'static str> {
-    RULES.into_iter().map(|(name, _)| name)
+    RULES.names()
 }
 
 /// A rule's name and settings: `sgd (lr 0.1, momentum 0.9)`.

@@ -2,10 +2,12 @@
 use catena_native::TensorList;
 use catena_native::rules::{LionArguments, lion};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{betas, lr, maximize, not_negative};
 use crate::error::Result;
+use crate::settings::{Configured, Setting};
 
 /// Lion, evolved sign momentum (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2); torch has
 /// none. In one pass over memory on the CPU.
@@ -63,30 +65,17 @@ impl Lion {
     }
 }
 
+impl Configured for Lion {
+    const NAME: &'static str = "lion";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        betas(|s| &mut s.betas),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The share lost at each step, times lr"),
+        maximize(),
+    ];
+}
+
 impl Rule for Lion {
-    fn name(&self) -> &'static str {
-        "lion"
-    }
-
-    fn check(&self) -> Result<()> {
-        require_not_negative(self, &[("lr", self.lr), ("weight_decay", self.weight_decay)])?;
-        require_betas(self, self.betas)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "beta1", "beta2", "weight_decay"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "beta1" => &mut self.betas.0,
-            "beta2" => &mut self.betas.1,
-            "weight_decay" => &mut self.weight_decay,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::Like("exp_avg")]
     }

@@ -2,11 +2,14 @@
 use catena_native::TensorList;
 use catena_native::rules::{MuonArguments, muon};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tch::Tensor;
 
-use super::rule::{Rule, Slot, as_data, require, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{lr, not_negative};
 use crate::error::{Error, Result};
+use crate::settings::Range::{ClosedOpen, CountBelow, Finite};
+use crate::settings::{Configured, Setting};
 
 /// Muon (Jordan et al. 2024): the momentum, made orthogonal. Source: `torch.optim.Muon`, by tensor operations; the
 /// orthogonalisation is in bf16 whatever the parameters' dtype, as in torch.
@@ -122,36 +125,27 @@ pub enum AdjustLr {
     MatchRmsAdamw,
 }
 
+impl Muon {
+    fn coefficients(&self) -> [f64; 3] {
+        self.ns_coefficients.into()
+    }
+}
+
+impl Configured for Muon {
+    const NAME: &'static str = "muon";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The share lost at each step, times lr"),
+        Setting::number("momentum", |s| &mut s.momentum, ClosedOpen(0.0, 1.0), "The share of the mean kept"),
+        Setting::switch("nesterov", "Nesterov's momentum"),
+        Setting::numbers("ns_coefficients", |s| s.coefficients().into(), Finite, "Those of x, x³ and x⁵"),
+        not_negative("eps", |s| &mut s.eps, "Bounds the norm divided by"),
+        Setting::whole("ns_steps", |s| Some(s.ns_steps.into()), CountBelow(100), "How many iterations"),
+        Setting::one_of("adjust_lr_fn", &["original", "match_rms_adamw"], "How lr goes with the shape"),
+    ];
+}
+
 impl Rule for Muon {
-    fn name(&self) -> &'static str {
-        "muon"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, weight_decay, momentum, ns_coefficients: (a, b, c), eps, ns_steps, .. } = *self;
-        require_not_negative(self, &[("lr", lr), ("weight_decay", weight_decay), ("eps", eps)])?;
-        require(self, "momentum", momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
-        for (name, value) in [("ns_coefficients[0]", a), ("ns_coefficients[1]", b), ("ns_coefficients[2]", c)]
-        {
-            require(self, name, value, "a finite number", value.is_finite())?;
-        }
-        require(self, "ns_steps", ns_steps.into(), "below 100", ns_steps < 100)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "weight_decay", "momentum", "eps"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "weight_decay" => &mut self.weight_decay,
-            "momentum" => &mut self.momentum,
-            "eps" => &mut self.eps,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::Like("momentum_buffer")]
     }

@@ -2,10 +2,12 @@
 use catena_native::TensorList;
 use catena_native::rules::{NAdamArguments, nadam};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{betas, decoupled_weight_decay, lr, maximize, not_negative};
 use crate::error::Result;
+use crate::settings::{Configured, Setting};
 
 /// Adam with Nesterov's momentum (Dozat 2016). Source: `torch.optim.NAdam`, in one pass over memory on the CPU.
 ///
@@ -95,36 +97,20 @@ impl NAdam {
     }
 }
 
+impl Configured for NAdam {
+    const NAME: &'static str = "nadam";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        betas(|s| &mut s.betas),
+        not_negative("eps", |s| &mut s.eps, "Added to the denominator"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The L2 penalty's factor, or the decay's"),
+        not_negative("momentum_decay", |s| &mut s.momentum_decay, "How fast momentum grows"),
+        decoupled_weight_decay(),
+        maximize(),
+    ];
+}
+
 impl Rule for NAdam {
-    fn name(&self) -> &'static str {
-        "nadam"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, betas, eps, weight_decay, momentum_decay, .. } = *self;
-        require_not_negative(
-            self,
-            &[("lr", lr), ("eps", eps), ("weight_decay", weight_decay), ("momentum_decay", momentum_decay)],
-        )?;
-        require_betas(self, betas)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "beta1", "beta2", "eps", "weight_decay", "momentum_decay"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "beta1" => &mut self.betas.0,
-            "beta2" => &mut self.betas.1,
-            "eps" => &mut self.eps,
-            "weight_decay" => &mut self.weight_decay,
-            "momentum_decay" => &mut self.momentum_decay,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::StepOnHost, Slot::Number("mu_product"), Slot::Like("exp_avg"), Slot::Like("exp_avg_sq")]
     }

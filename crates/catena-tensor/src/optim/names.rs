@@ -1,31 +1,11 @@
-//! Parameters with several names: one place in an optimizer, and one name for their state.
+//! Parameters with several names: one name for their state.
 use std::collections::HashMap;
 
-use catena_native::tensor::identity;
 use tch::Tensor;
 
-use super::{GroupDict, Optimizer, StateDict};
+use super::optimizer::Optimizer;
 use crate::error::{Error, Result};
 use crate::params::Parameter;
-
-/// The parameters, each tensor once at its first place, with the names of all its places.
-pub(super) fn distinct(params: &[Parameter]) -> Vec<Parameter> {
-    let mut all: Vec<Parameter> = Vec::with_capacity(params.len());
-    let mut places = HashMap::new();
-    for param in params {
-        let at = *places.entry(identity(&param.tensor)).or_insert(all.len());
-        if at == all.len() {
-            all.push(Parameter::new(param.name.clone(), param.tensor.shallow_clone()));
-        }
-        let own = &mut all[at];
-        for name in param.names() {
-            if own.names().all(|known| known != name) {
-                own.aliases.push(name.to_owned());
-            }
-        }
-    }
-    all
-}
 
 impl Optimizer {
     /// The name that a parameter goes by here, if it is known by this one.
@@ -69,19 +49,5 @@ impl Optimizer {
             all.push((own, tensor.shallow_clone()));
         }
         Ok(all)
-    }
-
-    /// A state dict under the names that this optimizer has.
-    pub(super) fn dict_by_own_names(&self, saved: &StateDict) -> Result<StateDict> {
-        let StateDict { name, steps, last_lr, groups, tensors } = saved;
-        let group =
-            |group: &GroupDict| Ok(GroupDict { params: self.own_names(&group.params)?, ..group.clone() });
-        Ok(StateDict {
-            name: name.clone(),
-            steps: *steps,
-            last_lr: *last_lr,
-            groups: groups.iter().map(group).collect::<Result<_>>()?,
-            tensors: self.state_by_own_names(tensors)?,
-        })
     }
 }

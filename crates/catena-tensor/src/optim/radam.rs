@@ -2,10 +2,12 @@
 use catena_native::TensorList;
 use catena_native::rules::{RAdamArguments, radam};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require_betas, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{betas, decoupled_weight_decay, lr, maximize, not_negative};
 use crate::error::Result;
+use crate::settings::{Configured, Setting};
 
 /// Rectified Adam (Liu et al. 2020). Source: `torch.optim.RAdam`, in one pass over memory on the CPU.
 ///
@@ -76,34 +78,19 @@ impl RAdam {
     }
 }
 
+impl Configured for RAdam {
+    const NAME: &'static str = "radam";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        betas(|s| &mut s.betas),
+        not_negative("eps", |s| &mut s.eps, "Added to the denominator"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The L2 penalty's factor, or the decay's"),
+        decoupled_weight_decay(),
+        maximize(),
+    ];
+}
+
 impl Rule for RAdam {
-    fn name(&self) -> &'static str {
-        "radam"
-    }
-
-    fn check(&self) -> Result<()> {
-        require_not_negative(
-            self,
-            &[("lr", self.lr), ("eps", self.eps), ("weight_decay", self.weight_decay)],
-        )?;
-        require_betas(self, self.betas)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "beta1", "beta2", "eps", "weight_decay"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "beta1" => &mut self.betas.0,
-            "beta2" => &mut self.betas.1,
-            "eps" => &mut self.eps,
-            "weight_decay" => &mut self.weight_decay,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::StepOnHost, Slot::Like("exp_avg"), Slot::Like("exp_avg_sq")]
     }

@@ -2,10 +2,12 @@
 use catena_native::TensorList;
 use catena_native::rules::{RMSpropArguments, rmsprop};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require_in_unit, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{lr, maximize, not_negative, weight};
 use crate::error::Result;
+use crate::settings::{Configured, Setting};
 
 /// RMSprop (Tieleman and Hinton 2012; centered: Graves 2013). Source: `torch.optim.RMSprop`, in one pass over memory on the
 /// CPU.
@@ -95,35 +97,20 @@ impl RMSprop {
     }
 }
 
+impl Configured for RMSprop {
+    const NAME: &'static str = "rmsprop";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        weight("alpha", |s| &mut s.alpha, "How much of the running mean is kept"),
+        not_negative("eps", |s| &mut s.eps, "Added to the denominator"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The L2 penalty's factor"),
+        not_negative("momentum", |s| &mut s.momentum, "How much of the last update goes on"),
+        Setting::switch("centered", "Divides by an estimate of the variance"),
+        maximize(),
+    ];
+}
+
 impl Rule for RMSprop {
-    fn name(&self) -> &'static str {
-        "rmsprop"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, alpha, eps, weight_decay, momentum, .. } = *self;
-        require_not_negative(
-            self,
-            &[("lr", lr), ("eps", eps), ("weight_decay", weight_decay), ("momentum", momentum)],
-        )?;
-        require_in_unit(self, "alpha", alpha)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "alpha", "eps", "weight_decay", "momentum"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "alpha" => &mut self.alpha,
-            "eps" => &mut self.eps,
-            "weight_decay" => &mut self.weight_decay,
-            "momentum" => &mut self.momentum,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         let mut slots = vec![Slot::StepOnHost, Slot::Like("square_avg")];
         slots.extend((self.momentum > 0.0).then_some(Slot::Like("momentum_buffer")));

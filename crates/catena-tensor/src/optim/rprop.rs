@@ -2,10 +2,13 @@
 use catena_native::TensorList;
 use catena_native::rules::{RpropArguments, rprop};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{lr, maximize};
 use crate::error::Result;
+use crate::settings::Range::{Above, AtLeast, Finite, Open};
+use crate::settings::{Configured, Setting, require};
 
 /// Resilient backpropagation (Riedmiller and Braun 1993). Source: `torch.optim.Rprop`, in one pass over memory on the CPU.
 ///
@@ -62,35 +65,26 @@ impl Rprop {
     }
 }
 
+/// What the factors, and the least and the largest step size, are called where one of them is moved.
+const ETAS: [&str; 2] = ["etaminus", "etaplus"];
+const STEP_SIZES: [&str; 2] = ["step_size_min", "step_size_max"];
+
+impl Configured for Rprop {
+    const NAME: &'static str = "rprop";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        Setting::pair("etas", ETAS, |s| &mut s.etas, [Open(0.0, 1.0), Above(1.0)], "Its factors"),
+        Setting::pair("step_sizes", STEP_SIZES, |s| &mut s.step_sizes, [AtLeast(0.0), Finite], "Bounds"),
+        maximize(),
+    ];
+
+    fn check_together(&self) -> Result<()> {
+        let (least, largest) = self.step_sizes;
+        require(Self::NAME, "step_sizes[1]", largest, "a number of at least step_sizes[0]", largest >= least)
+    }
+}
+
 impl Rule for Rprop {
-    fn name(&self) -> &'static str {
-        "rprop"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, etas: (minus, plus), step_sizes: (least, largest), maximize: _ } = *self;
-        require_not_negative(self, &[("lr", lr), ("step_sizes[0]", least)])?;
-        require(self, "etas[0]", minus, "in (0, 1)", minus > 0.0 && minus < 1.0)?;
-        require(self, "etas[1]", plus, "a number above 1", plus.is_finite() && plus > 1.0)?;
-        let is_largest = largest.is_finite() && largest >= least;
-        require(self, "step_sizes[1]", largest, "a number of at least step_sizes[0]", is_largest)
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "etaminus", "etaplus", "step_size_min", "step_size_max"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "etaminus" => &mut self.etas.0,
-            "etaplus" => &mut self.etas.1,
-            "step_size_min" => &mut self.step_sizes.0,
-            "step_size_max" => &mut self.step_sizes.1,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::StepOnHost, Slot::Like("prev"), Slot::Like("step_size")]
     }

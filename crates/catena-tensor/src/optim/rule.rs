@@ -1,4 +1,4 @@
-//! An optimizer's arithmetic: its settings, and the state it keeps.
+//! An optimizer's arithmetic, its settings, and what an optimizer is made from.
 use std::fmt::Debug;
 
 use catena_native::TensorList;
@@ -6,90 +6,12 @@ use catena_record::float;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
-use super::{OptimizerConfig, ParamGroup};
+use super::param_group::ParamGroup;
+use super::slot::Slot;
 use crate::error::{Error, Result};
 use crate::settings;
-
-/// A tensor of state that each parameter has. It is zero before the parameter's first step; a rule sets what starts otherwise
-/// when `stepped` is 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slot {
-    /// Like the parameter. The name is torch's, such as `exp_avg`.
-    Like(&'static str),
-    /// A counter: an f32 scalar on the parameter's device, named `step`.
-    Step,
-    /// A counter on the CPU, named `step`.
-    StepOnHost,
-    /// A number: an f32 scalar on the CPU, such as NAdam's `mu_product`.
-    Number(&'static str),
-    /// A number a row: the parameter's shape with 1 as the last size. Only from two dimensions on.
-    Rows(&'static str),
-    /// A number a column: the parameter's shape with 1 as the last size but one. Only from two dimensions on.
-    Columns(&'static str),
-    /// Like the parameter, but only below two dimensions.
-    Vector(&'static str),
-}
-
-impl Slot {
-    /// The name in a state dict.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Like(name)
-            | Self::Number(name)
-            | Self::Rows(name)
-            | Self::Columns(name)
-            | Self::Vector(name) => name,
-            Self::Step | Self::StepOnHost => "step",
-        }
-    }
-
-    /// Whether a parameter of so many dimensions has it.
-    pub(super) fn is_for(self, dimensions: usize) -> bool {
-        match self {
-            Self::Rows(_) | Self::Columns(_) => dimensions > 1,
-            Self::Vector(_) => dimensions < 2,
-            Self::Like(_) | Self::Step | Self::StepOnHost | Self::Number(_) => true,
-        }
-    }
-
-    /// Whether it is one number, in a dtype of its own.
-    pub(super) fn is_number(self) -> bool {
-        match self {
-            Self::Step | Self::StepOnHost | Self::Number(_) => true,
-            Self::Like(_) | Self::Rows(_) | Self::Columns(_) | Self::Vector(_) => false,
-        }
-    }
-
-    /// The state of a new parameter: zeros, or nothing of size 0 if the parameter doesn't have it.
-    pub(super) fn all_zeros(self, params: &[Tensor]) -> Result<TensorList> {
-        let made: Vec<Tensor> = params.iter().map(|param| self.zeros(param)).collect::<Result<_>>()?;
-        Ok(TensorList::new(&made)?)
-    }
-
-    fn zeros(self, param: &Tensor) -> Result<Tensor> {
-        let mut size = param.size();
-        let n = size.len();
-        let options = (param.f_kind()?, param.device());
-        if !self.is_for(n) {
-            return Ok(Tensor::f_zeros([0], options)?);
-        }
-        Ok(match self {
-            Self::Like(_) | Self::Vector(_) => param.f_detach()?.f_zeros_like()?,
-            Self::Step => Tensor::f_zeros([0i64; 0], (Kind::Float, param.device()))?,
-            Self::StepOnHost | Self::Number(_) => Tensor::f_zeros([0i64; 0], (Kind::Float, Device::Cpu))?,
-            Self::Rows(_) => {
-                size[n - 1] = 1;
-                Tensor::f_zeros(size, options)?
-            }
-            Self::Columns(_) => {
-                size[n - 2] = 1;
-                Tensor::f_zeros(size, options)?
-            }
-        })
-    }
-}
 
 /// An optimizer's arithmetic and its settings; the parameters and the state belong to [`Group`](super::Group).
 ///
@@ -163,54 +85,127 @@ pub fn to_value<R: Rule + Serialize>(rule: &R) -> Result<Value> {
     float::to_value(rule).map_err(|why| Error::Settings { of: rule.name().into(), why: why.to_string() })
 }
 
-/// The methods of [`Rule`] that are the same in every rule that is a `serde` type.
+/// The methods of [`Rule`] that follow from the table of settings ([`Configured`](crate::settings::Configured)).
 macro_rules! as_data {
     () => {
+        fn name(&self) -> &'static str {
+            Self::NAME
+        }
+
+        fn check(&self) -> Result<()> {
+            self.check_settings()
+        }
+
+        fn settings(&self) -> &'static [&'static str] {
+            const {
+                &crate::settings::number_names::<Self, { crate::settings::count_numbers(Self::SETTINGS) }>(
+                    Self::SETTINGS,
+                )
+            }
+        }
+
+        fn setting(&mut self, name: &str) -> Option<&mut f64> {
+            self.number_mut(name)
+        }
+
         fn clone_box(&self) -> Box<dyn Rule> {
             Box::new(self.clone())
         }
 
-        fn with_settings(&self, changes: &Map<String, Value>) -> Result<Box<dyn Rule>> {
-            crate::optim::merged(self, changes)
+        fn with_settings(
+            &self,
+            changes: &serde_json::Map<String, serde_json::Value>,
+        ) -> Result<Box<dyn Rule>> {
+            crate::optim::rule::merged(self, changes)
         }
 
-        fn to_value(&self) -> Result<Value> {
-            crate::optim::to_value(self)
+        fn to_value(&self) -> Result<serde_json::Value> {
+            crate::optim::rule::to_value(self)
         }
     };
 }
 pub(super) use as_data;
 
-/// Checks one setting of a rule.
-pub(super) fn require(
-    rule: &dyn Rule,
-    name: &str,
-    value: f64,
-    allowed: &str,
-    is_allowed: bool,
-) -> Result<()> {
-    if is_allowed {
-        return Ok(());
+/// A rule and the groups that differ from it. Every rule becomes one by itself.
+///
+/// ```
+/// use catena_tensor::optim::{OptimizerConfig, ParamGroup, Sgd};
+///
+/// let config = OptimizerConfig::from(Sgd::new(0.1)).group(ParamGroup::new("head.*").lr(1.0));
+/// assert_eq!(
+///     config.describe(),
+///     "sgd (lr 0.1, momentum 0.0, dampening 0.0, weight_decay 0.0); `head.*`: lr 1.0",
+/// );
+/// ```
+///
+/// It is data too, with torch's names; an unknown name or field is an error that lists the known ones:
+///
+/// ```
+/// use catena_tensor::optim::OptimizerConfig;
+///
+/// let text = r#"{
+///     "name": "adamw", "lr": 0.001, "betas": [0.9, 0.999],
+///     "groups": [{"pattern": "*.bias", "weight_decay": 0.0}]
+/// }"#;
+/// let config: OptimizerConfig = serde_json::from_str(text)?;
+/// let written = serde_json::to_string(&config)?;
+/// assert!(written.starts_with(r#"{"name":"adamw","amsgrad":false,"betas":[0.9,0.999],"eps":1e-8,"#));
+///
+/// let error = serde_json::from_str::<OptimizerConfig>(r#"{"name": "sgd", "beta": 0.9}"#).unwrap_err();
+/// assert!(error.to_string().starts_with("sgd: unknown field `beta`, expected one of `lr`, `momentum`,"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct OptimizerConfig {
+    pub(super) rule: Box<dyn Rule>,
+    pub(super) groups: Vec<ParamGroup>,
+    pub(super) no_decay_on_bias_and_norm: bool,
+}
+
+impl Clone for OptimizerConfig {
+    fn clone(&self) -> Self {
+        Self {
+            rule: self.rule.clone_box(),
+            groups: self.groups.clone(),
+            no_decay_on_bias_and_norm: self.no_decay_on_bias_and_norm,
+        }
     }
-    let (of, name) = (rule.name().into(), name.into());
-    Err(Error::Setting { of, name, got: value.to_string(), allowed: allowed.into() })
 }
 
-/// The checks that every rule shares: finite, not negative.
-pub(super) fn require_not_negative(rule: &dyn Rule, settings: &[(&str, f64)]) -> Result<()> {
-    settings.iter().try_for_each(|&(name, value)| {
-        require(rule, name, value, "a number of at least 0", value.is_finite() && value >= 0.0)
-    })
+impl<R: Rule + 'static> From<R> for OptimizerConfig {
+    fn from(rule: R) -> Self {
+        Self { rule: Box::new(rule), groups: Vec::new(), no_decay_on_bias_and_norm: false }
+    }
 }
 
-/// The check of a weight in a running mean.
-pub(super) fn require_in_unit(rule: &dyn Rule, name: &str, value: f64) -> Result<()> {
-    require(rule, name, value, "in [0, 1]", (0.0..=1.0).contains(&value))
-}
+impl OptimizerConfig {
+    /// Adds a group; groups before it come first where two patterns match a name.
+    #[must_use]
+    pub fn group(mut self, group: ParamGroup) -> Self {
+        self.groups.push(group);
+        self
+    }
 
-/// The check of Adam's and its kin's `betas`.
-pub(super) fn require_betas(rule: &dyn Rule, betas: (f64, f64)) -> Result<()> {
-    let good = |beta: f64| (0.0..1.0).contains(&beta);
-    require(rule, "betas[0]", betas.0, "in [0, 1)", good(betas.0))?;
-    require(rule, "betas[1]", betas.1, "in [0, 1)", good(betas.1))
+    /// No weight decay on parameters of fewer than two dimensions, which are biases and the weights of norms; in every group,
+    /// also in one that sets a weight decay of its own.
+    ///
+    /// ```
+    /// use catena_tensor::optim::{AdamW, Optimizer, Rule};
+    /// use catena_tensor::params::parameters;
+    /// use tch::{Device, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let _ = nn::linear(vs.root() / "fc", 4, 2, Default::default());
+    /// let _ = nn::layer_norm(vs.root() / "norm", vec![2], Default::default());
+    /// let optimizer = Optimizer::new(AdamW::new(1e-3).no_decay_on_bias_and_norm(), &parameters(&vs))?;
+    /// let [vectors, rest] = optimizer.groups() else { panic!("two groups") };
+    /// assert_eq!((rest.names(), rest.get("weight_decay")), (&["fc.weight".to_owned()][..], Some(1e-2)));
+    /// assert_eq!((vectors.names().len(), vectors.get("weight_decay")), (3, Some(0.0)));
+    /// # Ok::<(), catena_tensor::Error>(())
+    /// ```
+    #[must_use]
+    pub fn no_decay_on_bias_and_norm(mut self) -> Self {
+        self.no_decay_on_bias_and_norm = true;
+        self
+    }
 }

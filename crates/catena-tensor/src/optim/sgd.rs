@@ -1,11 +1,14 @@
 //! Stochastic gradient descent.
 use catena_native::TensorList;
-use catena_native::optim::{SgdArguments, sgd};
+use catena_native::rules::{SgdArguments, sgd};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::rule::{Rule, Slot, as_data, require, require_not_negative};
+use super::rule::{Rule, as_data};
+use super::slot::Slot;
+use super::usual::{lr, maximize, not_negative};
 use crate::error::Result;
+use crate::settings::Range::Finite;
+use crate::settings::{Configured, Setting, require};
 
 /// Stochastic gradient descent, with momentum if asked for. Source: `torch.optim.SGD`, in libtorch's fused kernel.
 ///
@@ -77,44 +80,36 @@ impl Sgd {
     }
 }
 
+impl Configured for Sgd {
+    const NAME: &'static str = "sgd";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        lr(|s| &mut s.lr),
+        not_negative("momentum", |s| &mut s.momentum, "How much of the last update goes on"),
+        Setting::number("dampening", |s| &mut s.dampening, Finite, "How much of the gradient is left out"),
+        not_negative("weight_decay", |s| &mut s.weight_decay, "The L2 penalty's factor"),
+        Setting::switch("nesterov", "Nesterov's momentum"),
+        maximize(),
+    ];
+
+    fn check_together(&self) -> Result<()> {
+        let Self { momentum, dampening, nesterov, .. } = *self;
+        require(Self::NAME, "momentum", momentum, "above 0 with nesterov", !nesterov || momentum > 0.0)?;
+        require(Self::NAME, "dampening", dampening, "0 with nesterov", !nesterov || dampening == 0.0)
+    }
+}
+
 impl Rule for Sgd {
-    fn name(&self) -> &'static str {
-        "sgd"
-    }
-
-    fn check(&self) -> Result<()> {
-        let Self { lr, momentum, dampening, weight_decay, nesterov, maximize: _ } = *self;
-        require_not_negative(self, &[("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)])?;
-        require(self, "dampening", dampening, "a finite number", dampening.is_finite())?;
-        if nesterov {
-            require(self, "momentum", momentum, "above 0 with nesterov", momentum > 0.0)?;
-            require(self, "dampening", dampening, "0 with nesterov", dampening == 0.0)?;
-        }
-        Ok(())
-    }
-
-    fn settings(&self) -> &'static [&'static str] {
-        &["lr", "momentum", "dampening", "weight_decay"]
-    }
-
-    fn setting(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "lr" => &mut self.lr,
-            "momentum" => &mut self.momentum,
-            "dampening" => &mut self.dampening,
-            "weight_decay" => &mut self.weight_decay,
-            _ => return None,
-        })
-    }
-
     fn slots(&self) -> Vec<Slot> {
         if self.momentum == 0.0 { Vec::new() } else { vec![Slot::Like("momentum_buffer")] }
     }
 
     fn step(&self, params: &TensorList, state: &[TensorList], stepped: &mut [u8]) -> Result<()> {
         let Self { lr, momentum, dampening, weight_decay, nesterov, maximize } = *self;
-        let arguments = SgdArguments { lr, momentum, dampening, weight_decay, nesterov, maximize };
-        Ok(sgd(params, state.first(), stepped, arguments)?)
+        // a schedule may have moved the momentum since the state was made
+        let momentum_buffer = !state.is_empty();
+        let arguments =
+            SgdArguments { lr, momentum, dampening, weight_decay, nesterov, maximize, momentum_buffer };
+        Ok(sgd(params, state, stepped, &arguments)?)
     }
 
     as_data!();

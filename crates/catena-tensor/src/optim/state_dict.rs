@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tch::Tensor;
 
-use super::group::name_of;
-use super::{Group, Optimizer, Rule};
+use super::group::Group;
+use super::optimizer::Optimizer;
+use super::param_group::name_of;
+use super::rule::Rule;
 use crate::error::{Error, Result};
 
 /// Everything that changes in an [`Optimizer`]: steps, settings as schedules have moved them, and the tensors of state.
@@ -131,6 +133,43 @@ impl Optimizer {
             group.take(saved, checked);
         }
         self.last_lr = saved.last_lr;
+        Ok(())
+    }
+
+    /// A state dict under the names that this optimizer has.
+    fn dict_by_own_names(&self, saved: &StateDict) -> Result<StateDict> {
+        let StateDict { name, steps, last_lr, groups, tensors } = saved;
+        let group =
+            |group: &GroupDict| Ok(GroupDict { params: self.own_names(&group.params)?, ..group.clone() });
+        Ok(StateDict {
+            name: name.clone(),
+            steps: *steps,
+            last_lr: *last_lr,
+            groups: groups.iter().map(group).collect::<Result<_>>()?,
+            tensors: self.state_by_own_names(tensors)?,
+        })
+    }
+
+    /// Takes back what [`Optimizer::state`] and [`Optimizer::steps`] gave, under any of a parameter's names. Nothing is changed if
+    /// anything doesn't fit.
+    pub fn load_state(&mut self, state: &[(String, Tensor)], steps: u64) -> Result<()> {
+        let state = &self.state_by_own_names(state)?[..];
+        let known: usize = self.groups.iter().map(|group| group.count_known(state)).sum();
+        if known != state.len() {
+            let belongs = |name: &String| self.groups.iter().any(|group| group.knows(name));
+            let stranger = state.iter().map(|(name, _)| name).find(|name| !belongs(name));
+            return Err(Error::State(format!(
+                "`{}` belongs to no parameter of this optimizer",
+                stranger.map_or("?", |name| name)
+            )));
+        }
+        for group in &self.groups {
+            group.check_state(state)?;
+        }
+        for group in &mut self.groups {
+            group.load_state(state)?;
+        }
+        self.steps = steps;
         Ok(())
     }
 }

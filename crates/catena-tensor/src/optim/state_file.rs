@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tch::{Device, Tensor};
 
-use super::{Group, GroupDict, Optimizer, StateDict};
+use super::group::Group;
+use super::optimizer::Optimizer;
+use super::state_dict::{GroupDict, StateDict};
 use crate::bytes::dtype_name;
 use crate::error::{Error, Result};
 use crate::tensor_file::TensorFile;
