@@ -328,11 +328,12 @@ fn settings_out_of_range_are_refused_by_name() {
 
 #[test]
 fn an_unknown_name_or_setting_is_an_error_that_lists_the_known_ones() {
-    let names = AnySchedule::NAMES.join(", ");
+    let names = format!("`{}`", AnySchedule::NAMES.join("`, `"));
     for (settings, text) in [
-        (json!({"name": "cosine"}), format!("schedule: none is named `cosine`; there are: {names}")),
-        (json!({"t_max": 3}), format!("schedule: it needs a `name`, one of: {names}")),
-        (json!(3), format!("schedule: it needs a `name`, one of: {names}")),
+        (json!({"name": "cosine"}), format!("schedule: unknown name `cosine`, expected one of {names}")),
+        (json!({"name": 3}), format!("schedule: the name is 3, expected one of {names}")),
+        (json!({"t_max": 3}), format!("schedule: missing field `name`, one of {names}")),
+        (json!(3), "schedule: an object is needed, such as {\"name\": \"step\"}, but this is 3".into()),
         (
             json!({"name": "constant", "factr": 1}),
             "constant: unknown field `factr`, expected `factor` or `total_iters`".into(),
@@ -345,14 +346,11 @@ fn an_unknown_name_or_setting_is_an_error_that_lists_the_known_ones() {
         ),
         (
             json!({"name": "chained", "schedulers": [{"name": "step", "step_sise": 1}]}),
-            "chained: unknown field `step_sise`, expected `step_size` or `gamma`".into(),
+            "chained: `schedulers`: step: unknown field `step_sise`, expected `step_size` or `gamma`".into(),
         ),
         (
             json!({"name": "chained", "schedulers": [{"name": "stepp"}]}),
-            format!(
-                "chained: `schedulers`: unknown variant `stepp`, expected one of `{}`",
-                AnySchedule::NAMES.join("`, `")
-            ),
+            format!("chained: `schedulers`: schedule: unknown name `stepp`, expected one of {names}"),
         ),
         (
             json!({"name": "lambda"}),

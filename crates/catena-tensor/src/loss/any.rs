@@ -1,20 +1,33 @@
 //! Losses by name, as a file has them.
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{CrossEntropy, Loss, LossFn, Mse};
+use super::cross_entropy::CrossEntropy;
+use super::mse::Mse;
+use super::{Loss, LossFn};
 use crate::batch::{Batch, Outputs};
-use crate::error::{BoxError, Error, Result};
-use crate::settings;
+use crate::error::{BoxError, Result};
+use crate::settings::{self, Configured, Entry, Registry};
 
-type Read = fn(&str, Value) -> Result<Box<dyn LossFn>>;
-
-fn read<L: LossFn + DeserializeOwned + 'static>(name: &str, settings: Value) -> Result<Box<dyn LossFn>> {
-    Ok(Box::new(settings::read::<L>(name, settings)?))
+const fn entry<L: LossFn + Configured>() -> Entry<dyn LossFn> {
+    Entry::new::<L>(|settings| Ok(Box::new(settings::read::<L>(L::NAME, settings)?)))
 }
 
-const LOSSES: [(&str, Read); 2] = [("cross_entropy", read::<CrossEntropy>), ("mse", read::<Mse>)];
+const LOSSES: Registry<dyn LossFn> =
+    Registry::new("loss", "cross_entropy", &[entry::<CrossEntropy>(), entry::<Mse>()])
+        .aliases(&[("CrossEntropy", "cross_entropy"), ("Mse", "mse")]);
+
+/// catena's losses by name, with their fields.
+///
+/// ```
+/// let registry = catena_tensor::loss::registry();
+/// assert!(registry.names().any(|name| name == "mse"));
+/// assert_eq!(registry.name_of("CrossEntropy"), "cross_entropy");
+/// ```
+pub fn registry() -> Registry<dyn LossFn> {
+    LOSSES
+}
 
 /// Reads a loss and checks it: `{"name": …, …}`, torch's class in snake case without `Loss`, with torch's arguments and
 /// `output` and `target`. An unknown name or setting is an error that lists the known ones.
@@ -25,7 +38,7 @@ const LOSSES: [(&str, Read); 2] = [("cross_entropy", read::<CrossEntropy>), ("ms
 ///
 /// let loss = loss::from_value(json!({"name": "cross_entropy", "label_smoothing": 0.1}))?;
 /// # use loss::LossFn;
-/// assert_eq!(loss.name(), "CrossEntropy");
+/// assert_eq!(loss.name(), "cross_entropy");
 ///
 /// let error = loss::from_value(json!({"name": "cross_entropy", "smoothing": 0.1})).err().unwrap().to_string();
 /// assert_eq!(
@@ -35,21 +48,7 @@ const LOSSES: [(&str, Read); 2] = [("cross_entropy", read::<CrossEntropy>), ("ms
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
 pub fn from_value(value: Value) -> Result<Box<dyn LossFn>> {
-    let wrong = |why: String| Error::Settings { of: "loss".into(), why };
-    let known = || names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let Value::Object(mut settings) = value else {
-        let text = "an object is needed, such as {\"name\": \"cross_entropy\"}";
-        return Err(wrong(format!("{text}, but this is {value}")));
-    };
-    let name = match settings.remove("name") {
-        Some(Value::String(name)) => name,
-        None => return Err(wrong(format!("missing field `name`, one of {}", known()))),
-        Some(other) => return Err(wrong(format!("the name is {other}, expected one of {}", known()))),
-    };
-    let Some((_, read)) = LOSSES.into_iter().find(|(known, _)| *known == name) else {
-        return Err(wrong(format!("unknown name `{name}`, expected one of {}", known())));
-    };
-    let loss = read(&name, Value::Object(settings))?;
+    let loss = LOSSES.read(value)?;
     loss.check()?;
     Ok(loss)
 }
@@ -60,7 +59,7 @@ pub fn from_value(value: Value) -> Result<Box<dyn LossFn>> {
 /// assert!(catena_tensor::loss::names().any(|name| name == "mse"));
 /// ```
 pub fn names() -> impl Iterator<Item = &'static str> {
-    LOSSES.into_iter().map(|(name, _)| name)
+    LOSSES.names()
 }
 
 /// Any loss as data: it serializes as its settings, and is read by [`from_value`]. A closure can't be written.

@@ -3,9 +3,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Reduction, Tensor};
 
-use super::{Loss, LossFn, floating, written};
+use super::{Loss, LossFn, floating};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
 use crate::error::{BoxError, Error, Result};
+use crate::settings::Range::Closed;
+use crate::settings::{Configured, Setting};
 
 /// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, whole numbers of any dtype), the mean
 /// over labels. A target of floating point numbers in the logits' shape is of class probabilities, as in PyTorch.
@@ -139,6 +141,21 @@ impl CrossEntropy {
     }
 }
 
+impl Configured for CrossEntropy {
+    const NAME: &'static str = "cross_entropy";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::text("output", "The output that has the logits"),
+        Setting::text("target", "The tensor of the batch that has the labels"),
+        Setting::number(
+            "label_smoothing",
+            |s| &mut s.label_smoothing,
+            Closed(0.0, 1.0),
+            "The share spread over all",
+        ),
+        Setting::other("ignore_index", "a whole number, or null", "null", "A label that counts for nothing"),
+    ];
+}
+
 impl LossFn for CrossEntropy {
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         let (logits, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
@@ -160,20 +177,15 @@ impl LossFn for CrossEntropy {
     }
 
     fn name(&self) -> &str {
-        "CrossEntropy"
+        Self::NAME
     }
 
     fn settings(&self) -> Value {
-        written("cross_entropy", self)
+        self.written()
     }
 
     fn check(&self) -> Result<()> {
-        let got = self.label_smoothing;
-        if (0.0..=1.0).contains(&got) {
-            return Ok(());
-        }
-        let (of, name, allowed) = ("cross_entropy".into(), "label_smoothing".into(), "in [0, 1]".into());
-        Err(Error::Setting { of, name, got: got.to_string(), allowed })
+        self.check_settings()
     }
 }
 

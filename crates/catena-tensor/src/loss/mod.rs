@@ -6,7 +6,7 @@ mod mse;
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
-pub use any::{AnyLoss, from_value, names};
+pub use any::{AnyLoss, from_value, names, registry};
 pub use cross_entropy::CrossEntropy;
 pub use mse::Mse;
 
@@ -70,15 +70,6 @@ impl<L: LossFn + ?Sized> LossFn for Box<L> {
     fn check(&self) -> Result<()> {
         (**self).check()
     }
-}
-
-/// Settings with their name, as [`from_value`] reads them.
-fn written(name: &str, settings: &impl serde::Serialize) -> Value {
-    let mut value = crate::settings::to_value(settings);
-    if let Value::Object(settings) = &mut value {
-        settings.insert("name".into(), name.into());
-    }
-    value
 }
 
 /// Refuses a target of another shape than the output's. torch would broadcast `[n, 1]` and `[n]` to `[n, n]`, and the loss would be a

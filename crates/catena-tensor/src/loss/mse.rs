@@ -3,9 +3,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Reduction;
 
-use super::{Loss, LossFn, floating, same_shape, written};
+use super::{Loss, LossFn, floating, same_shape};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
 use crate::error::{BoxError, Result};
+use crate::settings::{Configured, Setting};
 
 /// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal where PyTorch warns and broadcasts.
 ///
@@ -55,6 +56,14 @@ impl Mse {
     }
 }
 
+impl Configured for Mse {
+    const NAME: &'static str = "mse";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::text("output", "The output that has the prediction"),
+        Setting::text("target", "The tensor of the batch that has the truth"),
+    ];
+}
+
 impl LossFn for Mse {
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         let (output, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
@@ -64,10 +73,10 @@ impl LossFn for Mse {
     }
 
     fn name(&self) -> &str {
-        "Mse"
+        Self::NAME
     }
 
     fn settings(&self) -> Value {
-        written("mse", self)
+        self.written()
     }
 }

@@ -1,9 +1,11 @@
 //! Several schedules at once.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{AnySchedule, Schedule, require, written};
+use super::any::AnySchedule;
+use super::{Schedule, as_data};
 use crate::error::Result;
+use crate::settings::Range::Count;
+use crate::settings::{Configured, Setting, require};
 
 /// Every schedule starts from the rate that the one before it gives, so their factors multiply; the last that moves momentum
 /// sets it. Source: `torch.optim.lr_scheduler.ChainedScheduler`.
@@ -33,6 +35,18 @@ impl Chained {
     }
 }
 
+impl Configured for Chained {
+    const NAME: &'static str = "chained";
+    const SETTINGS: &'static [Setting<Self>] =
+        &[Setting::other("schedulers", "a list of schedules", "[]", "The schedules at once")];
+
+    fn check_together(&self) -> Result<()> {
+        let count = self.schedulers.len();
+        require(Self::NAME, "schedulers", format!("{count} schedules"), Count(1), count > 0)?;
+        self.schedulers.iter().try_for_each(Schedule::check)
+    }
+}
+
 impl Schedule for Chained {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         self.schedulers.iter().fold(base_lr, |lr, schedule| schedule.lr(lr, counter))
@@ -46,17 +60,5 @@ impl Schedule for Chained {
         self.schedulers.iter().filter_map(Schedule::total_steps).min()
     }
 
-    fn check(&self) -> Result<()> {
-        let count = self.schedulers.len();
-        require(self.name(), "schedulers", format!("{count} schedules"), "at least 1", count > 0)?;
-        self.schedulers.iter().try_for_each(Schedule::check)
-    }
-
-    fn name(&self) -> &'static str {
-        "chained"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

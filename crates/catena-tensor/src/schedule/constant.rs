@@ -1,9 +1,9 @@
 //! A factor for the first steps, then none.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, in_range, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::{Closed, Count};
+use crate::settings::{Configured, Setting};
 
 /// `base_lr * factor` for the first `total_iters` steps, then `base_lr`. Source: `torch.optim.lr_scheduler.ConstantLR`,
 /// with whom 0 steps mean that the factor stays.
@@ -34,20 +34,18 @@ impl Constant {
     }
 }
 
+impl Configured for Constant {
+    const NAME: &'static str = "constant";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::number("factor", |s| &mut s.factor, Closed(0.0, 1.0), "The factor of the first steps"),
+        Setting::whole("total_iters", |s| Some(s.total_iters), Count(0), "How many steps those are; 0: all"),
+    ];
+}
+
 impl Schedule for Constant {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         if counter < self.total_iters || self.total_iters == 0 { base_lr * self.factor } else { base_lr }
     }
 
-    fn check(&self) -> Result<()> {
-        in_range(self.name(), "factor", self.factor, 0.0..=1.0)
-    }
-
-    fn name(&self) -> &'static str {
-        "constant"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

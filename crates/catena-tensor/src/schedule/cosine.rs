@@ -1,9 +1,9 @@
 //! Half a cosine down.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, at_least_0, require, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::{AtLeast, Count};
+use crate::settings::{Configured, Setting};
 
 /// Half a cosine from `base_lr` to `eta_min` in `t_max` steps; on after that it goes up again, as torch's does.
 /// Source: `torch.optim.lr_scheduler.CosineAnnealingLR` (Loshchilov and Hutter 2017, without restarts).
@@ -36,6 +36,14 @@ impl CosineAnnealing {
     }
 }
 
+impl Configured for CosineAnnealing {
+    const NAME: &'static str = "cosine_annealing";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::whole("t_max", |s| Some(s.t_max), Count(1), "In how many steps it goes down"),
+        Setting::number("eta_min", |s| &mut s.eta_min, AtLeast(0.0), "The lowest learning rate"),
+    ];
+}
+
 impl Schedule for CosineAnnealing {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         let turn = std::f64::consts::PI * counter as f64 / self.t_max as f64;
@@ -47,16 +55,5 @@ impl Schedule for CosineAnnealing {
         Some(self.t_max.saturating_add(1))
     }
 
-    fn check(&self) -> Result<()> {
-        require(self.name(), "t_max", self.t_max, "at least 1", self.t_max > 0)?;
-        at_least_0(self.name(), "eta_min", self.eta_min)
-    }
-
-    fn name(&self) -> &'static str {
-        "cosine_annealing"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -1,9 +1,10 @@
 //! Up and down between two rates.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, above_0, at_least_0, in_0_to_1, require, written};
+use super::{Schedule, as_data};
 use crate::error::Result;
+use crate::settings::Range::{Above, AtLeast, ClosedOpen, Count};
+use crate::settings::{Configured, Setting, require};
 
 /// How the height of [`Cyclic`]'s cycles changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +146,51 @@ impl Cyclic {
     }
 }
 
+impl Configured for Cyclic {
+    const NAME: &'static str = "cyclic";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::number("base_lr", |s| &mut s.base_lr, AtLeast(0.0), "The lowest rate"),
+        Setting::number("max_lr", |s| &mut s.max_lr, Above(0.0), "The highest rate"),
+        Setting::whole("step_size_up", |s| Some(s.step_size_up), Count(1), "How many steps it goes up"),
+        Setting::whole(
+            "step_size_down",
+            |s| s.step_size_down,
+            Count(1),
+            "How many steps it goes down; null: as many",
+        ),
+        Setting::one_of(
+            "mode",
+            &["triangular", "triangular2", "exp_range"],
+            "How the cycles' height changes",
+        ),
+        Setting::number(
+            "gamma",
+            |s| &mut s.gamma,
+            AtLeast(0.0),
+            "The height's factor at every step, with exp_range",
+        ),
+        Setting::switch("cycle_momentum", "Moves momentum the other way"),
+        Setting::number(
+            "base_momentum",
+            |s| &mut s.base_momentum,
+            ClosedOpen(0.0, 1.0),
+            "The lowest momentum",
+        ),
+        Setting::number(
+            "max_momentum",
+            |s| &mut s.max_momentum,
+            ClosedOpen(0.0, 1.0),
+            "The highest momentum",
+        ),
+    ];
+
+    fn check_together(&self) -> Result<()> {
+        // a range that grows would take the momentum out of its own
+        let grows = self.mode == CyclicMode::ExpRange && self.cycle_momentum && self.gamma > 1.0;
+        require(Self::NAME, "gamma", self.gamma, "in [0, 1] where `cycle_momentum` goes with it", !grows)
+    }
+}
+
 impl Schedule for Cyclic {
     fn lr(&self, _base_lr: f64, counter: u64) -> f64 {
         self.base_lr + (self.max_lr - self.base_lr) * self.height(counter)
@@ -155,27 +201,5 @@ impl Schedule for Cyclic {
         self.cycle_momentum.then(|| self.max_momentum - range * self.height(counter))
     }
 
-    fn check(&self) -> Result<()> {
-        let of = self.name();
-        at_least_0(of, "base_lr", self.base_lr)?;
-        above_0(of, "max_lr", self.max_lr)?;
-        require(of, "step_size_up", self.step_size_up, "at least 1", self.step_size_up > 0)?;
-        if let Some(down) = self.step_size_down {
-            require(of, "step_size_down", down, "at least 1", down > 0)?;
-        }
-        at_least_0(of, "gamma", self.gamma)?;
-        // a range that grows would take the momentum out of its own
-        let grows = self.mode == CyclicMode::ExpRange && self.cycle_momentum && self.gamma > 1.0;
-        require(of, "gamma", self.gamma, "in [0, 1] where `cycle_momentum` goes with it", !grows)?;
-        in_0_to_1(of, "base_momentum", self.base_momentum)?;
-        in_0_to_1(of, "max_momentum", self.max_momentum)
-    }
-
-    fn name(&self) -> &'static str {
-        "cyclic"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -1,9 +1,9 @@
 //! Down by a factor at every step.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, at_least_0, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::AtLeast;
+use crate::settings::{Configured, Setting};
 
 /// `base_lr` times `gamma` to the power of the counter. Source: `torch.optim.lr_scheduler.ExponentialLR`.
 ///
@@ -26,20 +26,16 @@ impl Exponential {
     }
 }
 
+impl Configured for Exponential {
+    const NAME: &'static str = "exponential";
+    const SETTINGS: &'static [Setting<Self>] =
+        &[Setting::number("gamma", |s| &mut s.gamma, AtLeast(0.0), "The factor after every step")];
+}
+
 impl Schedule for Exponential {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         base_lr * self.gamma.powf(counter as f64)
     }
 
-    fn check(&self) -> Result<()> {
-        at_least_0(self.name(), "gamma", self.gamma)
-    }
-
-    fn name(&self) -> &'static str {
-        "exponential"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

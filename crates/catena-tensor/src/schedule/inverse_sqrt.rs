@@ -1,9 +1,9 @@
 //! Up to the optimizer's own rate, then down with the inverse square root.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, require, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::Count;
+use crate::settings::{Configured, Setting};
 
 /// From 0 to `base_lr` along a line in `warmup_steps` steps, then
 /// `base_lr * sqrt(timescale / (counter - warmup_steps + timescale))`.
@@ -40,6 +40,19 @@ impl InverseSqrt {
     }
 }
 
+impl Configured for InverseSqrt {
+    const NAME: &'static str = "inverse_sqrt";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::whole("warmup_steps", |s| Some(s.warmup_steps), Count(0), "How many steps it goes up"),
+        Setting::whole(
+            "timescale",
+            |s| s.timescale,
+            Count(1),
+            "How slowly it goes down; null: as warmup_steps",
+        ),
+    ];
+}
+
 impl Schedule for InverseSqrt {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         if counter < self.warmup_steps {
@@ -50,18 +63,5 @@ impl Schedule for InverseSqrt {
         base_lr / (((counter - self.warmup_steps) as f64 + timescale) / timescale).sqrt()
     }
 
-    fn check(&self) -> Result<()> {
-        match self.timescale {
-            Some(timescale) => require(self.name(), "timescale", timescale, "at least 1", timescale > 0),
-            None => Ok(()),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "inverse_sqrt"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -1,9 +1,9 @@
 //! A line between two factors.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, in_range, require, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::{Closed, Count, OpenClosed};
+use crate::settings::{Configured, Setting};
 
 /// `base_lr` times a factor that goes along a line from `start_factor` to `end_factor` in `total_iters` steps, then stays.
 /// Source: `torch.optim.lr_scheduler.LinearLR`.
@@ -58,6 +58,20 @@ impl Linear {
     }
 }
 
+impl Configured for Linear {
+    const NAME: &'static str = "linear";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::number(
+            "start_factor",
+            |s| &mut s.start_factor,
+            OpenClosed(0.0, 1.0),
+            "The first step's factor",
+        ),
+        Setting::number("end_factor", |s| &mut s.end_factor, Closed(0.0, 1.0), "The factor at the end"),
+        Setting::whole("total_iters", |s| Some(s.total_iters), Count(1), "In how many steps it gets there"),
+    ];
+}
+
 impl Schedule for Linear {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         if counter >= self.total_iters {
@@ -72,19 +86,5 @@ impl Schedule for Linear {
         (self.end_factor < self.start_factor).then(|| self.total_iters.saturating_add(1))
     }
 
-    fn check(&self) -> Result<()> {
-        let of = self.name();
-        let start_is_allowed = self.start_factor > 0.0 && self.start_factor <= 1.0;
-        require(of, "start_factor", self.start_factor, "in (0, 1]", start_is_allowed)?;
-        in_range(of, "end_factor", self.end_factor, 0.0..=1.0)?;
-        require(of, "total_iters", self.total_iters, "at least 1", self.total_iters > 0)
-    }
-
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

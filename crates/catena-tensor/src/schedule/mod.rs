@@ -23,6 +23,7 @@ mod noam;
 mod one_cycle;
 mod plateau;
 mod polynomial;
+mod registry;
 mod sequential;
 mod step;
 mod swa_lr;
@@ -30,11 +31,9 @@ mod warm_restarts;
 mod warmup;
 mod warmup_stable_decay;
 
-use std::ops::RangeInclusive;
-
 use serde_json::Value;
 
-pub use any::{AnySchedule, InCode, from_value};
+pub use any::AnySchedule;
 pub use chained::Chained;
 pub use constant::Constant;
 pub use cosine::CosineAnnealing;
@@ -49,6 +48,7 @@ pub use noam::Noam;
 pub use one_cycle::{AnnealStrategy, OneCycle};
 pub use plateau::{MinLr, Plateau, PlateauMode, PlateauState, ThresholdMode};
 pub use polynomial::Polynomial;
+pub use registry::{from_value, registry};
 pub use sequential::Sequential;
 pub use step::Step;
 pub use swa_lr::SwaLr;
@@ -56,7 +56,7 @@ pub use warm_restarts::CosineAnnealingWarmRestarts;
 pub use warmup::Warmup;
 pub use warmup_stable_decay::{DecayType, WarmupStableDecay};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// From a counter to a learning rate.
 ///
@@ -96,37 +96,20 @@ pub trait Schedule: std::fmt::Debug {
     }
 }
 
-/// One of catena's schedules as [`from_value`] reads it.
-fn written<S: Clone + Into<AnySchedule>>(schedule: &S) -> Value {
-    crate::settings::to_value(&schedule.clone().into())
-}
+/// The methods of [`Schedule`] that follow from the table of settings ([`Configured`](crate::settings::Configured)).
+macro_rules! as_data {
+    () => {
+        fn check(&self) -> crate::error::Result<()> {
+            self.check_settings()
+        }
 
-pub(crate) fn require(
-    of: &str,
-    name: &str,
-    got: impl ToString,
-    allowed: &str,
-    is_allowed: bool,
-) -> Result<()> {
-    if is_allowed {
-        return Ok(());
-    }
-    Err(Error::Setting { of: of.into(), name: name.into(), got: got.to_string(), allowed: allowed.into() })
-}
+        fn name(&self) -> &'static str {
+            Self::NAME
+        }
 
-fn at_least_0(of: &str, name: &str, got: f64) -> Result<()> {
-    require(of, name, got, "a number of at least 0", got.is_finite() && got >= 0.0)
+        fn settings(&self) -> serde_json::Value {
+            self.written()
+        }
+    };
 }
-
-fn above_0(of: &str, name: &str, got: f64) -> Result<()> {
-    require(of, name, got, "a number above 0", got.is_finite() && got > 0.0)
-}
-
-fn in_0_to_1(of: &str, name: &str, got: f64) -> Result<()> {
-    require(of, name, got, "in [0, 1)", (0.0..1.0).contains(&got))
-}
-
-fn in_range(of: &str, name: &str, got: f64, range: RangeInclusive<f64>) -> Result<()> {
-    let allowed = format!("in [{}, {}]", range.start(), range.end());
-    require(of, name, got, &allowed, range.contains(&got))
-}
+use as_data;

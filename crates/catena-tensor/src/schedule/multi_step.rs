@@ -1,10 +1,10 @@
 //! Down by a factor at given steps.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::step::tenth;
-use super::{Schedule, at_least_0, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::AtLeast;
+use crate::settings::{Configured, Setting};
 
 /// `base_lr`, times `gamma` at each milestone; one that is listed twice counts twice.
 /// Source: `torch.optim.lr_scheduler.MultiStepLR`.
@@ -39,21 +39,24 @@ impl MultiStep {
     }
 }
 
+impl Configured for MultiStep {
+    const NAME: &'static str = "multi_step";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::other(
+            "milestones",
+            "a list of whole numbers",
+            "[]",
+            "The steps from which on the factor is applied once more",
+        ),
+        Setting::number("gamma", |s| &mut s.gamma, AtLeast(0.0), "The factor"),
+    ];
+}
+
 impl Schedule for MultiStep {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         let passed = self.milestones.iter().filter(|&&milestone| milestone <= counter).count();
         base_lr * self.gamma.powf(passed as f64)
     }
 
-    fn check(&self) -> Result<()> {
-        at_least_0(self.name(), "gamma", self.gamma)
-    }
-
-    fn name(&self) -> &'static str {
-        "multi_step"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -1,9 +1,9 @@
 //! Up along a line, down with the inverse square root, by the model's width.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, above_0, require, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::{Above, Count};
+use crate::settings::{Configured, Setting};
 
 /// `base_lr * factor * d_model^-0.5 * min(step^-0.5, step * warmup_steps^-1.5)`, where `step` is the counter + 1: up along a
 /// line for `warmup_steps` steps, then down with the inverse square root of the step.
@@ -47,6 +47,15 @@ impl Noam {
     }
 }
 
+impl Configured for Noam {
+    const NAME: &'static str = "noam";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::whole("d_model", |s| Some(s.d_model), Count(1), "The model's width"),
+        Setting::whole("warmup_steps", |s| Some(s.warmup_steps), Count(1), "How many steps it goes up"),
+        Setting::number("factor", |s| &mut s.factor, Above(0.0), "A factor of every rate"),
+    ];
+}
+
 impl Schedule for Noam {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         let step = counter as f64 + 1.0;
@@ -54,17 +63,5 @@ impl Schedule for Noam {
         base_lr * self.factor * (self.d_model as f64).powf(-0.5) * rate
     }
 
-    fn check(&self) -> Result<()> {
-        require(self.name(), "d_model", self.d_model, "at least 1", self.d_model > 0)?;
-        require(self.name(), "warmup_steps", self.warmup_steps, "at least 1", self.warmup_steps > 0)?;
-        above_0(self.name(), "factor", self.factor)
-    }
-
-    fn name(&self) -> &'static str {
-        "noam"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -1,9 +1,10 @@
 //! Up, down, and far down.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, above_0, in_0_to_1, in_range, require, written};
+use super::{Schedule, as_data};
 use crate::error::Result;
+use crate::settings::Range::{Above, Closed, ClosedOpen, Count};
+use crate::settings::{Configured, Setting, require};
 
 /// How [`OneCycle`] goes from one value to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +184,59 @@ impl OneCycle {
     }
 }
 
+impl Configured for OneCycle {
+    const NAME: &'static str = "one_cycle";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::number("max_lr", |s| &mut s.max_lr, Above(0.0), "The highest rate"),
+        Setting::whole("total_steps", |s| s.total_steps, Count(0), "How many steps the cycle has"),
+        Setting::whole("epochs", |s| s.epochs, Count(0), "With steps_per_epoch, in place of total_steps"),
+        Setting::whole(
+            "steps_per_epoch",
+            |s| s.steps_per_epoch,
+            Count(0),
+            "With epochs, in place of total_steps",
+        ),
+        Setting::number("pct_start", |s| &mut s.pct_start, Closed(0.0, 1.0), "The share of steps that go up"),
+        Setting::one_of("anneal_strategy", &["cos", "linear"], "Along what it goes"),
+        Setting::switch("cycle_momentum", "Moves momentum the other way"),
+        Setting::number(
+            "base_momentum",
+            |s| &mut s.base_momentum,
+            ClosedOpen(0.0, 1.0),
+            "The lowest momentum",
+        ),
+        Setting::number(
+            "max_momentum",
+            |s| &mut s.max_momentum,
+            ClosedOpen(0.0, 1.0),
+            "The highest momentum",
+        ),
+        Setting::number("div_factor", |s| &mut s.div_factor, Above(0.0), "The highest rate over the first"),
+        Setting::number(
+            "final_div_factor",
+            |s| &mut s.final_div_factor,
+            Above(0.0),
+            "The first rate over the last",
+        ),
+        Setting::switch("three_phase", "Goes down as it went up, then further down"),
+    ];
+
+    fn check_together(&self) -> Result<()> {
+        let of = Self::NAME;
+        // torch takes shorter ones too, skips the peak, and divides by 0 where the way up is one step long
+        let up = self.pct_start * self.total() as f64;
+        let long_enough = self.total() >= 2 && (up > 1.0 || self.pct_start == 0.0);
+        let least = if self.pct_start == 0.0 { 2.0 } else { (1.0 / self.pct_start).floor() + 1.0 };
+        let allowed = format!("at least {least} (with `pct_start` {})", self.pct_start);
+        require(of, "total_steps", self.total(), allowed, long_enough)?;
+        let first = self.max_lr / self.div_factor;
+        let divides = "large enough for the learning rate to be finite";
+        require(of, "div_factor", self.div_factor, divides, first.is_finite())?;
+        let last = first / self.final_div_factor;
+        require(of, "final_div_factor", self.final_div_factor, divides, last.is_finite())
+    }
+}
+
 impl Schedule for OneCycle {
     fn lr(&self, _base_lr: f64, counter: u64) -> f64 {
         let first = self.max_lr / self.div_factor;
@@ -198,32 +252,5 @@ impl Schedule for OneCycle {
         Some(self.total())
     }
 
-    fn check(&self) -> Result<()> {
-        let of = self.name();
-        above_0(of, "max_lr", self.max_lr)?;
-        in_range(of, "pct_start", self.pct_start, 0.0..=1.0)?;
-        // torch takes shorter ones too, skips the peak, and divides by 0 where the way up is one step long
-        let up = self.pct_start * self.total() as f64;
-        let long_enough = self.total() >= 2 && (up > 1.0 || self.pct_start == 0.0);
-        let least = if self.pct_start == 0.0 { 2.0 } else { (1.0 / self.pct_start).floor() + 1.0 };
-        let allowed = format!("at least {least} (with `pct_start` {})", self.pct_start);
-        require(of, "total_steps", self.total(), &allowed, long_enough)?;
-        above_0(of, "div_factor", self.div_factor)?;
-        above_0(of, "final_div_factor", self.final_div_factor)?;
-        let first = self.max_lr / self.div_factor;
-        let divides = "large enough for the learning rate to be finite";
-        require(of, "div_factor", self.div_factor, divides, first.is_finite())?;
-        let last = first / self.final_div_factor;
-        require(of, "final_div_factor", self.final_div_factor, divides, last.is_finite())?;
-        in_0_to_1(of, "base_momentum", self.base_momentum)?;
-        in_0_to_1(of, "max_momentum", self.max_momentum)
-    }
-
-    fn name(&self) -> &'static str {
-        "one_cycle"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -2,9 +2,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{at_least_0, require};
 use crate::error::{Error, Result};
-use crate::settings;
+use crate::settings::Range::{AtLeast, ClosedOpen, Count};
+use crate::settings::{self, Configured, Setting, require};
 
 /// Which way a metric gets better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,13 +115,13 @@ impl Plateau {
     /// # Ok::<(), catena_tensor::Error>(())
     /// ```
     pub fn from_value(mut settings: Value) -> Result<Self> {
-        let wrong = |why: String| Error::Settings { of: NAME.into(), why };
+        let wrong = |why: String| Error::Settings { of: Self::NAME.into(), why };
         if let Some(name) = settings.as_object_mut().and_then(|settings| settings.remove("name"))
-            && name != NAME
+            && name != Self::NAME
         {
-            return Err(wrong(format!("its `name` is {name}, but must be \"{NAME}\"")));
+            return Err(wrong(format!("its `name` is {name}, but must be \"{}\"", Self::NAME)));
         }
-        let plateau: Self = settings::read(NAME, settings)?;
+        let plateau: Self = settings::read(Self::NAME, settings)?;
         plateau.check()?;
         Ok(plateau)
     }
@@ -261,13 +261,7 @@ impl Plateau {
 
     /// Whether every setting is in its range.
     pub fn check(&self) -> Result<()> {
-        require(NAME, "factor", self.factor, "in [0, 1)", (0.0..1.0).contains(&self.factor))?;
-        at_least_0(NAME, "threshold", self.threshold)?;
-        match &self.min_lr {
-            MinLr::All(min_lr) => at_least_0(NAME, "min_lr", *min_lr)?,
-            MinLr::Each(each) => each.iter().try_for_each(|&min_lr| at_least_0(NAME, "min_lr", min_lr))?,
-        }
-        at_least_0(NAME, "eps", self.eps)
+        self.check_settings()
     }
 
     /// As [`Plateau::check`], and whether a list of `min_lr` has as many numbers as the optimizer has groups.
@@ -276,7 +270,7 @@ impl Plateau {
         match &self.min_lr {
             MinLr::Each(each) if each.len() != groups => {
                 let allowed = format!("one number, or one for each of the {groups} groups");
-                require(NAME, "min_lr", format!("{each:?}"), &allowed, false)
+                require(Self::NAME, "min_lr", format!("{each:?}"), allowed, false)
             }
             _ => Ok(()),
         }
@@ -284,8 +278,28 @@ impl Plateau {
 
     /// `reduce_on_plateau`.
     pub fn name(&self) -> &'static str {
-        NAME
+        Self::NAME
     }
 }
 
-const NAME: &str = "reduce_on_plateau";
+impl Configured for Plateau {
+    const NAME: &'static str = "reduce_on_plateau";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::one_of("mode", &["min", "max"], "Whether less is better, or more"),
+        Setting::number("factor", |s| &mut s.factor, ClosedOpen(0.0, 1.0), "What the rate is multiplied by"),
+        Setting::whole("patience", |s| Some(s.patience), Count(0), "How many bad epochs are borne"),
+        Setting::number("threshold", |s| &mut s.threshold, AtLeast(0.0), "What counts as better"),
+        Setting::one_of("threshold_mode", &["rel", "abs"], "Whether the threshold is a share"),
+        Setting::whole("cooldown", |s| Some(s.cooldown), Count(0), "How many epochs it rests afterwards"),
+        Setting::other("min_lr", "a number, or one for each group", "0", "The lowest rate"),
+        Setting::number("eps", |s| &mut s.eps, AtLeast(0.0), "The least change that is made"),
+    ];
+
+    fn check_together(&self) -> Result<()> {
+        let all = match &self.min_lr {
+            MinLr::All(min_lr) => std::slice::from_ref(min_lr),
+            MinLr::Each(each) => each,
+        };
+        all.iter().try_for_each(|min_lr| AtLeast(0.0).check(Self::NAME, "min_lr", *min_lr))
+    }
+}

@@ -1,9 +1,9 @@
 //! Down to 0 along a power of the steps left.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, at_least_0, require, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::{AtLeast, Count};
+use crate::settings::{Configured, Setting};
 
 /// `base_lr * (1 - counter / total_iters)^power`, then 0. Source: `torch.optim.lr_scheduler.PolynomialLR`.
 ///
@@ -49,6 +49,14 @@ impl Polynomial {
     }
 }
 
+impl Configured for Polynomial {
+    const NAME: &'static str = "polynomial";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::whole("total_iters", |s| Some(s.total_iters), Count(1), "In how many steps it gets to 0"),
+        Setting::number("power", |s| &mut s.power, AtLeast(0.0), "The power of the share that is left"),
+    ];
+}
+
 impl Schedule for Polynomial {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         let total = self.total_iters.max(1);
@@ -60,16 +68,5 @@ impl Schedule for Polynomial {
         Some(self.total_iters.saturating_add(1))
     }
 
-    fn check(&self) -> Result<()> {
-        require(self.name(), "total_iters", self.total_iters, "at least 1", self.total_iters > 0)?;
-        at_least_0(self.name(), "power", self.power)
-    }
-
-    fn name(&self) -> &'static str {
-        "polynomial"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

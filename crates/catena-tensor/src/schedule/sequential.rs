@@ -1,9 +1,11 @@
 //! One schedule after the other.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{AnySchedule, Schedule, require, written};
+use super::any::AnySchedule;
+use super::{Schedule, as_data};
 use crate::error::Result;
+use crate::settings::Range::Count;
+use crate::settings::{Configured, Setting, require};
 
 /// The first schedule until the first milestone, then the second from its own counter 0, and so on.
 /// Source: `torch.optim.lr_scheduler.SequentialLR`.
@@ -41,6 +43,29 @@ impl Sequential {
     }
 }
 
+impl Configured for Sequential {
+    const NAME: &'static str = "sequential";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::other("schedulers", "a list of schedules", "[]", "The schedules, one after another"),
+        Setting::other(
+            "milestones",
+            "a list of whole numbers",
+            "[]",
+            "The counters at which the next one begins",
+        ),
+    ];
+
+    fn check_together(&self) -> Result<()> {
+        let count = self.schedulers.len();
+        require(Self::NAME, "schedulers", format!("{count} schedules"), Count(1), count > 0)?;
+        let milestones = format!("{:?}", self.milestones);
+        let fewer = format!("one fewer than the schedulers: {}", count - 1);
+        require(Self::NAME, "milestones", &milestones, fewer, self.milestones.len() + 1 == count)?;
+        require(Self::NAME, "milestones", &milestones, "in ascending order", self.milestones.is_sorted())?;
+        self.schedulers.iter().try_for_each(Schedule::check)
+    }
+}
+
 impl Schedule for Sequential {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         let index = self.index(counter);
@@ -63,22 +88,5 @@ impl Schedule for Sequential {
         Some(self.start(last).saturating_add(self.schedulers[last].total_steps()?))
     }
 
-    fn check(&self) -> Result<()> {
-        let of = self.name();
-        let count = self.schedulers.len();
-        require(of, "schedulers", format!("{count} schedules"), "at least 1", count > 0)?;
-        let milestones = format!("{:?}", self.milestones);
-        let fewer = format!("one fewer than the schedulers: {}", count - 1);
-        require(of, "milestones", &milestones, &fewer, self.milestones.len() + 1 == count)?;
-        require(of, "milestones", &milestones, "in ascending order", self.milestones.is_sorted())?;
-        self.schedulers.iter().try_for_each(Schedule::check)
-    }
-
-    fn name(&self) -> &'static str {
-        "sequential"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

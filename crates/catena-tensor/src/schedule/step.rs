@@ -1,9 +1,9 @@
 //! Down by a factor, again and again.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, at_least_0, require, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::{AtLeast, Count};
+use crate::settings::{Configured, Setting};
 
 /// `base_lr`, times `gamma` after every `step_size` steps. Source: `torch.optim.lr_scheduler.StepLR`.
 ///
@@ -37,23 +37,20 @@ impl Step {
     }
 }
 
+impl Configured for Step {
+    const NAME: &'static str = "step";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::whole("step_size", |s| Some(s.step_size), Count(1), "How many steps a rate lasts"),
+        Setting::number("gamma", |s| &mut s.gamma, AtLeast(0.0), "The factor after them"),
+    ];
+}
+
 impl Schedule for Step {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         base_lr * self.gamma.powf((counter / self.step_size.max(1)) as f64)
     }
 
-    fn check(&self) -> Result<()> {
-        require(self.name(), "step_size", self.step_size, "at least 1", self.step_size > 0)?;
-        at_least_0(self.name(), "gamma", self.gamma)
-    }
-
-    fn name(&self) -> &'static str {
-        "step"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }
 
 pub(super) fn tenth() -> f64 {

@@ -1,9 +1,12 @@
 //! To a constant rate for averaging weights.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{AnnealStrategy, AnySchedule, Schedule, at_least_0, written};
+use super::any::AnySchedule;
+use super::one_cycle::AnnealStrategy;
+use super::{Schedule, as_data};
 use crate::error::Result;
+use crate::settings::Range::{AtLeast, Count};
+use crate::settings::{Configured, Setting};
 
 /// From the rate that is in force at `swa_start` to `swa_lr` in `anneal_epochs` steps of the counter, then constant.
 /// Source: `torch.optim.swa_utils.SWALR` (Izmailov et al. 2018).
@@ -70,6 +73,31 @@ impl SwaLr {
     }
 }
 
+impl Configured for SwaLr {
+    const NAME: &'static str = "swa";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::number("swa_lr", |s| &mut s.swa_lr, AtLeast(0.0), "The constant rate at the end"),
+        Setting::whole(
+            "anneal_epochs",
+            |s| Some(s.anneal_epochs),
+            Count(0),
+            "How many steps the way there takes",
+        ),
+        Setting::one_of("anneal_strategy", &["cos", "linear"], "Along what it goes"),
+        Setting::other("schedule", "a schedule, or null", "null", "Another schedule until swa_start"),
+        Setting::whole(
+            "swa_start",
+            |s| Some(s.swa_start),
+            Count(0),
+            "The counter from which on it goes there",
+        ),
+    ];
+
+    fn check_together(&self) -> Result<()> {
+        self.schedule.as_ref().map_or(Ok(()), |schedule| schedule.check())
+    }
+}
+
 impl Schedule for SwaLr {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         let before = counter.min(self.swa_start);
@@ -92,16 +120,5 @@ impl Schedule for SwaLr {
         self.schedule.as_ref().and_then(|schedule| schedule.momentum(counter.min(self.swa_start)))
     }
 
-    fn check(&self) -> Result<()> {
-        at_least_0(self.name(), "swa_lr", self.swa_lr)?;
-        self.schedule.as_ref().map_or(Ok(()), |schedule| schedule.check())
-    }
-
-    fn name(&self) -> &'static str {
-        "swa"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -1,9 +1,9 @@
 //! Half a cosine down, again and again.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, at_least_0, require, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::{AtLeast, Count};
+use crate::settings::{Configured, Setting};
 
 /// Half a cosine from `base_lr` to `eta_min` in `t_0` steps, then from `base_lr` again, `t_mult` times as long each time.
 /// Source: `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts` (SGDR, Loshchilov and Hutter 2017).
@@ -66,6 +66,15 @@ impl CosineAnnealingWarmRestarts {
     }
 }
 
+impl Configured for CosineAnnealingWarmRestarts {
+    const NAME: &'static str = "cosine_annealing_warm_restarts";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::whole("t_0", |s| Some(s.t_0), Count(1), "How many steps the first cosine lasts"),
+        Setting::whole("t_mult", |s| Some(s.t_mult), Count(1), "How many times as long the next one is"),
+        Setting::number("eta_min", |s| &mut s.eta_min, AtLeast(0.0), "The lowest learning rate"),
+    ];
+}
+
 impl Schedule for CosineAnnealingWarmRestarts {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         let (since, length) = self.turn(counter);
@@ -73,17 +82,5 @@ impl Schedule for CosineAnnealingWarmRestarts {
         self.eta_min + (base_lr - self.eta_min) * (1.0 + turn.cos()) / 2.0
     }
 
-    fn check(&self) -> Result<()> {
-        require(self.name(), "t_0", self.t_0, "at least 1", self.t_0 > 0)?;
-        require(self.name(), "t_mult", self.t_mult, "at least 1", self.t_mult > 0)?;
-        at_least_0(self.name(), "eta_min", self.eta_min)
-    }
-
-    fn name(&self) -> &'static str {
-        "cosine_annealing_warm_restarts"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -1,9 +1,11 @@
 //! A warm-up before any schedule.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{AnySchedule, Schedule, in_range, require, written};
+use super::any::AnySchedule;
+use super::{Schedule, as_data};
 use crate::error::Result;
+use crate::settings::Range::{Closed, Count};
+use crate::settings::{Configured, Setting};
 
 /// Along a line from `start_factor` times the first learning rate of another schedule to that rate, in `warmup_steps` steps;
 /// then the other schedule, from its own counter 0. Its momentum is meanwhile the one of its counter 0.
@@ -47,6 +49,19 @@ impl Warmup {
     }
 }
 
+impl Configured for Warmup {
+    const NAME: &'static str = "warmup";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::other("schedule", "a schedule", r#"{"name": "constant"}"#, "What comes after the warm-up"),
+        Setting::whole("warmup_steps", |s| Some(s.warmup_steps), Count(1), "How many steps it goes up"),
+        Setting::number("start_factor", |s| &mut s.start_factor, Closed(0.0, 1.0), "The first step's factor"),
+    ];
+
+    fn check_together(&self) -> Result<()> {
+        self.schedule.check()
+    }
+}
+
 impl Schedule for Warmup {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         if counter >= self.warmup_steps {
@@ -64,17 +79,5 @@ impl Schedule for Warmup {
         Some(self.warmup_steps.saturating_add(self.schedule.total_steps()?))
     }
 
-    fn check(&self) -> Result<()> {
-        require(self.name(), "warmup_steps", self.warmup_steps, "at least 1", self.warmup_steps > 0)?;
-        in_range(self.name(), "start_factor", self.start_factor, 0.0..=1.0)?;
-        self.schedule.check()
-    }
-
-    fn name(&self) -> &'static str {
-        "warmup"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }

@@ -1,9 +1,9 @@
 //! Up, level, down.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Schedule, in_range, require, written};
-use crate::error::Result;
+use super::{Schedule, as_data};
+use crate::settings::Range::{Closed, Count};
+use crate::settings::{Configured, Setting};
 
 /// How [`WarmupStableDecay`] goes down; `x` goes from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,22 @@ impl WarmupStableDecay {
     }
 }
 
+impl Configured for WarmupStableDecay {
+    const NAME: &'static str = "warmup_stable_decay";
+    const SETTINGS: &'static [Setting<Self>] = &[
+        Setting::whole("warmup_steps", |s| Some(s.warmup_steps), Count(0), "How many steps it goes up"),
+        Setting::whole("stable_steps", |s| Some(s.stable_steps), Count(0), "How many steps it stays"),
+        Setting::whole("decay_steps", |s| Some(s.decay_steps), Count(1), "How many steps it goes down"),
+        Setting::number(
+            "min_lr_ratio",
+            |s| &mut s.min_lr_ratio,
+            Closed(0.0, 1.0),
+            "The first and last rate, as a share",
+        ),
+        Setting::one_of("decay_type", &["cosine", "linear", "1-sqrt"], "How it goes down"),
+    ];
+}
+
 impl Schedule for WarmupStableDecay {
     fn lr(&self, base_lr: f64, counter: u64) -> f64 {
         let level = counter.saturating_sub(self.warmup_steps);
@@ -92,16 +108,5 @@ impl Schedule for WarmupStableDecay {
         Some(ways.saturating_add(1))
     }
 
-    fn check(&self) -> Result<()> {
-        require(self.name(), "decay_steps", self.decay_steps, "at least 1", self.decay_steps > 0)?;
-        in_range(self.name(), "min_lr_ratio", self.min_lr_ratio, 0.0..=1.0)
-    }
-
-    fn name(&self) -> &'static str {
-        "warmup_stable_decay"
-    }
-
-    fn settings(&self) -> Value {
-        written(self)
-    }
+    as_data!();
 }
