@@ -3,7 +3,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::{Mutex, PoisonError};
 
-use crate::panic_message;
+use crate::error::panic_message;
 
 thread_local! {
     /// How many calls on this thread are caught.

@@ -1,11 +1,11 @@
 //! Layers that have been made, one after the other: the forward pass, and what they are.
 use serde_json::Value;
 use tch::Tensor;
-use tch::nn::{self, ModuleT, Path};
+use tch::nn::{ModuleT, Path};
 
 use super::define::{Compute, Definition};
 use super::fault::{Fault, Outcome};
-use super::module::{Module, kind_of, name_of};
+use super::name::name_of;
 use super::record::tell;
 use super::variables::{Variable, Variables};
 use crate::error::Result;
@@ -48,7 +48,7 @@ use crate::settings;
 #[derive(Debug, Default)]
 pub struct Layers {
     layers: Vec<Layer>,
-    closures: Vec<String>,
+    pub(super) closures: Vec<String>,
 }
 
 /// A layer that has been made: its name, what it is, its tensors, its forward pass.
@@ -68,11 +68,11 @@ pub struct Layers {
 /// ```
 #[derive(Debug)]
 pub struct Layer {
-    name: String,
-    kind: String,
-    definition: Option<Definition>,
-    variables: Vec<Variable>,
-    compute: Box<dyn Compute>,
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) definition: Option<Definition>,
+    pub(super) variables: Vec<Variable>,
+    pub(super) compute: Box<dyn Compute>,
 }
 
 impl Layers {
@@ -90,34 +90,6 @@ impl Layers {
             return Err(Fault::Why(text).at(&name, definition.kind()));
         }
         Ok(self.push(Layer::make(&path, definition)?))
-    }
-
-    /// Adds the module of tch that is made at this path.
-    ///
-    /// A batch norm or group norm of tch is refused what [`BatchNorm1d`](super::BatchNorm1d) and [`GroupNorm`](super::GroupNorm)
-    /// refuse of one value a channel; what else such a module is given, libtorch judges.
-    #[must_use]
-    pub fn add<M: ModuleT + 'static>(self, path: Path<'_>, module: impl FnOnce(Path<'_>) -> M) -> Self {
-        let name = name_of(&path);
-        self.code(name, kind_of::<M>(), module(path))
-    }
-
-    /// Adds a closure, which has no parameters. A second one of a name is `name_2`.
-    #[must_use]
-    pub fn add_fn(mut self, name: impl Into<String>, f: impl Fn(&Tensor) -> Tensor + Send + 'static) -> Self {
-        let name = self.unused(name.into());
-        self.code(name, String::new(), nn::func(f))
-    }
-
-    /// As [`Layers::add_fn`], for a closure that is told whether the model is in training.
-    #[must_use]
-    pub fn add_fn_t(
-        mut self,
-        name: impl Into<String>,
-        f: impl Fn(&Tensor, bool) -> Tensor + Send + 'static,
-    ) -> Self {
-        let name = self.unused(name.into());
-        self.code(name, String::new(), nn::func_t(f))
     }
 
     /// The output for this input. An error names the layer, the shape that came and what was expected; so does a panic in a module
@@ -154,21 +126,6 @@ impl Layers {
 
     pub(super) fn compute(&self, input: &Tensor, train: bool) -> Outcome<Tensor> {
         Ok(self.forward(input, if train { Mode::Train } else { Mode::Eval })?)
-    }
-
-    fn code(self, name: String, kind: String, module: impl ModuleT + 'static) -> Self {
-        let compute = Box::new(Module(module));
-        self.push(Layer { name, kind, definition: None, variables: Vec::new(), compute })
-    }
-
-    fn unused(&mut self, name: String) -> String {
-        let is_used = |name: &String| self.closures.contains(name);
-        let unused = match is_used(&name) {
-            true => (2..).map(|n| format!("{name}_{n}")).find(|name| !is_used(name)).unwrap_or(name),
-            false => name,
-        };
-        self.closures.push(unused.clone());
-        unused
     }
 }
 

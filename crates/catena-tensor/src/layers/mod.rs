@@ -51,6 +51,7 @@ mod instance_norm;
 mod layer_norm;
 mod linear;
 mod module;
+mod name;
 mod padding;
 mod pool;
 mod record;

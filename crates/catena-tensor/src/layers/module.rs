@@ -1,16 +1,17 @@
 //! Modules of tch among the layers: their names, and what is looked at before they run.
-use std::any::{Any, type_name};
+use std::any::Any;
 use std::fmt;
 
 use tch::nn::{self, ModuleT, Path};
 use tch::{Kind, Tensor};
 
 use super::batch_norm::{ONE_VALUE, one_value_a_channel};
-use super::built::{Layers, or_panic};
+use super::built::{Layer, Layers, or_panic};
 use super::define::Compute;
 use super::embedding::wrong_index;
 use super::fault::{Fault, Outcome, shape};
 use super::group_norm::one_value_a_group;
+use super::name::{kind_of, name_of};
 use super::record::tell;
 use crate::error::Result;
 use crate::model::Mode;
@@ -36,17 +37,6 @@ pub struct Named<M> {
     name: String,
     kind: String,
     module: Module<M>,
-}
-
-/// The path's parts with dots between them: what the `VarStore` puts before a tensor's name.
-pub(super) fn name_of(path: &Path<'_>) -> String {
-    path.components().collect::<Vec<_>>().join(".")
-}
-
-/// `Linear` of `tch::nn::linear::Linear`, `Conv` of `tch::nn::conv::Conv<[i64; 2]>`.
-pub(super) fn kind_of<M>() -> String {
-    let whole = type_name::<M>().split('<').next().unwrap_or_default();
-    whole.rsplit("::").next().unwrap_or_default().to_owned()
 }
 
 impl<M: ModuleT + 'static> Named<M> {
@@ -89,9 +79,54 @@ impl<M: ModuleT + 'static> ModuleT for Named<M> {
     }
 }
 
+impl Layers {
+    /// Adds the module of tch that is made at this path.
+    ///
+    /// A batch norm or group norm of tch is refused what [`BatchNorm1d`](super::BatchNorm1d) and [`GroupNorm`](super::GroupNorm)
+    /// refuse of one value a channel; what else such a module is given, libtorch judges.
+    #[must_use]
+    pub fn add<M: ModuleT + 'static>(self, path: Path<'_>, module: impl FnOnce(Path<'_>) -> M) -> Self {
+        let name = name_of(&path);
+        self.code(name, kind_of::<M>(), module(path))
+    }
+
+    /// Adds a closure, which has no parameters. A second one of a name is `name_2`.
+    #[must_use]
+    pub fn add_fn(mut self, name: impl Into<String>, f: impl Fn(&Tensor) -> Tensor + Send + 'static) -> Self {
+        let name = self.unused(name.into());
+        self.code(name, String::new(), nn::func(f))
+    }
+
+    /// As [`Layers::add_fn`], for a closure that is told whether the model is in training.
+    #[must_use]
+    pub fn add_fn_t(
+        mut self,
+        name: impl Into<String>,
+        f: impl Fn(&Tensor, bool) -> Tensor + Send + 'static,
+    ) -> Self {
+        let name = self.unused(name.into());
+        self.code(name, String::new(), nn::func_t(f))
+    }
+
+    fn code(self, name: String, kind: String, module: impl ModuleT + 'static) -> Self {
+        let compute = Box::new(Module(module));
+        self.push(Layer { name, kind, definition: None, variables: Vec::new(), compute })
+    }
+
+    fn unused(&mut self, name: String) -> String {
+        let is_used = |name: &String| self.closures.contains(name);
+        let unused = match is_used(&name) {
+            true => (2..).map(|n| format!("{name}_{n}")).find(|name| !is_used(name)).unwrap_or(name),
+            false => name,
+        };
+        self.closures.push(unused.clone());
+        unused
+    }
+}
+
 /// A module of tch as a layer.
 #[derive(Debug)]
-pub(super) struct Module<M>(pub(super) M);
+struct Module<M>(M);
 
 impl<M: ModuleT + 'static> Compute for Module<M> {
     fn compute(&self, input: &Tensor, train: bool) -> Outcome<Tensor> {

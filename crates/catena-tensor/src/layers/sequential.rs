@@ -6,7 +6,7 @@ use tch::nn::Path;
 use super::built::{Layer, Layers};
 use super::define::{Compute, Define, Definition};
 use super::fault::{Fault, Outcome};
-use super::module::name_of;
+use super::name::name_of;
 use super::variables::Variables;
 use crate::error::Result;
 
