@@ -1,5 +1,17 @@
 //! How far targets and decisions agree, from their confusion matrix, row by row.
-use crate::confusion::KappaWeights;
+use serde::{Deserialize, Serialize};
+
+/// How far apart two classes are, for Cohen's kappa.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KappaWeights {
+    /// All the same.
+    None,
+    /// The difference of their numbers.
+    Linear,
+    /// Its square.
+    Quadratic,
+}
 
 pub(crate) fn rows(matrix: &[f64], n: usize) -> Vec<f64> {
     matrix.chunks(n).map(|row| row.iter().sum()).collect()

@@ -4,7 +4,7 @@ use catena_tensor::tch::{Device, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::items::Items;
-use crate::labels::Task;
+use crate::task::Task;
 use crate::weights::count;
 
 /// Where a curve is taken.

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::items::Items;
 use crate::labels::Labels;
-use crate::labels::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::settings::{Settings, require};
+use crate::task::Task;
 use crate::weights::count;
 
 /// How the errors of bins become one.

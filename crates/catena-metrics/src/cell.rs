@@ -2,8 +2,8 @@
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 
-use crate::memory::Moments;
-use crate::memory::host;
+use crate::host::host;
+use crate::moments::Moments;
 
 #[derive(Debug)]
 pub(crate) enum Cell {
@@ -191,25 +191,7 @@ impl Cell {
             let why = format!("it is a {}, not moments", self.kind());
             return Err(Error::Settings { of: "metric memory".into(), why });
         };
-        let (shift, sums) = (host(shift)?, host(&high.f_add(low)?)?);
-        let outputs = sums.len() / 7;
-        let row = |i: usize| &sums[i * outputs..(i + 1) * outputs];
-        let at = |f: &dyn Fn(usize) -> f64| (0..outputs).map(f).collect::<Vec<f64>>();
-        let (w, sx, sy) = (row(0), row(1), row(2));
-        // rounding must not make a square negative, and `max` would make a 0 of a NaN
-        let square = |of: &[f64], s: &[f64], i: usize| match of[i] - s[i] * s[i] / w[i] {
-            negative if negative < 0.0 => 0.0,
-            square => square,
-        };
-        Ok(Moments {
-            items: row(6).to_vec(),
-            weight: w.to_vec(),
-            mean_x: at(&|i| shift[i] + sx[i] / w[i]),
-            mean_y: at(&|i| shift[outputs + i] + sy[i] / w[i]),
-            xx: at(&|i| square(row(3), sx, i)),
-            yy: at(&|i| square(row(4), sy, i)),
-            xy: at(&|i| row(5)[i] - sx[i] * sy[i] / w[i]),
-        })
+        Ok(Moments::around(&host(shift)?, &host(&high.f_add(low)?)?))
     }
 }
 

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use crate::counts;
 use crate::four::{Four, Rule, Score};
+use crate::host::host;
 use crate::labels::Labels;
-use crate::memory::host;
 
 use crate::average::Average;
-use crate::labels::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::settings::{Settings, require};
+use crate::task::Task;
 
 /// Accuracy, precision, recall, F-beta, specificity, support, IoU, Dice, Tversky and balanced accuracy of a classifier.
 ///

@@ -3,6 +3,7 @@ use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::{Value, json};
 
+use crate::host::host;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::settings::{Settings, require};
@@ -75,7 +76,7 @@ impl Cmc {
             let hits = nearest.f_eq_tensor(&own.f_narrow(0, start, length)?.f_unsqueeze(1)?)?;
             let first = hits.f_to_kind(Kind::Int64)?.f_argmax(1, false)?.f_to_kind(Kind::Double)?;
             let never = hits.f_any_dim(1, false)?.f_logical_not()?;
-            places.extend(super::memory::host(&first.f_masked_fill(&never, f64::INFINITY)?)?);
+            places.extend(host(&first.f_masked_fill(&never, f64::INFINITY)?)?);
         }
         Ok(places)
     }

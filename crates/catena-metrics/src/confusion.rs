@@ -4,14 +4,13 @@ use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::agreement::{columns, kappa, matthews, rows};
+use crate::agreement::{KappaWeights, columns, kappa, matthews, rows};
 use crate::counts;
 use crate::labels::Labels;
-
-use crate::labels::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::Settings;
+use crate::settings::{Settings, require};
+use crate::task::Task;
 
 /// What a confusion matrix is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,18 +24,6 @@ pub enum Normalize {
     Pred,
     /// Everything by the sum of all.
     All,
-}
-
-/// How far apart two classes are, for Cohen's kappa.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KappaWeights {
-    /// All the same.
-    None,
-    /// The difference of their numbers.
-    Linear,
-    /// Its square.
-    Quadratic,
 }
 
 /// The confusion matrix (targets down, decisions across), Matthews' correlation coefficient, or Cohen's kappa.
@@ -169,13 +156,7 @@ impl Metric for ConfusionMatrix {
 
     fn check(&self) -> Result<()> {
         if let (Gives::Kappa(_), Task::Multilabel(_)) = (self.gives, self.labels.task) {
-            return crate::settings::require(
-                false,
-                self.name(),
-                "task",
-                "multilabel",
-                "binary or multiclass",
-            );
+            return require(false, self.name(), "task", "multilabel", "binary or multiclass");
         }
         self.labels.check(self.name())
     }

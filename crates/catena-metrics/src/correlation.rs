@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::average::each;
 use crate::errors::columns;
-use crate::memory::host;
-use crate::memory::{Memory, Moments};
+use crate::host::host;
+use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
+use crate::moments::Moments;
 
 /// Pearson's correlation, or Spearman's (Pearson's of the ranks), for each output.
 ///

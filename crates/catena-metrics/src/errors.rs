@@ -4,7 +4,7 @@ use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::{Value, json};
 
-use crate::average::each;
+use crate::average::{Average, each};
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::settings::{Settings, require};
@@ -157,7 +157,7 @@ impl Metric for MeanError {
     }
 
     fn parts(&self) -> Option<Vec<String>> {
-        Some(super::Average::None.parts(self.num_outputs))
+        Some(Average::None.parts(self.num_outputs))
     }
 
     fn update(&mut self, seen: &Seen) -> Result<()> {

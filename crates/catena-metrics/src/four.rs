@@ -3,8 +3,8 @@ use crate::average::{each, mean, mean_or_nan};
 use crate::labels::Labels;
 
 use crate::average::Average;
-use crate::labels::Task;
 use crate::metric::Computed;
+use crate::task::Task;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Score {

@@ -3,9 +3,9 @@ use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 
 use crate::labels::Labels;
-use crate::labels::Task;
 use crate::memory::Memory;
 use crate::metric::Seen;
+use crate::task::Task;
 use crate::weights::weight_like;
 use crate::whole::{Whole, wide};
 
@@ -101,6 +101,18 @@ impl Items {
         };
         wrong(SOFT, "is no probability: soft targets are from 0 to 1")?;
         wrong(SUM, "is not 1: soft targets of an item's classes are probabilities that add up to 1")
+    }
+}
+
+impl Labels {
+    /// The batch's items in rows. What is no label is noted, and replaced by one; see [`Items::of`].
+    pub fn items(&self, seen: &Seen, memory: &mut Memory) -> Result<Items> {
+        Items::of(self, seen, memory)
+    }
+
+    /// An error if something that is no label was noted.
+    pub fn check_seen(&self, memory: &Memory) -> Result<()> {
+        Items::check_seen(self.task, memory)
     }
 }
 

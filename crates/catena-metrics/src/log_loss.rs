@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use crate::items::Items;
 use crate::labels::Labels;
-use crate::labels::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::settings::{Settings, require};
+use crate::task::Task;
 
 /// The mean of -ln of the probability that the truth was given.
 ///

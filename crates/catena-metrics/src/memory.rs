@@ -4,6 +4,8 @@ use catena_tensor::tch::{Device, Kind, Tensor};
 use catena_tensor::{Error, Result};
 
 use crate::cell::Cell;
+use crate::host::host;
+use crate::moments::Moments;
 
 /// What a metric keeps, by name, on the device of the data.
 ///
@@ -35,19 +37,6 @@ pub struct Memory {
 
 /// Under which name [`Memory::note_nan`] counts: rows with a NaN, and all.
 const NAN_ROWS: &str = "nan_rows";
-
-/// The moments of pairs, by output: how many items count, their weight, means, and mean-free sums of products.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "said above")]
-pub struct Moments {
-    pub items: Vec<f64>,
-    pub weight: Vec<f64>,
-    pub mean_x: Vec<f64>,
-    pub mean_y: Vec<f64>,
-    pub xx: Vec<f64>,
-    pub yy: Vec<f64>,
-    pub xy: Vec<f64>,
-}
 
 impl Memory {
     /// Whether nothing has been seen.
@@ -230,12 +219,6 @@ impl Memory {
         }
         Ok(Self { cells })
     }
-}
-
-/// A tensor's numbers in one row.
-pub(crate) fn host(tensor: &Tensor) -> Result<Vec<f64>> {
-    let flat = tensor.f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?.f_reshape([-1i64])?;
-    Ok(flat.f_contiguous()?.try_into()?)
 }
 
 #[cfg(test)]

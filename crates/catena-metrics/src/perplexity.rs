@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::labels::Labels;
 
-use crate::labels::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::settings::Settings;
+use crate::task::Task;
 
 /// exp of the mean -ln probability of the right token, from logits `[n, length, vocabulary]` (or `[n, vocabulary]`).
 ///

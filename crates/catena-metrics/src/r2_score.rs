@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use crate::average::{each, mean};
 use crate::correlation::is_constant;
 use crate::errors::columns;
-use crate::memory::{Memory, Moments};
+use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
+use crate::moments::Moments;
 use crate::settings::{Settings, require};
 
 /// How the R² of several outputs become one.

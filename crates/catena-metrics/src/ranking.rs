@@ -9,12 +9,13 @@ use crate::average::{each, mean_of_known};
 use crate::bins::Bins;
 use crate::bins::Thresholds;
 use crate::curve::{Curve, Item};
+use crate::host::host;
 use crate::labels::Labels;
-use crate::labels::Task;
 use crate::memory::Memory;
 use crate::memory::host;
 use crate::metric::{Computed, Metric, Seen};
 use crate::settings::{Settings, require};
+use crate::task::Task;
 
 /// The area under the ROC curve (`auroc`), or the average precision.
 ///
