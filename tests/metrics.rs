@@ -1,6 +1,6 @@
 //! Metrics in whole runs: what the runner reports is what one pass over the whole data gives.
 use catena::chain::testing::{tiny_loader, tiny_model};
-use catena::metrics::{BatchMetric, LossSum, MeanError, MeasuredTensors, Ranking, Seen, Statistic};
+use catena::metrics::{BatchMetric, LossSum, MeanError, MeasuredTensors, Meter, Ranking, Seen, Statistic};
 use catena::prelude::*;
 use catena::tch::{Kind, Reduction, Tensor};
 use catena::tensor::loss;
@@ -98,10 +98,10 @@ fn several_losses_train_as_one() {
 #[test]
 fn a_closure_and_a_metric_driven_by_hand_say_the_same() {
     let (said, is) = (Tensor::from_slice(&[1.0, 2.0, 4.0]), Tensor::from_slice(&[1.0, 3.0, 1.0]));
-    let mut closure = BatchMetric::new("mae", |seen: &Seen| {
+    let mut closure = Meter::new(BatchMetric::new("mae", |seen: &Seen| {
         Ok((seen.input - seen.need_target()?).f_abs()?.f_mean(None)?)
-    });
-    let mut metric = MeanError::absolute();
+    }));
+    let mut metric = Meter::new(MeanError::absolute());
     for (start, length) in [(0, 2), (2, 1)] {
         let (said, is) = (said.narrow(0, start, length), is.narrow(0, start, length));
         closure.update(&Seen::new(&said).target(&is)).unwrap();

@@ -1,6 +1,6 @@
 //! `Accuracy` follows the rule of `ClassScore`: one number, however it is asked for.
 use catena_callbacks::Accuracy;
-use catena_callbacks::metrics::{ClassScore, Metric, Seen, Task};
+use catena_callbacks::metrics::{ClassScore, Meter, Seen, Task};
 use catena_chain::tensor::batch::Batch;
 use catena_chain::tensor::model::Mode;
 use catena_chain::tensor::native::observe::{HostReads, Syncs};
@@ -136,7 +136,7 @@ proptest! {
     fn it_is_the_accuracy_of_class_score(
         rows in proptest::collection::vec((proptest::array::uniform4(-3.0..3.0f64), -1..4i64), 1..60), batch in 1..20usize, k in 1..5i64,
     ) {
-        let mut score = ClassScore::accuracy(Task::Multiclass(4)).top_k(k).ignore_index(-1);
+        let mut score = Meter::new(ClassScore::accuracy(Task::Multiclass(4)).top_k(k).ignore_index(-1));
         let mut driver = testing::driver(vec![Box::new(Accuracy::new().top_k([k]).ignore_index(-1))]).unwrap();
         start(&mut driver, "valid");
         for rows in rows.chunks(batch) {

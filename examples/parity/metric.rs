@@ -1,7 +1,7 @@
 //! The part of `parity` that is about metrics.
 use std::collections::HashMap;
 
-use catena::metrics::{self, Computed, Metric, Seen};
+use catena::metrics::{self, Computed, Meter, Seen};
 use catena::tch::{Kind, Tensor};
 use serde_json::Value;
 
@@ -14,10 +14,11 @@ pub(crate) fn measured(spec: &Value) -> Result<Value> {
     if settings["name"] == "dice" && settings.get("task").is_none() {
         add_task(&mut settings, batches)?;
     }
-    let mut metric = metrics::from_value(settings)?;
-    let is_text = matches!(metric.name(), "bleu_score" | "word_error_rate");
+    let mut metric = Meter::new(metrics::from_value(settings)?);
+    let name = metric.metric().name();
+    let is_text = matches!(name, "bleu_score" | "word_error_rate");
     let needs_scores = ["auroc", "average_precision", "calibration_error", "log_loss", "perplexity"];
-    let needs_scores = needs_scores.contains(&metric.name());
+    let needs_scores = needs_scores.contains(&name);
     let mut words = HashMap::new();
     for batch in batches {
         let mut part = |name: &str, is_text: bool| {

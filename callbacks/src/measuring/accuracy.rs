@@ -1,9 +1,9 @@
 //! The share of samples whose label is among the k highest outputs.
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
-use catena_metrics::{Computed, Labels, Memory, Metric, Seen, Task, decided};
+use catena_metrics::{Labels, Seen, Task, decided};
 use catena_tensor::batch::{OUTPUT, TARGET};
 use catena_tensor::tch::{self, Kind, Tensor};
-use catena_tensor::{Error, Result as TensorResult};
+use catena_tensor::Error;
 use serde::{Deserialize, Serialize};
 
 use super::over_loader::OverLoader;
@@ -51,7 +51,7 @@ impl Default for Settings {
 
 impl From<Settings> for Accuracy {
     fn from(settings: Settings) -> Self {
-        Self { settings, checks: OverLoader::new(Box::new(Checks::default())) }
+        Self { settings, checks: OverLoader::default() }
     }
 }
 
@@ -76,34 +76,6 @@ impl Clone for Accuracy {
 impl PartialEq for Accuracy {
     fn eq(&self, other: &Self) -> bool {
         self.settings == other.settings
-    }
-}
-
-/// Labels and outputs of a loader, looked at as a metric of classes looks at them.
-#[derive(Debug, Default)]
-struct Checks(Memory);
-
-impl Metric for Checks {
-    fn name(&self) -> &str {
-        "accuracy"
-    }
-
-    fn memory(&self) -> &Memory {
-        &self.0
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.0
-    }
-
-    fn update(&mut self, _: &Seen) -> TensorResult<()> {
-        Ok(())
-    }
-
-    fn compute(&self) -> TensorResult<Computed> {
-        let classes = self.0.number(CLASSES)?;
-        Labels::new(Task::Multiclass(classes as i64)).check_seen(&self.0)?;
-        Ok(Computed::Numbers(Vec::new()))
     }
 }
 
@@ -200,7 +172,7 @@ impl Callback for Accuracy {
         }
         let mut labels = Labels::new(Task::Multiclass(classes));
         labels.ignore_index = *ignore_index;
-        let memory = self.checks.metric.memory_mut();
+        let memory = &mut self.checks.memory;
         memory.most(CLASSES, Tensor::f_full([0i64; 0], classes, (Kind::Double, scores.device()))?)?;
         let items = labels.items(&Seen::new(scores).target(targets), memory)?;
         let weight = items.weight.f_sum(Kind::Double)?;
@@ -217,12 +189,14 @@ impl Callback for Accuracy {
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        if !self.checks.metric.memory().is_empty() {
-            let _nothing_wrong = self.checks.metric.compute()?;
+        let memory = &self.checks.memory;
+        if !memory.is_empty() {
+            let classes = memory.number(CLASSES)? as i64;
+            Labels::new(Task::Multiclass(classes)).check_seen(memory)?;
             let names: Vec<String> = self.settings.top_k.iter().map(name).collect();
             self.checks.warn_of_nan(&names.join("`, `"), cx)?;
         }
-        self.checks.end()?;
+        self.checks.end();
         Ok(Flow::GO)
     }
 }

@@ -36,7 +36,8 @@ use crate::logging::outbox::Outbox;
 /// ```
 #[derive(Debug)]
 pub struct Measure {
-    of: OverLoader,
+    metric: Box<dyn Metric>,
+    over: OverLoader,
     name: String,
     input: Source,
     target: Option<String>,
@@ -67,10 +68,12 @@ pub struct MeasuredTensors(pub BTreeMap<String, Tensor>);
 
 impl Measure {
     /// This metric of `output` and `target`, under its own name.
-    pub fn new(metric: impl Metric + 'static) -> Self {
+    pub fn new(metric: impl Into<Box<dyn Metric>>) -> Self {
+        let metric = metric.into();
         Self {
             name: metric.name().to_owned(),
-            of: OverLoader::new(Box::new(metric)),
+            metric,
+            over: OverLoader::default(),
             input: Source::Output(OUTPUT.into()),
             target: Some(TARGET.into()),
             weight: None,
@@ -80,7 +83,8 @@ impl Measure {
     }
 
     /// This metric of the loss, each batch counting by the loss's weight.
-    pub fn of_loss(metric: impl Metric + 'static) -> Self {
+    pub fn of_loss(metric: impl Into<Box<dyn Metric>>) -> Self {
+        let metric = metric.into();
         let name = format!("loss/{}", metric.name());
         Self { input: Source::Loss, target: None, ..Self::new(metric) }.log_as(name)
     }
@@ -153,7 +157,7 @@ fn of_batch<'a>(cx: &'a Context, name: &Option<String>) -> Result<Option<&'a Ten
 
 impl Callback for Measure {
     fn about(&self) -> About {
-        let settings = self.of.metric.settings();
+        let settings = self.metric.settings();
         let settings = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
         let text = |(name, value): (&String, &serde_json::Value)| match value {
             serde_json::Value::String(text) => format!("{name} {text}"),
@@ -166,25 +170,25 @@ impl Callback for Measure {
             .looks()
             .note(note);
         about.only.extend(self.pass.clone().map(Only::Pass));
-        about.logs = self.of.metric.parts().map(|parts| parts.iter().map(|part| self.key(part)).collect());
+        about.logs = self.metric.parts().map(|parts| parts.iter().map(|part| self.key(part)).collect());
         about
     }
 
     fn state(&self) -> State {
-        let Self { of, name: _, input: _, target: _, weight: _, indexes: _, pass: _ } = self;
-        of.state()
+        let Self { metric: _, over, name: _, input: _, target: _, weight: _, indexes: _, pass: _ } = self;
+        over.state()
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        self.of.load_state(state)
+        self.over.load_state(state)
     }
 
     fn check(&self) -> Result<()> {
-        Ok(self.of.metric.check()?)
+        Ok(self.metric.check()?)
     }
 
     fn on_loader_start(&mut self, _: &mut Context) -> Result<Flow> {
-        self.of.start();
+        self.over.start();
         Ok(Flow::GO)
     }
 
@@ -209,7 +213,8 @@ impl Callback for Measure {
             weight = Some(given.shallow_clone());
         }
         let (target, indexes) = (of_batch(cx, &self.target)?, of_batch(cx, &self.indexes)?);
-        self.of.metric.update(&Seen { input, target, weight: weight.as_ref(), indexes })?;
+        let seen = Seen { input, target, weight: weight.as_ref(), indexes };
+        self.metric.update(&seen, &mut self.over.memory)?;
         Ok(Flow::GO)
     }
 
@@ -218,8 +223,8 @@ impl Callback for Measure {
         if let Some(tensors) = cx.ext.get_mut::<MeasuredTensors>() {
             tensors.0.remove(&key);
         }
-        if !self.of.metric.memory().is_empty() {
-            match self.of.metric.compute()? {
+        if !self.over.memory.is_empty() {
+            match self.metric.compute(&self.over.memory)? {
                 Computed::Number(number) => cx.log(&self.name, number, Reduce::Last)?,
                 Computed::Numbers(numbers) => {
                     for (part, number) in numbers {
@@ -239,8 +244,8 @@ impl Callback for Measure {
                 }
             }
         }
-        self.of.warn_of_nan(&self.name, cx)?;
-        self.of.end()?;
+        self.over.warn_of_nan(&self.name, cx)?;
+        self.over.end();
         Ok(Flow::GO)
     }
 }

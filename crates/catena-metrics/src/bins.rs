@@ -1,4 +1,6 @@
 //! Scores in bins: what a curve at fixed thresholds needs, in constant memory.
+use std::cell::RefCell;
+
 use catena_tensor::Result;
 use catena_tensor::tch::{Device, Kind, Tensor};
 use serde::{Deserialize, Serialize};
@@ -17,21 +19,21 @@ pub enum Thresholds {
     These(#[serde(with = "catena_record::float::list")] Vec<f64>),
 }
 
-/// Thresholds, and what they are in the dtype and on the device of the scores, made once.
+/// Thresholds, and what they are in the dtype and on the device of the scores: made once, for a copy from the host waits for the device.
 #[derive(Debug)]
 pub(crate) struct Bins {
     pub(crate) thresholds: Thresholds,
-    bounds: Option<((Kind, Device), Tensor)>,
+    bounds: RefCell<Option<((Kind, Device), Tensor)>>,
 }
 
 impl Bins {
     pub(crate) fn new(thresholds: Thresholds) -> Self {
-        Self { thresholds, bounds: None }
+        Self { thresholds, bounds: RefCell::new(None) }
     }
 
-    fn bounds(&mut self, like: &Tensor) -> Result<Tensor> {
+    fn bounds(&self, like: &Tensor) -> Result<Tensor> {
         let options = (like.f_kind()?, like.device());
-        if let Some((known, bounds)) = &self.bounds
+        if let Some((known, bounds)) = &*self.bounds.borrow()
             && *known == options
         {
             return Ok(bounds.shallow_clone());
@@ -44,13 +46,13 @@ impl Bins {
                 Tensor::f_from_slice(&these)?.f_to_kind(options.0)?.f_to_device(options.1)?
             }
         };
-        self.bounds = Some((options, bounds.shallow_clone()));
+        self.bounds.replace(Some((options, bounds.shallow_clone())));
         Ok(bounds)
     }
 
     /// The weight of each class's negatives and positives by how many thresholds their score reaches:
     /// `[readings, classes, 2, thresholds + 1]`.
-    pub(crate) fn count(&mut self, task: Task, items: &Items, readings: &Tensor) -> Result<Tensor> {
+    pub(crate) fn count(&self, task: Task, items: &Items, readings: &Tensor) -> Result<Tensor> {
         let bounds = self.bounds(readings)?;
         let (classes, slots) = (task.classes(), bounds.size()[0] + 1);
         let class = Tensor::f_arange(classes, (Kind::Int64, items.target.device()))?;

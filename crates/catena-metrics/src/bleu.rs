@@ -17,10 +17,10 @@ use crate::tokens::{check_seen, lengths, sentences};
 /// product of hypothesis and reference lengths.
 ///
 /// ```
-/// use catena_metrics::{Bleu, Metric, Seen};
+/// use catena_metrics::{Bleu, Meter, Seen};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut bleu = Bleu::new().n_gram(2);
+/// let mut bleu = Meter::new(Bleu::new().n_gram(2));
 /// let row = |ids: &[i64]| Tensor::from_slice(ids).view([1, -1]);
 /// bleu.update(&Seen::new(&row(&[1, 2, 3, 4])).target(&row(&[1, 2, 3, 5])))?;
 /// let expected = (0.75f64 * 2.0 / 3.0).sqrt();
@@ -33,12 +33,11 @@ pub struct Bleu {
     smooth: bool,
     weights: Option<Vec<f64>>,
     ignore_index: i64,
-    memory: Memory,
 }
 
 impl Default for Bleu {
     fn default() -> Self {
-        Self { n_gram: 4, smooth: false, weights: None, ignore_index: -100, memory: Memory::default() }
+        Self { n_gram: 4, smooth: false, weights: None, ignore_index: -100 }
     }
 }
 
@@ -82,7 +81,6 @@ impl Bleu {
             smooth: settings.take("smooth")?.unwrap_or(false),
             weights: settings.take::<Option<Vec<f64>>>("weights")?.flatten(),
             ignore_index: settings.take("ignore_index")?.unwrap_or(-100),
-            memory: Memory::default(),
         })
     }
 }
@@ -140,16 +138,8 @@ impl Metric for Bleu {
         "bleu_score"
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
-        let Self { n_gram, smooth, weights, ignore_index, memory: _ } = self;
+        let Self { n_gram, smooth, weights, ignore_index } = self;
         json!({ "name": self.name(), "n_gram": n_gram, "smooth": smooth, "weights": to_value(weights), "ignore_index": ignore_index })
     }
 
@@ -159,20 +149,20 @@ impl Metric for Bleu {
         require(given == self.n_gram, self.name(), "weights", given, &format!("{} numbers", self.n_gram))
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
-        let [ids, refs, weight] = sentences(seen, &mut self.memory)?;
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
+        let [ids, refs, weight] = sentences(seen, memory)?;
         let (own, others) = (lengths(&ids, self.ignore_index)?, lengths(&refs, self.ignore_index)?);
         let (hits, all) = matches(&ids, &refs, (&own, &others), &weight, self.n_gram as i64)?;
         // the first of the nearest
         let nearest = others.f_sub(&own.f_unsqueeze(1)?)?.f_abs()?.f_argmin(1, true)?;
         let nearest = others.f_gather(1, &nearest, false)?.f_squeeze_dim(1)?;
         let sum = |of: &Tensor| of.f_mul(&weight)?.f_sum(Kind::Double)?.f_reshape([1i64]);
-        self.memory.add("sums", Tensor::f_cat(&[hits, all, sum(&own)?, sum(&nearest)?], 0)?)
+        memory.add("sums", Tensor::f_cat(&[hits, all, sum(&own)?, sum(&nearest)?], 0)?)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        check_seen(&self.memory)?;
-        let sums = self.memory.numbers("sums")?;
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        check_seen(memory)?;
+        let sums = memory.numbers("sums")?;
         if sums.is_empty() {
             return Ok(Computed::Number(f64::NAN));
         }

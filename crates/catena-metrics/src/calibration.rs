@@ -31,10 +31,10 @@ pub enum CalibrationNorm {
 /// Source: `torchmetrics.functional.classification.calibration_error`.
 ///
 /// ```
-/// use catena_metrics::{CalibrationError, Metric, Seen, Task};
+/// use catena_metrics::{CalibrationError, Meter, Seen, Task};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut error = CalibrationError::new(Task::Binary).n_bins(2);
+/// let mut error = Meter::new(CalibrationError::new(Task::Binary).n_bins(2));
 /// let (scores, labels) = (Tensor::from_slice(&[0.25, 0.25, 0.75, 0.75]), Tensor::from_slice(&[0i64, 0, 1, 1]));
 /// error.update(&Seen::new(&scores).target(&labels))?;
 /// assert_eq!(error.compute()?.number(), Some(0.25));
@@ -45,14 +45,13 @@ pub struct CalibrationError {
     labels: Labels,
     n_bins: i64,
     norm: CalibrationNorm,
-    memory: Memory,
 }
 
 impl CalibrationError {
     /// With 15 bins and the L1 norm.
     pub fn new(task: Task) -> Self {
         let (labels, norm) = (Labels::new(task), CalibrationNorm::L1);
-        Self { labels, n_bins: 15, norm, memory: Memory::default() }
+        Self { labels, n_bins: 15, norm }
     }
 
     /// How many bins (default 15).
@@ -122,14 +121,6 @@ impl Metric for CalibrationError {
         "calibration_error"
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
         let mut map = self.labels.write(self.name());
         map.insert("n_bins".into(), json!(self.n_bins));
@@ -144,18 +135,18 @@ impl Metric for CalibrationError {
         require(self.n_bins >= 1, self.name(), "n_bins", self.n_bins, "at least 1")
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         Labels::need_scores(seen, self.name())?;
-        let items = self.labels.items(seen, &mut self.memory)?;
-        let readings = self.labels.readings(&items, &mut self.memory)?;
+        let items = self.labels.items(seen, memory)?;
+        let readings = self.labels.readings(&items, memory)?;
         let each = (0..readings.size()[0]).map(|i| self.bins(&readings.f_select(0, i)?, &items));
         let bins = Tensor::f_stack(&each.collect::<Result<Vec<_>>>()?, 0)?;
-        self.memory.add("bins", bins)
+        memory.add("bins", bins)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        self.labels.check_seen(&self.memory)?;
-        let Some(sums) = self.labels.read_sums(&self.memory, "bins")? else {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        self.labels.check_seen(memory)?;
+        let Some(sums) = self.labels.read_sums(memory, "bins")? else {
             return Ok(Computed::Number(f64::NAN));
         };
         let bins = self.n_bins as usize + 1;

@@ -24,10 +24,10 @@ use crate::task::Task;
 /// Tversky index is tp / (tp + alpha fp + beta fn) (Salehi et al. 2017).
 ///
 /// ```
-/// use catena_metrics::{Average, ClassScore, Metric, Seen, Task};
+/// use catena_metrics::{Average, ClassScore, Meter, Seen, Task};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut f1 = ClassScore::f1_score(Task::Multiclass(3)).average(Average::Macro);
+/// let mut f1 = Meter::new(ClassScore::f1_score(Task::Multiclass(3)).average(Average::Macro));
 /// let (decided, labels) = (Tensor::from_slice(&[0i64, 1, 1, 2]), Tensor::from_slice(&[0i64, 1, 2, 2]));
 /// f1.update(&Seen::new(&decided).target(&labels))?;
 /// let value = f1.compute()?.number().unwrap_or_default();
@@ -39,7 +39,6 @@ pub struct ClassScore {
     rule: Rule,
     labels: Labels,
     samplewise: bool,
-    memory: Memory,
 }
 
 impl ClassScore {
@@ -50,7 +49,7 @@ impl ClassScore {
             _ => Average::Micro,
         };
         let rule = Rule { score, average, top_k: 1, zero_division: 0.0 };
-        Self { rule, labels: Labels::new(task), samplewise: false, memory: Memory::default() }
+        Self { rule, labels: Labels::new(task), samplewise: false }
     }
 
     /// The share of right decisions (multiclass macro: the mean recall). Default average: micro.
@@ -205,9 +204,9 @@ impl ClassScore {
     }
 
     /// The scores of each row.
-    fn of_rows(&self) -> Result<Computed> {
-        let Some(rows) = self.memory.get("counts")? else { return Ok(Computed::Number(f64::NAN)) };
-        let reading = if rows.size().get(1) == Some(&1) { 0 } else { self.labels.reading(&self.memory)? };
+    fn of_rows(&self, memory: &Memory) -> Result<Computed> {
+        let Some(rows) = memory.get("counts")? else { return Ok(Computed::Number(f64::NAN)) };
+        let reading = if rows.size().get(1) == Some(&1) { 0 } else { self.labels.reading(memory)? };
         let counts = host(&rows.f_select(1, reading as i64)?)?;
         let classes = self.labels.task.classes() as usize;
         let scores = counts.chunks(4 * classes).flat_map(|counts| match self.of_counts(counts) {
@@ -227,17 +226,8 @@ impl Metric for ClassScore {
         self.rule.score.name()
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
-        let Self { rule: Rule { score, average, top_k, zero_division }, labels, samplewise, memory: _ } =
-            self;
+        let Self { rule: Rule { score, average, top_k, zero_division }, labels, samplewise } = self;
         let mut map = labels.write(self.name());
         let mut put = |name: &str, value: Value| drop(map.insert(name.into(), value));
         put("average", json!(average));
@@ -280,24 +270,24 @@ impl Metric for ClassScore {
         })
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
-        let items = self.labels.items(seen, &mut self.memory)?;
-        let (labels, top_k, memory) = (&self.labels, self.rule.top_k, &mut self.memory);
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
+        let items = self.labels.items(seen, memory)?;
+        let (labels, top_k) = (&self.labels, self.rule.top_k);
         if self.samplewise {
             let rows = seen.need_target()?.size().first().copied().unwrap_or(1);
             let four = counts::four_of_rows(labels, &items, top_k, rows, memory)?;
-            return self.memory.push("counts", &four.f_transpose(0, 1)?);
+            return memory.push("counts", &four.f_transpose(0, 1)?);
         }
         let four = counts::four(labels, &items, top_k, memory)?;
-        self.memory.add("counts", four)
+        memory.add("counts", four)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        self.labels.check_seen(&self.memory)?;
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        self.labels.check_seen(memory)?;
         if self.samplewise {
-            return self.of_rows();
+            return self.of_rows(memory);
         }
-        let counts = self.labels.read_sums(&self.memory, "counts")?;
+        let counts = self.labels.read_sums(memory, "counts")?;
         Ok(counts.map_or(Computed::Number(f64::NAN), |counts| self.of_counts(&counts)))
     }
 }

@@ -8,7 +8,7 @@ use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::weights::weight_like;
 
-type OfBatch = Box<dyn FnMut(&Seen) -> Result<Tensor>>;
+type OfBatch = Box<dyn Fn(&Seen) -> Result<Tensor>>;
 type OfLoader = Box<dyn Fn(&Seen) -> Result<Computed>>;
 
 /// A closure's value for each batch, and their mean by the batches' weights (of the items that count).
@@ -16,10 +16,11 @@ type OfLoader = Box<dyn Fn(&Seen) -> Result<Computed>>;
 /// The closure gives a tensor of one element, which is not waited for.
 ///
 /// ```
-/// use catena_metrics::{BatchMetric, Metric, Seen};
+/// use catena_metrics::{BatchMetric, Meter, Seen};
 /// use catena_tensor::tch::{Kind, Tensor};
 ///
-/// let mut bias = BatchMetric::new("bias", |seen| Ok((seen.input - seen.need_target()?).f_mean(Kind::Double)?));
+/// let mean = |seen: &Seen| Ok((seen.input - seen.need_target()?).f_mean(Kind::Double)?);
+/// let mut bias = Meter::new(BatchMetric::new("bias", mean));
 /// bias.update(&Seen::new(&Tensor::from_slice(&[1.0, 2.0])).target(&Tensor::from_slice(&[0.0, 0.0])))?;
 /// bias.update(&Seen::new(&Tensor::from_slice(&[3.0])).target(&Tensor::from_slice(&[0.0])))?;
 /// assert_eq!(bias.compute()?.number(), Some(2.0));
@@ -28,13 +29,12 @@ type OfLoader = Box<dyn Fn(&Seen) -> Result<Computed>>;
 pub struct BatchMetric {
     name: String,
     value: OfBatch,
-    memory: Memory,
 }
 
 impl BatchMetric {
     /// The mean of this value.
-    pub fn new(name: impl Into<String>, value: impl FnMut(&Seen) -> Result<Tensor> + 'static) -> Self {
-        Self { name: name.into(), value: Box::new(value), memory: Memory::default() }
+    pub fn new(name: impl Into<String>, value: impl Fn(&Seen) -> Result<Tensor> + 'static) -> Self {
+        Self { name: name.into(), value: Box::new(value) }
     }
 }
 
@@ -64,15 +64,7 @@ impl Metric for BatchMetric {
         &self.name
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         let value = (self.value)(seen)?.f_detach()?.f_to_kind(Kind::Double)?;
         if value.numel() != 1 {
             let expected = "a batch metric is one number".into();
@@ -81,11 +73,11 @@ impl Metric for BatchMetric {
         let weight = row_weight(seen)?.f_sum(Kind::Double)?.f_to_device(value.device())?;
         let value = value.f_reshape([0i64; 0])?;
         let value = value.f_where_self(&weight.f_ne(0)?, &value.f_zeros_like()?)?;
-        self.memory.add("sums", Tensor::f_stack(&[value.f_mul(&weight)?, weight], 0)?)
+        memory.add("sums", Tensor::f_stack(&[value.f_mul(&weight)?, weight], 0)?)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        Ok(Computed::Number(match self.memory.numbers("sums")?[..] {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        Ok(Computed::Number(match memory.numbers("sums")?[..] {
             [sum, weight] => sum / weight,
             _ => f64::NAN,
         }))
@@ -96,10 +88,11 @@ impl Metric for BatchMetric {
 /// the CPU. They are kept until the loader's end.
 ///
 /// ```
-/// use catena_metrics::{Computed, LoaderMetric, Metric, Seen};
+/// use catena_metrics::{Computed, LoaderMetric, Meter, Seen};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut median = LoaderMetric::new("median", |all| Ok(Computed::Number(all.input.f_median()?.double_value(&[]))));
+/// let of_all = |all: &Seen| Ok(Computed::Number(all.input.f_median()?.double_value(&[])));
+/// let mut median = Meter::new(LoaderMetric::new("median", of_all));
 /// median.update(&Seen::new(&Tensor::from_slice(&[5.0, 1.0])))?;
 /// median.update(&Seen::new(&Tensor::from_slice(&[2.0])))?;
 /// assert_eq!(median.compute()?.number(), Some(2.0));
@@ -108,13 +101,12 @@ impl Metric for BatchMetric {
 pub struct LoaderMetric {
     name: String,
     value: OfLoader,
-    memory: Memory,
 }
 
 impl LoaderMetric {
     /// This value of everything.
     pub fn new(name: impl Into<String>, value: impl Fn(&Seen) -> Result<Computed> + 'static) -> Self {
-        Self { name: name.into(), value: Box::new(value), memory: Memory::default() }
+        Self { name: name.into(), value: Box::new(value) }
     }
 }
 
@@ -129,30 +121,22 @@ impl Metric for LoaderMetric {
         &self.name
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn parts(&self) -> Option<Vec<String>> {
         None
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         let Seen { input, target, weight, indexes } = *seen;
         let parts = [("input", Some(input)), ("target", target), ("weight", weight), ("indexes", indexes)];
         for (name, rows) in parts.into_iter().filter_map(|(name, rows)| Some((name, rows?))) {
             let rows = if rows.dim() == 0 { rows.f_reshape([1i64])? } else { rows.shallow_clone() };
-            self.memory.push(name, &rows)?;
+            memory.push(name, &rows)?;
         }
         Ok(())
     }
 
-    fn compute(&self) -> Result<Computed> {
-        let rows = |name| self.memory.get(name);
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        let rows = |name| memory.get(name);
         let Some(input) = rows("input")? else { return Ok(Computed::Number(f64::NAN)) };
         let (target, weight, indexes) = (rows("target")?, rows("weight")?, rows("indexes")?);
         (self.value)(&Seen {

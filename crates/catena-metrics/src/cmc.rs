@@ -20,10 +20,10 @@ use crate::whole::{Whole, wide};
 /// known to be nearest, and every value is NaN. Source: Catalyst's `cmc_score`.
 ///
 /// ```
-/// use catena_metrics::{Cmc, Computed, Metric, Seen};
+/// use catena_metrics::{Cmc, Computed, Meter, Seen};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut cmc = Cmc::new([1, 2]);
+/// let mut cmc = Meter::new(Cmc::new([1, 2]));
 /// let embeddings = Tensor::from_slice(&[0.0, 0.1, 0.3]).view([3, 1]);
 /// let (labels, is_query) = (Tensor::from_slice(&[7i64, 8, 7]), Tensor::from_slice(&[1i64, 0, 0]));
 /// cmc.update(&Seen::new(&embeddings).target(&labels).indexes(&is_query))?;
@@ -34,7 +34,6 @@ use crate::whole::{Whole, wide};
 #[derive(Debug)]
 pub struct Cmc {
     top_k: Vec<i64>,
-    memory: Memory,
 }
 
 /// A row that weight 0 leaves out.
@@ -46,7 +45,7 @@ const FLAG: Whole = Whole { name: "query flag", low: 0, high: 1 };
 impl Cmc {
     /// For each of these `k`.
     pub fn new(top_k: impl IntoIterator<Item = i64>) -> Self {
-        Self { top_k: top_k.into_iter().collect(), memory: Memory::default() }
+        Self { top_k: top_k.into_iter().collect() }
     }
 
     pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
@@ -87,14 +86,6 @@ impl Metric for Cmc {
         "cmc"
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
         json!({ "name": self.name(), "top_k": self.top_k })
     }
@@ -108,7 +99,7 @@ impl Metric for Cmc {
         Some(self.top_k.iter().map(i64::to_string).collect())
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         let (embeddings, labels) = (seen.input, seen.need_target()?);
         let known = || vec!["input".into(), "target".into()];
         let missing = || Error::MissingTensor { name: "indexes".into(), known: known() };
@@ -119,24 +110,24 @@ impl Metric for Cmc {
             return Err(Error::Shape { what: "the input".into(), got: size, expected });
         }
         let counts = weight_like(seen.weight, labels)?.f_ne(0)?;
-        let labels = LABEL.read(&wide(labels, "the target")?, &counts, &mut self.memory)?;
-        let is_query = FLAG.read(&wide(is_query, "the indexes")?, &counts, &mut self.memory)?;
-        self.memory.note_nan(&embeddings.f_isnan()?.f_logical_and(&counts.f_unsqueeze(1)?)?)?;
-        self.memory.push("embeddings", embeddings)?;
-        self.memory.push("labels", &labels)?;
-        self.memory.push("is_query", &is_query.f_masked_fill(&counts.f_logical_not()?, NEITHER)?)
+        let labels = LABEL.read(&wide(labels, "the target")?, &counts, memory)?;
+        let is_query = FLAG.read(&wide(is_query, "the indexes")?, &counts, memory)?;
+        memory.note_nan(&embeddings.f_isnan()?.f_logical_and(&counts.f_unsqueeze(1)?)?)?;
+        memory.push("embeddings", embeddings)?;
+        memory.push("labels", &labels)?;
+        memory.push("is_query", &is_query.f_masked_fill(&counts.f_logical_not()?, NEITHER)?)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        let rows = |name| self.memory.get(name);
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        let rows = |name| memory.get(name);
         let (Some(embeddings), Some(labels), Some(is_query)) =
             (rows("embeddings")?, rows("labels")?, rows("is_query")?)
         else {
             return Ok(Computed::Number(f64::NAN));
         };
-        LABEL.check(&self.memory, |_| "an identity is an i64".into())?;
-        FLAG.check(&self.memory, |_| "1 says that a row is a query, and 0 that it is of the gallery".into())?;
-        if self.memory.nan_rows()?.0 > 0 {
+        LABEL.check(memory, |_| "an identity is an i64".into())?;
+        FLAG.check(memory, |_| "1 says that a row is a query, and 0 that it is of the gallery".into())?;
+        if memory.nan_rows()?.0 > 0 {
             let nan = self.top_k.iter().map(|k| (k.to_string(), f64::NAN));
             return Ok(Computed::Numbers(nan.collect()));
         }

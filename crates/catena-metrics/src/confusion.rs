@@ -33,10 +33,10 @@ pub enum Normalize {
 /// `torchmetrics.functional.classification` (`confusion_matrix`, `matthews_corrcoef`, `cohen_kappa`).
 ///
 /// ```
-/// use catena_metrics::{Computed, ConfusionMatrix, Metric, Seen, Task};
+/// use catena_metrics::{Computed, ConfusionMatrix, Meter, Seen, Task};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut matrix = ConfusionMatrix::new(Task::Multiclass(2));
+/// let mut matrix = Meter::new(ConfusionMatrix::new(Task::Multiclass(2)));
 /// let (decided, labels) = (Tensor::from_slice(&[0i64, 1, 1]), Tensor::from_slice(&[0i64, 0, 1]));
 /// matrix.update(&Seen::new(&decided).target(&labels))?;
 /// let Computed::Tensor(matrix) = matrix.compute()? else { unreachable!() };
@@ -47,7 +47,6 @@ pub enum Normalize {
 pub struct ConfusionMatrix {
     gives: Gives,
     labels: Labels,
-    memory: Memory,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +58,7 @@ enum Gives {
 
 impl ConfusionMatrix {
     fn of(gives: Gives, task: Task) -> Self {
-        Self { gives, labels: Labels::new(task), memory: Memory::default() }
+        Self { gives, labels: Labels::new(task) }
     }
 
     /// The matrix, of counts unless [`ConfusionMatrix::normalize`] says otherwise.
@@ -115,7 +114,7 @@ impl ConfusionMatrix {
             }
             _ => Gives::Matrix(settings.take::<Option<_>>("normalize")?.flatten().unwrap_or(Normalize::None)),
         };
-        Ok(Self { gives, labels: Labels::read(settings)?, memory: Memory::default() })
+        Ok(Self { gives, labels: Labels::read(settings)? })
     }
 
     /// Rows and columns of one matrix.
@@ -134,14 +133,6 @@ impl Metric for ConfusionMatrix {
             Gives::Matthews => "matthews_corrcoef",
             Gives::Kappa(_) => "cohen_kappa",
         }
-    }
-
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
     }
 
     fn settings(&self) -> Value {
@@ -165,16 +156,16 @@ impl Metric for ConfusionMatrix {
         Some(if let Gives::Matrix(_) = self.gives { Vec::new() } else { vec![String::new()] })
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
-        let items = self.labels.items(seen, &mut self.memory)?;
-        let matrix = counts::confusion(&self.labels, &items, &mut self.memory)?;
-        self.memory.add("matrix", matrix)
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
+        let items = self.labels.items(seen, memory)?;
+        let matrix = counts::confusion(&self.labels, &items, memory)?;
+        memory.add("matrix", matrix)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        self.labels.check_seen(&self.memory)?;
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        self.labels.check_seen(memory)?;
         let n = self.side();
-        let Some(mut cells) = self.labels.read_sums(&self.memory, "matrix")? else {
+        let Some(mut cells) = self.labels.read_sums(memory, "matrix")? else {
             return Ok(Computed::Number(f64::NAN));
         };
         Ok(match self.gives {

@@ -17,10 +17,10 @@ use crate::moments::Moments;
 /// `torchmetrics.functional.regression` (`pearson_corrcoef`, `spearman_corrcoef`), without the latter's epsilon.
 ///
 /// ```
-/// use catena_metrics::{Correlation, Metric, Seen};
+/// use catena_metrics::{Correlation, Meter, Seen};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut spearman = Correlation::spearman();
+/// let mut spearman = Meter::new(Correlation::spearman());
 /// spearman.update(&Seen::new(&Tensor::from_slice(&[1.0, 2.0, 9.0])).target(&Tensor::from_slice(&[0.1, 0.2, 0.3])))?;
 /// assert_eq!(spearman.compute()?.number(), Some(1.0));
 /// # Ok::<(), catena_tensor::Error>(())
@@ -28,32 +28,23 @@ use crate::moments::Moments;
 #[derive(Debug)]
 pub struct Correlation {
     ranks: bool,
-    memory: Memory,
 }
 
 impl Correlation {
     /// Pearson's.
     pub fn pearson() -> Self {
-        Self { ranks: false, memory: Memory::default() }
+        Self { ranks: false }
     }
 
     /// Spearman's.
     pub fn spearman() -> Self {
-        Self { ranks: true, memory: Memory::default() }
+        Self { ranks: true }
     }
 }
 
 impl Metric for Correlation {
     fn name(&self) -> &str {
         if self.ranks { "spearman_corrcoef" } else { "pearson_corrcoef" }
-    }
-
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
     }
 
     fn settings(&self) -> Value {
@@ -64,23 +55,23 @@ impl Metric for Correlation {
         None
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
-        let [input, target, weight] = columns(seen, None, &mut self.memory)?;
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
+        let [input, target, weight] = columns(seen, None, memory)?;
         if !self.ranks {
-            return self.memory.pairs("moments", &input, &target, &weight);
+            return memory.pairs("moments", &input, &target, &weight);
         }
-        self.memory.push("input", &input)?;
-        self.memory.push("target", &target)?;
-        self.memory.push("weight", &weight)
+        memory.push("input", &input)?;
+        memory.push("target", &target)?;
+        memory.push("weight", &weight)
     }
 
-    fn compute(&self) -> Result<Computed> {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
         let of = |m: &Moments| (0..m.weight.len()).map(|i| correlation(m, i)).collect::<Vec<f64>>();
         if !self.ranks {
-            let moments = self.memory.moments("moments")?;
+            let moments = memory.moments("moments")?;
             return Ok(moments.map_or(Computed::Number(f64::NAN), |moments| each(of(&moments))));
         }
-        let rows = |name| self.memory.get(name);
+        let rows = |name| memory.get(name);
         let (Some(input), Some(target), Some(weight)) = (rows("input")?, rows("target")?, rows("weight")?)
         else {
             return Ok(Computed::Number(f64::NAN));

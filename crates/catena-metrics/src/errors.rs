@@ -16,10 +16,10 @@ use crate::weights::weight_like;
 /// `mean_absolute_percentage_error`).
 ///
 /// ```
-/// use catena_metrics::{MeanError, Metric, Seen};
+/// use catena_metrics::{MeanError, Meter, Seen};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut mse = MeanError::squared();
+/// let mut mse = Meter::new(MeanError::squared());
 /// for (said, is) in [([1.0, 2.0], [1.0, 4.0]), ([0.0, 0.0], [1.0, 1.0])] {
 ///     mse.update(&Seen::new(&Tensor::from_slice(&said)).target(&Tensor::from_slice(&is)))?;
 /// }
@@ -30,7 +30,6 @@ use crate::weights::weight_like;
 pub struct MeanError {
     kind: Of,
     num_outputs: i64,
-    memory: Memory,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +42,7 @@ enum Of {
 
 impl MeanError {
     fn new(kind: Of) -> Self {
-        Self { kind, num_outputs: 1, memory: Memory::default() }
+        Self { kind, num_outputs: 1 }
     }
 
     /// The mean absolute error.
@@ -127,14 +126,6 @@ impl Metric for MeanError {
         }
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
         let mut settings = json!({ "name": self.name(), "num_outputs": self.num_outputs });
         if let Of::Percentage { epsilon } = self.kind {
@@ -160,8 +151,8 @@ impl Metric for MeanError {
         Some(Average::None.parts(self.num_outputs))
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
-        let [input, target, weight] = columns(seen, Some(self.num_outputs), &mut self.memory)?;
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
+        let [input, target, weight] = columns(seen, Some(self.num_outputs), memory)?;
         let apart = input.f_sub(&target)?;
         let error = match self.kind {
             Of::Absolute => apart.f_abs()?,
@@ -171,11 +162,11 @@ impl Metric for MeanError {
         // what counts nothing may be anything, NaN included
         let error = error.f_where_self(&weight.f_ne(0)?, &error.f_zeros_like()?)?.f_mul(&weight)?;
         let sum = |of: &Tensor| of.f_sum_dim_intlist(0i64, false, Kind::Double);
-        self.memory.add("sums", Tensor::f_stack(&[sum(&error)?, sum(&weight)?], 0)?)
+        memory.add("sums", Tensor::f_stack(&[sum(&error)?, sum(&weight)?], 0)?)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        let sums = self.memory.numbers("sums")?;
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        let sums = memory.numbers("sums")?;
         if sums.is_empty() {
             return Ok(Computed::Number(f64::NAN));
         }

@@ -17,10 +17,10 @@ use crate::task::Task;
 /// soft targets `torch.nn.CrossEntropyLoss` and `torch.nn.BCEWithLogitsLoss`.
 ///
 /// ```
-/// use catena_metrics::{LogLoss, Metric, Seen, Task};
+/// use catena_metrics::{LogLoss, Meter, Seen, Task};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut loss = LogLoss::new(Task::Binary);
+/// let mut loss = Meter::new(LogLoss::new(Task::Binary));
 /// loss.update(&Seen::new(&Tensor::from_slice(&[0.5, 0.25])).target(&Tensor::from_slice(&[1i64, 0])))?;
 /// let expected = -(0.5f64.ln() + 0.75f64.ln()) / 2.0;
 /// assert!((loss.compute()?.number().unwrap_or_default() - expected).abs() < 1e-15);
@@ -30,13 +30,12 @@ use crate::task::Task;
 pub struct LogLoss {
     labels: Labels,
     soft: bool,
-    memory: Memory,
 }
 
 impl LogLoss {
     /// Of all items.
     pub fn new(task: Task) -> Self {
-        Self { labels: Labels::new(task), soft: false, memory: Memory::default() }
+        Self { labels: Labels::new(task), soft: false }
     }
 
     /// A target that counts for nothing (default none).
@@ -56,17 +55,17 @@ impl LogLoss {
     pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
         let labels = Labels::read(settings)?;
         let soft = settings.take("soft_targets")?.unwrap_or(false);
-        Ok(Self { labels, soft, memory: Memory::default() })
+        Ok(Self { labels, soft })
     }
 
     /// Takes targets that are probabilities, of the input's shape (default: labels). Those of the classes of an item must add up to 1,
     /// to 0.01. What is no probability is an error at the loader's end that names the number and the row.
     ///
     /// ```
-    /// use catena_metrics::{LogLoss, Metric, Seen, Task};
+    /// use catena_metrics::{LogLoss, Meter, Seen, Task};
     /// use catena_tensor::tch::Tensor;
     ///
-    /// let mut loss = LogLoss::new(Task::Binary).soft_targets();
+    /// let mut loss = Meter::new(LogLoss::new(Task::Binary).soft_targets());
     /// loss.update(&Seen::new(&Tensor::from_slice(&[0.5])).target(&Tensor::from_slice(&[0.95])))?;
     /// assert!((loss.compute()?.number().unwrap_or_default() - 2f64.ln()).abs() < 1e-15);
     /// # Ok::<(), catena_tensor::Error>(())
@@ -126,14 +125,6 @@ impl Metric for LogLoss {
         "log_loss"
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
         let mut map = self.labels.write(self.name());
         map.insert("soft_targets".into(), self.soft.into());
@@ -154,14 +145,14 @@ impl Metric for LogLoss {
         )
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         Labels::need_scores(seen, self.name())?;
         let items = match self.soft {
-            true => Items::soft(&self.labels, seen, &mut self.memory)?,
-            false => self.labels.items(seen, &mut self.memory)?,
+            true => Items::soft(&self.labels, seen, memory)?,
+            false => self.labels.items(seen, memory)?,
         };
         let kind = seen.input.f_kind()?;
-        let _notes_the_range = self.labels.readings(&items, &mut self.memory)?;
+        let _notes_the_range = self.labels.readings(&items, memory)?;
         let readings: &[bool] = match self.labels.logits {
             None => &[false, true],
             Some(true) => &[true],
@@ -173,12 +164,12 @@ impl Metric for LogLoss {
             Ok(Tensor::f_stack(&[&surprise.f_sum(Kind::Double)?, &all], 0)?)
         });
         let sums = Tensor::f_stack(&each.collect::<Result<Vec<_>>>()?, 0)?;
-        self.memory.add("sums", sums)
+        memory.add("sums", sums)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        self.labels.check_seen(&self.memory)?;
-        Ok(Computed::Number(match self.labels.read_sums(&self.memory, "sums")?.as_deref() {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        self.labels.check_seen(memory)?;
+        Ok(Computed::Number(match self.labels.read_sums(memory, "sums")?.as_deref() {
             Some([surprise, weight]) => surprise / weight,
             _ => f64::NAN,
         }))

@@ -1,70 +1,57 @@
-//! What every metric is: fed with batches, merged with others of its kind, asked for its value.
+//! What every metric is: a rule that takes batches into a memory, and makes a value of it.
 use std::fmt::Debug;
 
-use catena_tensor::state::State;
 use catena_tensor::tch::Tensor;
 use catena_tensor::{Error, Result};
 use serde_json::Value;
 
 use crate::memory::Memory;
 
-/// A number (or several) over all that was seen, however it was split into batches and ranks.
+/// A rule for a number (or several) over all that was seen, however it was split into batches and ranks.
 ///
-/// Write [`Metric::update`] and [`Metric::compute`], and put all that is kept between them into a [`Memory`]: merging, saving
-/// and restoring follow from it. `update` does not wait for the device: what is wrong with a value (a label out of range) is
-/// noted on the device and becomes an error in `compute`.
+/// A metric keeps nothing itself: [`Metric::update`] puts all that is kept into a [`Memory`], and [`Metric::compute`] makes the value of it. Memories can be
+/// merged, saved and restored, so every metric can. Who drives the metric owns the memory: a [`Meter`](crate::meter::Meter) by hand, the callback `Measure` in a
+/// chain. `update` does not wait for the device: what is wrong with a value (a label out of range) is noted on the device and becomes an error in `compute`.
 ///
 /// ```
-/// use catena_metrics::{Computed, Memory, Metric, Seen};
+/// use catena_metrics::{Computed, Memory, Meter, Metric, Seen};
 /// use catena_tensor::{Result, tch::{Kind, Tensor}};
 ///
 /// /// The share of values above 0.
-/// #[derive(Debug, Default)]
-/// struct Positive(Memory);
+/// #[derive(Debug)]
+/// struct Positive;
 ///
 /// impl Metric for Positive {
 ///     fn name(&self) -> &str {
 ///         "positive"
 ///     }
-///     fn memory(&self) -> &Memory {
-///         &self.0
-///     }
-///     fn memory_mut(&mut self) -> &mut Memory {
-///         &mut self.0
-///     }
-///     fn update(&mut self, seen: &Seen) -> Result<()> {
+///     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
 ///         let above = seen.input.f_gt(0)?.f_to_kind(Kind::Double)?;
-///         self.0.add("above", above.f_sum(Kind::Double)?)?;
-///         self.0.add("all", above.f_ones_like()?.f_sum(Kind::Double)?)
+///         memory.add("above", above.f_sum(Kind::Double)?)?;
+///         memory.add("all", above.f_ones_like()?.f_sum(Kind::Double)?)
 ///     }
-///     fn compute(&self) -> Result<Computed> {
-///         Ok(Computed::Number(self.0.number("above")? / self.0.number("all")?))
+///     fn compute(&self, memory: &Memory) -> Result<Computed> {
+///         Ok(Computed::Number(memory.number("above")? / memory.number("all")?))
 ///     }
 /// }
 ///
-/// let mut positive = Positive::default();
+/// let mut positive = Meter::new(Positive);
 /// positive.update(&Seen::new(&Tensor::from_slice(&[1.0, -1.0, 2.0])))?;
 /// positive.update(&Seen::new(&Tensor::from_slice(&[-3.0])))?;
 /// assert_eq!(positive.compute()?.number(), Some(0.5));
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
 pub trait Metric: Debug {
-    /// What it is called where it is logged.
+    /// The name under which it is logged.
     fn name(&self) -> &str;
 
-    /// What it keeps.
-    fn memory(&self) -> &Memory;
+    /// Takes a batch into the memory, without waiting for the device.
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()>;
 
-    /// What it keeps, to be changed.
-    fn memory_mut(&mut self) -> &mut Memory;
+    /// The value over all that the memory has taken in. Waits for the device.
+    fn compute(&self, memory: &Memory) -> Result<Computed>;
 
-    /// Takes a batch in, without waiting for the device.
-    fn update(&mut self, seen: &Seen) -> Result<()>;
-
-    /// The value over all that was seen. Waits for the device.
-    fn compute(&self) -> Result<Computed>;
-
-    /// What [`from_value`](super::from_value) reads; null for a metric that lives in code only.
+    /// What [`from_value`](crate::registry::from_value) reads; null for a metric that lives in code only.
     fn settings(&self) -> Value {
         Value::Null
     }
@@ -79,67 +66,11 @@ pub trait Metric: Debug {
     fn parts(&self) -> Option<Vec<String>> {
         Some(vec![String::new()])
     }
-
-    /// What must be kept to go on later: JSON and named tensors, exact.
-    fn state(&self) -> State {
-        self.memory().state()
-    }
-
-    /// Takes back what [`Metric::state`] gave, in place of what was seen.
-    fn load_state(&mut self, state: State) -> Result<()> {
-        *self.memory_mut() = Memory::from_state(state)?;
-        Ok(())
-    }
-
-    /// Takes in what another metric of the same settings has seen (its [`Metric::state`]), as if it were seen here.
-    fn merge(&mut self, other: State) -> Result<()> {
-        self.memory_mut().merge(Memory::from_state(other)?)
-    }
-
-    /// Forgets all that was seen.
-    fn reset(&mut self) {
-        self.memory_mut().clear();
-    }
 }
 
-fn _is_object_safe(_: &dyn Metric) {}
-
-impl<M: Metric + ?Sized> Metric for Box<M> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-    fn memory(&self) -> &Memory {
-        (**self).memory()
-    }
-    fn memory_mut(&mut self) -> &mut Memory {
-        (**self).memory_mut()
-    }
-    fn update(&mut self, seen: &Seen) -> Result<()> {
-        (**self).update(seen)
-    }
-    fn compute(&self) -> Result<Computed> {
-        (**self).compute()
-    }
-    fn settings(&self) -> Value {
-        (**self).settings()
-    }
-    fn check(&self) -> Result<()> {
-        (**self).check()
-    }
-    fn parts(&self) -> Option<Vec<String>> {
-        (**self).parts()
-    }
-    fn state(&self) -> State {
-        (**self).state()
-    }
-    fn load_state(&mut self, state: State) -> Result<()> {
-        (**self).load_state(state)
-    }
-    fn merge(&mut self, other: State) -> Result<()> {
-        (**self).merge(other)
-    }
-    fn reset(&mut self) {
-        (**self).reset();
+impl<M: Metric + 'static> From<M> for Box<dyn Metric> {
+    fn from(metric: M) -> Self {
+        Box::new(metric)
     }
 }
 

@@ -15,10 +15,10 @@ use crate::task::Task;
 /// Source: `torchmetrics.functional.text.perplexity`, in log space: no probability becomes 0. NaN if a logit of a token that counts is.
 ///
 /// ```
-/// use catena_metrics::{Metric, Perplexity, Seen};
+/// use catena_metrics::{Meter, Perplexity, Seen};
 /// use catena_tensor::tch::{Device, Kind, Tensor};
 ///
-/// let mut perplexity = Perplexity::new().ignore_index(-100);
+/// let mut perplexity = Meter::new(Perplexity::new().ignore_index(-100));
 /// let logits = Tensor::zeros([1, 3, 8], (Kind::Double, Device::Cpu));
 /// perplexity.update(&Seen::new(&logits).target(&Tensor::from_slice(&[5i64, 0, -100]).view([1, 3])))?;
 /// assert!((perplexity.compute()?.number().unwrap_or_default() - 8.0).abs() < 1e-12);
@@ -27,7 +27,6 @@ use crate::task::Task;
 #[derive(Debug, Default)]
 pub struct Perplexity {
     ignore_index: Option<i64>,
-    memory: Memory,
 }
 
 impl Perplexity {
@@ -45,7 +44,7 @@ impl Perplexity {
 
     pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
         let ignore_index = settings.take::<Option<i64>>("ignore_index")?.flatten();
-        Ok(Self { ignore_index, ..Self::default() })
+        Ok(Self { ignore_index })
     }
 }
 
@@ -54,19 +53,11 @@ impl Metric for Perplexity {
         "perplexity"
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
         json!({ "name": self.name(), "ignore_index": self.ignore_index })
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         let logits = seen.input.f_detach()?;
         let classes = logits.size().last().copied().unwrap_or(0);
         if logits.dim() < 2 || !logits.is_floating_point() {
@@ -76,20 +67,20 @@ impl Metric for Perplexity {
         let logits = logits.f_movedim_int(-1, 1)?;
         let mut labels = Labels::new(Task::Multiclass(classes));
         labels.ignore_index = self.ignore_index;
-        let items = labels.items(&Seen { input: &logits, ..*seen }, &mut self.memory)?;
+        let items = labels.items(&Seen { input: &logits, ..*seen }, memory)?;
         let logs = items.input.f_log_softmax(1, None)?;
         let logs = logs.f_gather(1, &items.target.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
         let logs = logs.f_to_kind(Kind::Double)?;
         let logs = logs.f_where_self(&items.weight.f_ne(0)?, &logs.f_zeros_like()?)?.f_mul(&items.weight)?;
         let sums = [logs.f_neg()?.f_sum(Kind::Double)?, items.weight.f_sum(Kind::Double)?];
-        self.memory.most("vocabulary", Tensor::f_full([0i64; 0], classes, (Kind::Double, logs.device()))?)?;
-        self.memory.add("sums", Tensor::f_stack(&sums, 0)?)
+        memory.most("vocabulary", Tensor::f_full([0i64; 0], classes, (Kind::Double, logs.device()))?)?;
+        memory.add("sums", Tensor::f_stack(&sums, 0)?)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        let classes = self.memory.number("vocabulary")?;
-        Labels::new(Task::Multiclass(classes as i64)).check_seen(&self.memory)?;
-        Ok(Computed::Number(match self.memory.numbers("sums")?[..] {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        let classes = memory.number("vocabulary")?;
+        Labels::new(Task::Multiclass(classes as i64)).check_seen(memory)?;
+        Ok(Computed::Number(match memory.numbers("sums")?[..] {
             [surprise, weight] => (surprise / weight).exp(),
             _ => f64::NAN,
         }))

@@ -29,10 +29,10 @@ pub enum MultiOutput {
 /// regressors: 1 - (1 - R²)(n - 1)/(n - p - 1), where n > p + 1. Source: `torchmetrics.functional.r2_score`.
 ///
 /// ```
-/// use catena_metrics::{Metric, R2Score, Seen};
+/// use catena_metrics::{Meter, R2Score, Seen};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut r2 = R2Score::new();
+/// let mut r2 = Meter::new(R2Score::new());
 /// r2.update(&Seen::new(&Tensor::from_slice(&[2.5, 0.0, 2.0, 8.0])).target(&Tensor::from_slice(&[3.0, -0.5, 2.0, 7.0])))?;
 /// assert!((r2.compute()?.number().unwrap_or_default() - 0.9486081370449679).abs() < 1e-15);
 /// # Ok::<(), catena_tensor::Error>(())
@@ -41,12 +41,11 @@ pub enum MultiOutput {
 pub struct R2Score {
     adjusted: i64,
     multioutput: MultiOutput,
-    memory: Memory,
 }
 
 impl Default for R2Score {
     fn default() -> Self {
-        Self { adjusted: 0, multioutput: MultiOutput::UniformAverage, memory: Memory::default() }
+        Self { adjusted: 0, multioutput: MultiOutput::UniformAverage }
     }
 }
 
@@ -74,7 +73,6 @@ impl R2Score {
         Ok(Self {
             adjusted: settings.take("adjusted")?.unwrap_or(0),
             multioutput: settings.take("multioutput")?.unwrap_or(MultiOutput::UniformAverage),
-            memory: Memory::default(),
         })
     }
 }
@@ -82,14 +80,6 @@ impl R2Score {
 impl Metric for R2Score {
     fn name(&self) -> &str {
         "r2_score"
-    }
-
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
     }
 
     fn settings(&self) -> Value {
@@ -105,19 +95,19 @@ impl Metric for R2Score {
         (self.multioutput != MultiOutput::RawValues).then(|| vec![String::new()])
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
-        let [input, target, weight] = columns(seen, None, &mut self.memory)?;
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
+        let [input, target, weight] = columns(seen, None, memory)?;
         let apart = target.f_sub(&input)?;
         let square = apart.f_mul(&apart)?;
         let square = square.f_where_self(&weight.f_ne(0)?, &square.f_zeros_like()?)?.f_mul(&weight)?;
         let residual = square.f_sum_dim_intlist(0i64, false, None)?;
-        self.memory.add("residual", residual)?;
-        self.memory.pairs("moments", &target, &target, &weight)
+        memory.add("residual", residual)?;
+        memory.pairs("moments", &target, &target, &weight)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        let residual = self.memory.numbers("residual")?;
-        let Some(Moments { items, weight, mean_x, xx, .. }) = self.memory.moments("moments")? else {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        let residual = memory.numbers("residual")?;
+        let Some(Moments { items, weight, mean_x, xx, .. }) = memory.moments("moments")? else {
             return Ok(Computed::Number(f64::NAN));
         };
         let n = weight.first().copied().unwrap_or(0.0);

@@ -27,10 +27,10 @@ use crate::task::Task;
 /// (multilabel: of its label, and of every mean).
 ///
 /// ```
-/// use catena_metrics::{Metric, Ranking, Seen, Task};
+/// use catena_metrics::{Meter, Ranking, Seen, Task};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut auroc = Ranking::auroc(Task::Binary);
+/// let mut auroc = Meter::new(Ranking::auroc(Task::Binary));
 /// let (scores, labels) = (Tensor::from_slice(&[0.1, 0.4, 0.35, 0.8]), Tensor::from_slice(&[0i64, 0, 1, 1]));
 /// auroc.update(&Seen::new(&scores).target(&labels))?;
 /// assert_eq!(auroc.compute()?.number(), Some(0.75));
@@ -42,7 +42,6 @@ pub struct Ranking {
     labels: Labels,
     average: Average,
     bins: Option<Bins>,
-    memory: Memory,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +53,7 @@ enum Area {
 impl Ranking {
     fn of(area: Area, task: Task) -> Self {
         let (average, bins) = (Average::Macro, None);
-        Self { area, labels: Labels::new(task), average, bins, memory: Memory::default() }
+        Self { area, labels: Labels::new(task), average, bins }
     }
 
     /// The area under the ROC curve. Default average: macro.
@@ -134,13 +133,13 @@ impl Ranking {
     }
 
     /// Each class's items, from the rows that were kept.
-    fn exact_classes(&self) -> Result<Vec<Vec<Item>>> {
-        let rows = |name| -> Result<Vec<f64>> { self.memory.numbers(name) };
+    fn exact_classes(&self, memory: &Memory) -> Result<Vec<Vec<Item>>> {
+        let rows = |name| -> Result<Vec<f64>> { memory.numbers(name) };
         let (target, weight) = (rows("target")?, rows("weight")?);
         let classes = self.labels.task.classes() as usize;
         let multiclass = matches!(self.labels.task, Task::Multiclass(_));
-        let mut scores = self.memory.get("scores")?.unwrap_or_default();
-        let is_logits = self.labels.logits == Some(true) || self.labels.reading(&self.memory)? == 1;
+        let mut scores = memory.get("scores")?.unwrap_or_default();
+        let is_logits = self.labels.logits == Some(true) || self.labels.reading(memory)? == 1;
         if multiclass && is_logits {
             // across classes a softmax changes ranks; a sigmoid never does
             scores = scores.f_softmax(1, Kind::Double)?;
@@ -155,10 +154,10 @@ impl Ranking {
         Ok((0..classes).map(|class| (0..n).map(|row| item(class, row)).collect()).collect())
     }
 
-    fn curves(&self) -> Result<Vec<Curve>> {
+    fn curves(&self, memory: &Memory) -> Result<Vec<Curve>> {
         let micro = self.average == Average::Micro;
         if self.bins.is_some() {
-            let Some(bins) = self.labels.read_sums(&self.memory, "bins")? else { return Ok(Vec::new()) };
+            let Some(bins) = self.labels.read_sums(memory, "bins")? else { return Ok(Vec::new()) };
             let size = bins.len() / self.labels.task.classes() as usize;
             let bins = match micro {
                 false => bins,
@@ -166,7 +165,7 @@ impl Ranking {
             };
             return Ok(bins.chunks(size).map(Curve::binned).collect());
         }
-        let classes = self.exact_classes()?;
+        let classes = self.exact_classes(memory)?;
         let classes = if micro { vec![classes.concat()] } else { classes };
         Ok(classes.into_iter().map(Curve::exact).collect())
     }
@@ -180,16 +179,8 @@ impl Metric for Ranking {
         }
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
-        let Self { area, labels, average, bins, memory: _ } = self;
+        let Self { area, labels, average, bins } = self;
         let mut map = labels.write(self.name());
         map.insert("average".into(), json!(average));
         map.insert("thresholds".into(), to_value(&bins.as_ref().map(|bins| &bins.thresholds)));
@@ -223,25 +214,25 @@ impl Metric for Ranking {
         Some(self.average.parts(self.labels.task.classes()))
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         Labels::need_scores(seen, self.name())?;
-        let items = self.labels.items(seen, &mut self.memory)?;
-        let readings = self.labels.readings(&items, &mut self.memory)?;
-        if let Some(bins) = &mut self.bins {
+        let items = self.labels.items(seen, memory)?;
+        let readings = self.labels.readings(&items, memory)?;
+        if let Some(bins) = &self.bins {
             let bins = bins.count(self.labels.task, &items, &readings)?;
-            return self.memory.add("bins", bins);
+            return memory.add("bins", bins);
         }
-        self.memory.push("scores", &items.input)?;
-        self.memory.push("target", &items.target)?;
-        self.memory.push("weight", &items.weight)
+        memory.push("scores", &items.input)?;
+        memory.push("target", &items.target)?;
+        memory.push("weight", &items.weight)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        self.labels.check_seen(&self.memory)?;
-        if self.memory.is_empty() {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        self.labels.check_seen(memory)?;
+        if memory.is_empty() {
             return Ok(Computed::Number(f64::NAN));
         }
-        let curves = self.curves()?;
+        let curves = self.curves(memory)?;
         let only_first = curves.first().is_some_and(|curve| curve.total.0 > 0.0 && curve.total.1 == 0.0);
         let values: Vec<f64> = curves.iter().map(|curve| self.value(curve, only_first)).collect();
         let ones = vec![1.0; values.len()];

@@ -73,7 +73,7 @@ const METRICS: [(&str, Read); 43] = [
 /// argument is an error that lists the known ones; values out of range are errors too.
 ///
 /// ```
-/// use catena_metrics::{Metric, from_value};
+/// use catena_metrics::{Meter, from_value};
 /// use serde_json::json;
 ///
 /// let f1 = from_value(json!({"name": "f1_score", "task": "multiclass", "num_classes": 5, "average": "macro"}))?;

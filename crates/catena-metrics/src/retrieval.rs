@@ -68,10 +68,10 @@ impl OverQueries {
 /// a document counts whatever the sign of its score.
 ///
 /// ```
-/// use catena_metrics::{Metric, Retrieval, Seen};
+/// use catena_metrics::{Meter, Retrieval, Seen};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut mrr = Retrieval::reciprocal_rank();
+/// let mut mrr = Meter::new(Retrieval::reciprocal_rank());
 /// let scores = Tensor::from_slice(&[0.9, 0.1, 0.5, 0.8, 0.2, 0.3]).view([2, 3]);
 /// let relevant = Tensor::from_slice(&[1i64, 0, 0, 0, 0, 1]).view([2, 3]);
 /// mrr.update(&Seen::new(&scores).target(&relevant))?;
@@ -85,7 +85,6 @@ pub struct Retrieval {
     empty: EmptyTarget,
     aggregation: OverQueries,
     ignore_index: Option<i64>,
-    memory: Memory,
 }
 
 /// The first document of a row that is a query of its own, and those after it.
@@ -104,7 +103,6 @@ impl Retrieval {
             empty: EmptyTarget::Neg,
             aggregation: OverQueries::Mean,
             ignore_index: None,
-            memory: Memory::default(),
         }
     }
 
@@ -205,10 +203,10 @@ impl Retrieval {
     }
 
     /// The documents of each query, as (score, gain), in the order in which they came.
-    fn queries(&self) -> Result<Vec<Vec<(f64, f64)>>> {
-        let numbers = |name| self.memory.numbers(name);
+    fn queries(&self, memory: &Memory) -> Result<Vec<Vec<(f64, f64)>>> {
+        let numbers = |name| memory.numbers(name);
         let (scores, gains, weights) = (numbers("scores")?, numbers("gains")?, numbers("weights")?);
-        let indexes = match self.memory.get("indexes")? {
+        let indexes = match memory.get("indexes")? {
             Some(indexes) => Vec::<i64>::try_from(indexes.f_contiguous()?)?,
             None => Vec::new(),
         };
@@ -236,16 +234,8 @@ impl Metric for Retrieval {
         self.score.name()
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
-        let Self { score, top_k, empty, aggregation, ignore_index, memory: _ } = self;
+        let Self { score, top_k, empty, aggregation, ignore_index } = self;
         let mut settings = json!({
             "name": self.name(), "empty_target_action": empty, "aggregation": aggregation, "ignore_index": ignore_index,
         });
@@ -267,7 +257,7 @@ impl Metric for Retrieval {
         require(self.top_k != Some(0), self.name(), "top_k", 0, "at least 1")
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         let (scores, target) = (seen.input, seen.need_target()?);
         let size = scores.size();
         let fits = target.size() == size && seen.indexes.is_none_or(|indexes| indexes.size() == size);
@@ -290,17 +280,17 @@ impl Metric for Retrieval {
             Score::Ndcg => {
                 let fine = target.f_ge(0)?.f_logical_and(&target.f_isfinite()?)?;
                 let wrong = counts.f_logical_and(&fine.f_logical_not()?)?;
-                self.memory.note_first(GAIN, &wrong, &target)?;
+                memory.note_first(GAIN, &wrong, &target)?;
                 target.f_to_kind(Kind::Double)?
             }
-            _ => RELEVANT.read(&target, &counts, &mut self.memory)?,
+            _ => RELEVANT.read(&target, &counts, memory)?,
         };
         let is_nan = scores.f_isnan()?.f_logical_and(&counts)?;
-        self.memory.note_nan(&is_nan)?;
+        memory.note_nan(&is_nan)?;
         let weight = weight.f_masked_fill(&is_nan, f64::NAN)?;
         let options = (Kind::Int64, scores.device());
         let indexes = match (seen.indexes, &size[..]) {
-            (Some(indexes), _) => QUERY.read(&wide(indexes, "the indexes")?, &counts, &mut self.memory)?,
+            (Some(indexes), _) => QUERY.read(&wide(indexes, "the indexes")?, &counts, memory)?,
             (None, [n]) => Tensor::f_zeros([*n], options)?,
             (None, _) => {
                 let indexes = Tensor::f_full(&size[..], NEXT, options)?;
@@ -309,24 +299,24 @@ impl Metric for Retrieval {
             }
         };
         let flat = |of: &Tensor| of.f_reshape([-1i64]);
-        self.memory.push("scores", &flat(scores)?)?;
-        self.memory.push("gains", &flat(&target)?)?;
-        self.memory.push("weights", &flat(&weight)?)?;
-        self.memory.push("indexes", &flat(&indexes)?)
+        memory.push("scores", &flat(scores)?)?;
+        memory.push("gains", &flat(&target)?)?;
+        memory.push("weights", &flat(&weight)?)?;
+        memory.push("indexes", &flat(&indexes)?)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        RELEVANT.check(&self.memory, |_| format!("targets of `{}` are 0 or 1", self.name()))?;
-        QUERY.check(&self.memory, |_| "a query's id is an i64 above its two lowest".into())?;
-        if let Some((row, value)) = self.memory.first(GAIN)? {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        RELEVANT.check(memory, |_| format!("targets of `{}` are 0 or 1", self.name()))?;
+        QUERY.check(memory, |_| "a query's id is an i64 above its two lowest".into())?;
+        if let Some((row, value)) = memory.first(GAIN)? {
             let why = "is none: a gain is a finite number of at least 0".into();
             return Err(Error::InRow { what: GAIN.into(), value, row, why });
         }
-        if self.memory.numbers("weights")?.iter().any(|weight| weight.is_nan()) {
+        if memory.numbers("weights")?.iter().any(|weight| weight.is_nan()) {
             return Ok(Computed::Number(f64::NAN));
         }
         let mut values = Vec::new();
-        for query in self.queries()? {
+        for query in self.queries(memory)? {
             // a fall-out is about the documents that are not relevant
             let counts = |gain: f64| if self.score == Score::FallOut { gain <= 0.0 } else { gain > 0.0 };
             let empty = !query.iter().any(|(_, gain)| counts(*gain));
@@ -341,7 +331,7 @@ impl Metric for Retrieval {
                 }
             }
         }
-        if self.memory.is_empty() {
+        if memory.is_empty() {
             return Ok(Computed::Number(f64::NAN));
         }
         Ok(Computed::Number(self.aggregation.of(values)))

@@ -11,10 +11,10 @@ use crate::weights::weight_like;
 /// anything; any other NaN makes each of these NaN.
 ///
 /// ```
-/// use catena_metrics::{Metric, Seen, Statistic};
+/// use catena_metrics::{Meter, Seen, Statistic};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut mean = Statistic::mean();
+/// let mut mean = Meter::new(Statistic::mean());
 /// mean.update(&Seen::new(&Tensor::from_slice(&[1.0, 4.0])).weight(&Tensor::from_slice(&[2.0, 1.0])))?;
 /// assert_eq!(mean.compute()?.number(), Some(2.0));
 /// # Ok::<(), catena_tensor::Error>(())
@@ -22,7 +22,6 @@ use crate::weights::weight_like;
 #[derive(Debug)]
 pub struct Statistic {
     of: Of,
-    memory: Memory,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +35,7 @@ enum Of {
 
 impl Statistic {
     fn new(of: Of) -> Self {
-        Self { of, memory: Memory::default() }
+        Self { of }
     }
 
     /// The mean.
@@ -76,19 +75,11 @@ impl Metric for Statistic {
         }
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
         json!({ "name": self.name() })
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         let values = seen.input.f_detach()?.f_to_kind(Kind::Double)?;
         let weight = weight_like(seen.weight, &values)?;
         let (values, weight) = (values.f_reshape([-1, 1])?, weight.f_reshape([-1, 1])?);
@@ -97,29 +88,29 @@ impl Metric for Statistic {
         if values.numel() == 0 {
             return Ok(());
         }
-        self.memory.note_nan(&values.f_isnan()?.f_logical_and(&counts)?)?;
+        memory.note_nan(&values.f_isnan()?.f_logical_and(&counts)?)?;
         match self.of {
-            Of::Min => self.memory.least("value", or(f64::INFINITY)?.f_min()?),
-            Of::Max => self.memory.most("value", or(f64::NEG_INFINITY)?.f_max()?),
-            Of::Std => self.memory.pairs("moments", &values, &values, &weight),
+            Of::Min => memory.least("value", or(f64::INFINITY)?.f_min()?),
+            Of::Max => memory.most("value", or(f64::NEG_INFINITY)?.f_max()?),
+            Of::Std => memory.pairs("moments", &values, &values, &weight),
             Of::Mean | Of::Sum => {
                 let sums = [or(0.0)?.f_mul(&weight)?.f_sum(Kind::Double)?, weight.f_sum(Kind::Double)?];
-                self.memory.add("sums", Tensor::f_stack(&sums, 0)?)
+                memory.add("sums", Tensor::f_stack(&sums, 0)?)
             }
         }
     }
 
-    fn compute(&self) -> Result<Computed> {
-        let sums = self.memory.numbers("sums")?;
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        let sums = memory.numbers("sums")?;
         Ok(Computed::Number(match (self.of, &sums[..]) {
             (Of::Mean, [sum, weight]) => sum / weight,
             (Of::Sum, [sum, _]) => *sum,
             (Of::Sum, _) => 0.0,
             (Of::Std, _) => {
-                let moments = self.memory.moments("moments")?;
+                let moments = memory.moments("moments")?;
                 moments.map_or(f64::NAN, |m| (m.xx[0] / m.weight[0]).sqrt())
             }
-            (Of::Min | Of::Max, _) => self.memory.number("value")?,
+            (Of::Min | Of::Max, _) => memory.number("value")?,
             (Of::Mean, _) => f64::NAN,
         }))
     }

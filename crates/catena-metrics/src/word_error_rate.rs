@@ -15,10 +15,10 @@ use crate::tokens::{check_seen, lengths, sentences};
 /// `torchmetrics.functional.text.word_error_rate`. What is kept: two numbers.
 ///
 /// ```
-/// use catena_metrics::{Metric, Seen, WordErrorRate};
+/// use catena_metrics::{Meter, Seen, WordErrorRate};
 /// use catena_tensor::tch::Tensor;
 ///
-/// let mut wer = WordErrorRate::new();
+/// let mut wer = Meter::new(WordErrorRate::new());
 /// let row = |ids: &[i64]| Tensor::from_slice(ids).view([1, -1]);
 /// wer.update(&Seen::new(&row(&[1, 2, 3])).target(&row(&[1, 3, 4, 5])))?;
 /// assert_eq!(wer.compute()?.number(), Some(0.75)); // 2 goes, 4 and 5 come
@@ -27,12 +27,11 @@ use crate::tokens::{check_seen, lengths, sentences};
 #[derive(Debug)]
 pub struct WordErrorRate {
     ignore_index: i64,
-    memory: Memory,
 }
 
 impl Default for WordErrorRate {
     fn default() -> Self {
-        Self { ignore_index: -100, memory: Memory::default() }
+        Self { ignore_index: -100 }
     }
 }
 
@@ -78,20 +77,12 @@ impl Metric for WordErrorRate {
         "word_error_rate"
     }
 
-    fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
-    }
-
     fn settings(&self) -> Value {
         json!({ "name": self.name(), "ignore_index": self.ignore_index })
     }
 
-    fn update(&mut self, seen: &Seen) -> Result<()> {
-        let [ids, refs, weight] = sentences(seen, &mut self.memory)?;
+    fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
+        let [ids, refs, weight] = sentences(seen, memory)?;
         if refs.size()[1] != 1 {
             let expected = "there is one reference for each row, so references are [n, length]".into();
             return Err(Error::Shape { what: "the target".into(), got: refs.size(), expected });
@@ -100,12 +91,12 @@ impl Metric for WordErrorRate {
         let (own, other) = (lengths(&ids, self.ignore_index)?, lengths(&refs, self.ignore_index)?);
         let errors = distances(&ids, &refs, &own, &other)?.f_mul(&weight)?;
         let sums = [errors.f_sum(Kind::Double)?, other.f_mul(&weight)?.f_sum(Kind::Double)?];
-        self.memory.add("sums", Tensor::f_stack(&sums, 0)?)
+        memory.add("sums", Tensor::f_stack(&sums, 0)?)
     }
 
-    fn compute(&self) -> Result<Computed> {
-        check_seen(&self.memory)?;
-        Ok(Computed::Number(match self.memory.numbers("sums")?[..] {
+    fn compute(&self, memory: &Memory) -> Result<Computed> {
+        check_seen(memory)?;
+        Ok(Computed::Number(match memory.numbers("sums")?[..] {
             [errors, tokens] => errors / tokens,
             _ => f64::NAN,
         }))

@@ -4,13 +4,15 @@ mod cases;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catena_metrics::{BatchMetric, Computed, LoaderMetric, Metric, Seen, from_value, names};
+use catena_metrics::{BatchMetric, Computed, LoaderMetric, Meter, Metric, Seen, from_value, names};
 use catena_tensor::native::observe::{HostReads, Syncs};
 use catena_tensor::tch::{Device, Kind, Tensor};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use cases::{Dice, Parts, cut, expected, far_off, feed, fixture, is_of_rows, parts, rows, split, value};
+use cases::{
+    Dice, Parts, cut, expected, far_off, feed, fixture, is_of_rows, meter, parts, rows, split, value,
+};
 
 #[test]
 fn every_metric_has_the_numbers_of_torchmetrics_scikit_learn_and_scipy() {
@@ -19,9 +21,9 @@ fn every_metric_has_the_numbers_of_torchmetrics_scikit_learn_and_scipy() {
         fixture.data.iter().map(|(name, d)| (name.as_str(), parts(d))).collect();
     let mut wrong = Vec::new();
     for case in &fixture.cases {
-        let mut metric = from_value(case.metric.clone()).unwrap();
-        feed(metric.as_mut(), &data[case.data.as_str()]);
-        let (got, expected) = (value(metric.as_ref()), expected(case));
+        let mut metric = meter(&case.metric);
+        feed(&mut metric, &data[case.data.as_str()]);
+        let (got, expected) = (value(&metric), expected(case));
         if far_off(&got, &expected, 1e-9) {
             wrong.push(format!("{} {}: {got:?}, expected {expected:?}", case.data, case.metric));
         }
@@ -49,19 +51,19 @@ fn state_saved_and_restored_in_the_middle_gives_the_same_bits() {
     let fixture = fixture();
     for case in &fixture.cases {
         let parts = parts(&fixture.data[&case.data]);
-        let (all, fresh) = (rows(&parts), || from_value(case.metric.clone()).unwrap());
+        let (all, fresh) = (rows(&parts), || meter(&case.metric));
         let pieces = [(0, all / 3), (all / 3, all / 3), (2 * (all / 3), all - 2 * (all / 3))];
         let (mut straight, mut saved) = (fresh(), fresh());
         for (start, length) in pieces {
-            feed(straight.as_mut(), &cut(&parts, start, length));
-            feed(saved.as_mut(), &cut(&parts, start, length));
+            feed(&mut straight, &cut(&parts, start, length));
+            feed(&mut saved, &cut(&parts, start, length));
             let mut state = saved.state();
             state.json = serde_json::from_str(&state.json.to_string()).unwrap();
             saved = fresh();
             saved.load_state(state).unwrap();
         }
-        let bits = |metric: &dyn Metric| value(metric).iter().map(|x| x.to_bits()).collect::<Vec<u64>>();
-        assert_eq!(bits(straight.as_ref()), bits(saved.as_ref()), "{} {}", case.data, case.metric);
+        let bits = |metric: &Meter| value(metric).iter().map(|x| x.to_bits()).collect::<Vec<u64>>();
+        assert_eq!(bits(&straight), bits(&saved), "{} {}", case.data, case.metric);
     }
 }
 
@@ -74,16 +76,14 @@ fn no_metric_hands_a_number_to_the_host_before_it_is_computed() {
             LoaderMetric::new("first", |all: &Seen| Ok(Computed::Number(all.input.double_value(&[0]))));
         [Box::new(batch), Box::new(loader)]
     };
-    let of_fixture = fixture
-        .cases
-        .iter()
-        .map(|case| (from_value(case.metric.clone()).unwrap(), parts(&fixture.data[&case.data])));
-    let of_closures = closures().into_iter().map(|metric| (metric, parts(&fixture.data["values"])));
+    let of_fixture = fixture.cases.iter().map(|case| (meter(&case.metric), parts(&fixture.data[&case.data])));
+    let of_closures =
+        closures().into_iter().map(|metric| (Meter::new(metric), parts(&fixture.data["values"])));
     for (mut metric, parts) in of_fixture.chain(of_closures) {
         let (all, reads) = (rows(&parts), HostReads::start().unwrap());
-        feed(metric.as_mut(), &cut(&parts, 0, all / 2));
-        feed(metric.as_mut(), &cut(&parts, all / 2, all - all / 2));
-        assert_eq!(reads.count(), Syncs::default(), "{}", metric.settings());
+        feed(&mut metric, &cut(&parts, 0, all / 2));
+        feed(&mut metric, &cut(&parts, all / 2, all - all / 2));
+        assert_eq!(reads.count(), Syncs::default(), "{}", metric.metric().settings());
     }
 }
 
@@ -113,9 +113,9 @@ fn with_nonsense(parts: &Parts) -> Parts {
 fn what_counts_nothing_may_be_anything() {
     let fixture = fixture();
     for case in fixture.cases.iter().filter(|case| !is_of_rows(case)) {
-        let mut metric = from_value(case.metric.clone()).unwrap();
-        feed(metric.as_mut(), &with_nonsense(&parts(&fixture.data[&case.data])));
-        let (got, what) = (value(metric.as_ref()), format!("{} {}", case.data, case.metric));
+        let mut metric = meter(&case.metric);
+        feed(&mut metric, &with_nonsense(&parts(&fixture.data[&case.data])));
+        let (got, what) = (value(&metric), format!("{} {}", case.data, case.metric));
         assert!(!far_off(&got, &expected(case), 1e-9), "{what}: {got:?}, expected {}", case.value);
     }
 }
@@ -125,11 +125,11 @@ fn a_batch_without_rows_changes_nothing() {
     let fixture = fixture();
     for case in &fixture.cases {
         let parts = parts(&fixture.data[&case.data]);
-        let mut metric = from_value(case.metric.clone()).unwrap();
+        let mut metric = meter(&case.metric);
         for (start, length) in [(0, 0), (0, rows(&parts)), (0, 0)] {
-            feed(metric.as_mut(), &cut(&parts, start, length));
+            feed(&mut metric, &cut(&parts, start, length));
         }
-        let (got, what) = (value(metric.as_ref()), format!("{} {}", case.data, case.metric));
+        let (got, what) = (value(&metric), format!("{} {}", case.data, case.metric));
         assert!(!far_off(&got, &expected(case), 1e-9), "{what}: {got:?}, expected {}", case.value);
     }
 }
@@ -202,7 +202,7 @@ fn a_label_out_of_range_is_an_error_of_compute_that_names_it() {
     let labels = Tensor::from_slice(&[0i64, 7, 1]);
     let scores = Tensor::from_slice(&[0.2, 0.3, 0.5]).repeat([3, 1]);
     for name in ["accuracy", "confusion_matrix", "auroc", "log_loss", "calibration_error"] {
-        let mut metric = from_value(json!({"name": name, "task": "multiclass", "num_classes": 3})).unwrap();
+        let mut metric = meter(&json!({"name": name, "task": "multiclass", "num_classes": 3}));
         metric.update(&Seen::new(&scores).target(&labels)).unwrap();
         let text = metric.compute().unwrap_err().to_string();
         assert_eq!(
@@ -212,7 +212,7 @@ fn a_label_out_of_range_is_an_error_of_compute_that_names_it() {
             "{name}"
         );
     }
-    let mut metric = from_value(json!({"name": "perplexity"})).unwrap();
+    let mut metric = meter(&json!({"name": "perplexity"}));
     metric.update(&Seen::new(&scores).target(&Tensor::from_slice(&[0i64, -1, 1]))).unwrap();
     assert!(metric.compute().unwrap_err().to_string().starts_with("label -1 in row 1 is out of range"));
 }
@@ -247,11 +247,11 @@ fn shapes_that_do_not_fit_are_refused_with_a_sentence() {
             "the target of shape [4] doesn't fit: the input has shape [4, 3], and the two must be equal",
         ),
     ] {
-        let mut metric = from_value(settings).unwrap();
+        let mut metric = meter(&settings);
         let text_of = metric.update(&Seen::new(input).target(target)).unwrap_err().to_string();
         assert_eq!(text_of, text);
     }
-    let mut metric = from_value(json!({"name": "r2_score"})).unwrap();
+    let mut metric = meter(&json!({"name": "r2_score"}));
     let text = metric.update(&Seen::new(&wide)).unwrap_err().to_string();
     assert_eq!(text, "no tensor is named `target`; there are: input");
     let short = Tensor::from_slice(&[1.0, 1.0]);
@@ -268,9 +268,9 @@ fn half_precision_scores_are_measured_too() {
         ["accuracy", "auroc", "average_precision", "log_loss", "calibration_error", "confusion_matrix"]
     {
         let of = |kind: Kind| {
-            let mut metric = from_value(json!({"name": name, "task": "binary"})).unwrap();
+            let mut metric = meter(&json!({"name": name, "task": "binary"}));
             metric.update(&Seen::new(&scores.to_kind(kind)).target(&labels)).unwrap();
-            value(metric.as_ref())
+            value(&metric)
         };
         for kind in [Kind::Float, Kind::Half, Kind::BFloat16] {
             assert!(!far_off(&of(kind), &of(Kind::Double), 5e-3), "{name} {kind:?}");
@@ -349,8 +349,8 @@ proptest! {
         let mut dice = Dice(seed);
         for (settings, input, target, counts) in all {
             for weight in [None, Some(&weight)] {
-                let mut whole = from_value(settings.clone()).unwrap();
-                let mut split: Vec<Box<dyn Metric>> = (0..5).map(|_| from_value(settings.clone()).unwrap()).collect();
+                let mut whole = meter(&settings);
+                let mut split: Vec<Meter> = (0..5).map(|_| meter(&settings)).collect();
                 whole.update(&Seen { input, target: Some(target), weight, indexes: None }).unwrap();
                 let (mut start, mut batch) = (0, 0);
                 while start < n {
@@ -366,7 +366,7 @@ proptest! {
                     let into = dice.below(split.len());
                     split[into].merge(other.state()).unwrap();
                 }
-                let (got, expected) = (value(split[0].as_ref()), value(whole.as_ref()));
+                let (got, expected) = (value(&split[0]), value(&whole));
                 if counts && weight.is_none() {
                     prop_assert_eq!(&got, &expected, "{}", settings);
                 }

@@ -2,14 +2,14 @@
 mod cases;
 
 use catena_metrics::{
-    Average, CalibrationError, ClassScore, Computed, ConfusionMatrix, LogLoss, Metric, OverQueries, Ranking,
-    Retrieval, Seen, Statistic, Task, Thresholds, from_value,
+    Average, CalibrationError, ClassScore, Computed, ConfusionMatrix, LogLoss, Meter, Metric, OverQueries,
+    Ranking, Retrieval, Seen, Statistic, Task, Thresholds,
 };
 use catena_tensor::tch::{Kind, Tensor};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use cases::{Case, Dice, Parts, cut, feed, fixture, is_of_rows, parts, rows, split, value};
+use cases::{Case, Dice, Parts, cut, feed, fixture, is_of_rows, meter, parts, rows, split, value};
 
 const NAN: f64 = f64::NAN;
 
@@ -86,11 +86,11 @@ fn a_nan_among_the_scores_makes_every_metric_nan_whatever_the_order_of_rows() {
             let row = counted[dice.below(counted.len())];
             let place = (round == 1 && is_whole(case, &parts)).then(|| dice.below(64) as i64);
             let spoiled = shuffled(&with_nan(&parts, row, place), &mut dice);
-            let mut metric = from_value(case.metric.clone()).unwrap();
-            feed(metric.as_mut(), &spoiled);
+            let mut metric = meter(&case.metric);
+            feed(&mut metric, &spoiled);
             let what = format!("{} {} row {row} place {place:?}", case.data, case.metric);
             if metric.compute().is_ok() {
-                let got = value(metric.as_ref());
+                let got = value(&metric);
                 assert!(got.iter().all(|x| x.is_nan()), "{what}: {got:?}");
                 assert_eq!(metric.memory().nan_rows().unwrap().0, 1, "{what}");
             }
@@ -110,9 +110,9 @@ fn a_nan_touches_the_rows_own_score_alone_where_each_row_has_one() {
         let counted = counted(case, &parts);
         let (n, row) = (rows(&parts) as usize, counted[counted.len() / 2]);
         let scores = |parts: &Parts| {
-            let mut metric = from_value(case.metric.clone()).unwrap();
-            feed(metric.as_mut(), parts);
-            value(metric.as_ref())
+            let mut metric = meter(&case.metric);
+            feed(&mut metric, parts);
+            value(&metric)
         };
         let (clean, spoiled) = (scores(&parts), scores(&with_nan(&parts, row, None)));
         let width = clean.len() / n;
@@ -132,9 +132,10 @@ fn a_nan_in_a_labels_score_touches_that_label_and_every_mean() {
     let scores = Tensor::from_slice(&[0.9, 0.2, 0.3, NAN, 0.1, 0.8]).view([2, 3]);
     let target = Tensor::from_slice(&[1i64, 0, 1, 0, 1, 1]).view([2, 3]);
     let task = Task::Multilabel(3);
-    let of = |mut metric: Box<dyn Metric>| {
+    let of = |metric: Box<dyn Metric>| {
+        let mut metric = Meter::new(metric);
         metric.update(&Seen::new(&scores).target(&target)).unwrap();
-        value(metric.as_ref())
+        value(&metric)
     };
     let each: Vec<Box<dyn Metric>> = vec![
         Box::new(ClassScore::accuracy(task).average(Average::None)),
@@ -176,7 +177,7 @@ fn a_nan_in_a_labels_score_touches_that_label_and_every_mean() {
 fn a_nan_does_not_hide_that_the_others_are_logits() {
     let (scores, target) = (Tensor::from_slice(&[NAN, 3.0, 0.2, 0.4]), Tensor::from_slice(&[1i64, 1, 0, 0]));
     let (scores, target) = (scores.view([2, 2]), target.view([2, 2]));
-    let mut metric = ClassScore::accuracy(Task::Multilabel(2)).average(Average::None);
+    let mut metric = Meter::new(ClassScore::accuracy(Task::Multilabel(2)).average(Average::None));
     metric.update(&Seen::new(&scores).target(&target)).unwrap();
     // sigmoid(0.4) is above 0.5, and the target says no
     let got = value(&metric);
@@ -185,13 +186,14 @@ fn a_nan_does_not_hide_that_the_others_are_logits() {
 
 #[test]
 fn values_with_a_nan_have_no_deviation_and_no_extremes() {
-    for mut statistic in
+    for statistic in
         [Statistic::mean(), Statistic::std(), Statistic::sum(), Statistic::min(), Statistic::max()]
     {
+        let mut statistic = Meter::new(statistic);
         statistic.update(&Seen::new(&Tensor::from_slice(&[1.0, NAN]))).unwrap();
         statistic.update(&Seen::new(&Tensor::from_slice(&[5.0, 2.0]))).unwrap();
         let got = statistic.compute().unwrap().number().unwrap();
-        assert!(got.is_nan(), "{}: {got}", statistic.name());
+        assert!(got.is_nan(), "{}: {got}", statistic.metric().name());
         assert_eq!(statistic.memory().nan_rows().unwrap(), (1, 4));
     }
 }
@@ -201,7 +203,7 @@ fn queries_of_which_one_is_nan_have_no_median_and_no_extreme() {
     let scores = Tensor::from_slice(&[0.3, 0.2, NAN, 0.4, 0.9, 0.1]).view([3, 2]);
     let target = Tensor::from_slice(&[1i64, 0, 1, 0, 0, 0]).view([3, 2]);
     for over in [OverQueries::Mean, OverQueries::Median, OverQueries::Min, OverQueries::Max] {
-        let mut metric = Retrieval::reciprocal_rank().aggregation(over);
+        let mut metric = Meter::new(Retrieval::reciprocal_rank().aggregation(over));
         metric.update(&Seen::new(&scores).target(&target)).unwrap();
         assert!(metric.compute().unwrap().number().unwrap().is_nan(), "{over:?}");
     }
@@ -231,13 +233,13 @@ proptest! {
             Box::new(ConfusionMatrix::cohen_kappa(task, catena_metrics::KappaWeights::None)),
             Box::new(Retrieval::normalized_dcg()), Box::new(Retrieval::fall_out()), Box::new(Retrieval::hit_rate()),
         ];
-        for mut metric in metrics {
+        for mut metric in metrics.into_iter().map(Meter::new) {
             metric.update(&Seen::new(&scores).target(&target)).unwrap();
             let got = metric.compute().unwrap().number().unwrap();
             if has_nan {
-                prop_assert!(got.is_nan(), "{}: {}", metric.name(), got);
-            } else if !["cohen_kappa", "balanced_accuracy"].contains(&metric.name()) {
-                prop_assert!(!got.is_nan(), "{}", metric.name());
+                prop_assert!(got.is_nan(), "{}: {}", metric.metric().name(), got);
+            } else if !["cohen_kappa", "balanced_accuracy"].contains(&metric.metric().name()) {
+                prop_assert!(!got.is_nan(), "{}", metric.metric().name());
             }
         }
     }
@@ -258,16 +260,16 @@ fn a_nan_that_counts_nothing_changes_no_bit() {
         let mut with =
             clean.iter().map(|(name, part)| (name.clone(), part.shallow_clone())).collect::<Parts>();
         with.insert("weight".into(), weight.shallow_clone());
-        let mut first = from_value(case.metric.clone()).unwrap();
-        feed(first.as_mut(), &with);
-        let mut second = from_value(case.metric.clone()).unwrap();
+        let mut first = meter(&case.metric);
+        feed(&mut first, &with);
+        let mut second = meter(&case.metric);
         let mut nothing = cut(&with, 0, 2);
         nothing.insert("input".into(), nothing["input"].full_like(NAN));
         nothing.insert("weight".into(), nothing["weight"].zeros_like());
-        feed(second.as_mut(), &nothing);
-        feed(second.as_mut(), &with);
-        let bits = |metric: &dyn Metric| value(metric).into_iter().map(f64::to_bits).collect::<Vec<_>>();
-        assert_eq!(bits(first.as_ref()), bits(second.as_ref()), "{} {}", case.data, case.metric);
+        feed(&mut second, &nothing);
+        feed(&mut second, &with);
+        let bits = |metric: &Meter| value(metric).into_iter().map(f64::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(&first), bits(&second), "{} {}", case.data, case.metric);
         assert_eq!(second.memory().nan_rows().unwrap().0, 0);
     }
 }
@@ -284,9 +286,9 @@ fn whole_labels_of_any_dtype_give_the_same_bits() {
     for case in &fixture.cases {
         let parts = parts(&fixture.data[&case.data]);
         let bits = |parts: &Parts| {
-            let mut metric = from_value(case.metric.clone()).unwrap();
-            feed(metric.as_mut(), parts);
-            value(metric.as_ref()).into_iter().map(f64::to_bits).collect::<Vec<_>>()
+            let mut metric = meter(&case.metric);
+            feed(&mut metric, parts);
+            value(&metric).into_iter().map(f64::to_bits).collect::<Vec<_>>()
         };
         let expected = bits(&parts);
         let mut kinds = vec![Kind::Double, Kind::Float, Kind::Half, Kind::BFloat16, Kind::Int, Kind::Int16];
@@ -329,10 +331,10 @@ fn a_label_that_is_no_whole_number_is_refused_by_every_metric_that_has_labels() 
             let target = parts["target"].to_kind(Kind::Double).copy();
             let _filled = target.select(0, row).fill_(wrong);
             with.insert("target".into(), target);
-            let mut metric = from_value(case.metric.clone()).unwrap();
+            let mut metric = meter(&case.metric);
             // the row is that of the loader, not of its batch
-            feed(metric.as_mut(), &cut(&with, 0, 2));
-            feed(metric.as_mut(), &cut(&with, 2, rows(&with) - 2));
+            feed(&mut metric, &cut(&with, 0, 2));
+            feed(&mut metric, &cut(&with, 2, rows(&with) - 2));
             let state = metric.state();
             metric.reset();
             metric.load_state(state).unwrap();
@@ -347,7 +349,7 @@ fn a_label_that_is_no_whole_number_is_refused_by_every_metric_that_has_labels() 
 #[test]
 fn flags_indexes_and_decisions_are_checked_as_labels_are() {
     let text = |metric: Value, input: &Tensor, target: &Tensor, indexes: Option<&Tensor>| {
-        let mut metric = from_value(metric).unwrap();
+        let mut metric = meter(&metric);
         metric.update(&Seen { input, target: Some(target), weight: None, indexes }).unwrap();
         metric.compute().unwrap_err().to_string()
     };
@@ -397,7 +399,7 @@ fn flags_indexes_and_decisions_are_checked_as_labels_are() {
 fn the_first_wrong_label_is_named_in_the_order_of_rows_whatever_is_merged() {
     let scores = Tensor::from_slice(&[0.9, 0.1]);
     let fed = |labels: &[[f64; 2]]| {
-        let mut metric = ClassScore::accuracy(Task::Binary);
+        let mut metric = Meter::new(ClassScore::accuracy(Task::Binary));
         for labels in labels {
             metric.update(&Seen::new(&scores).target(&Tensor::from_slice(labels))).unwrap();
         }
@@ -414,14 +416,14 @@ fn the_first_wrong_label_is_named_in_the_order_of_rows_whatever_is_merged() {
 fn labels_that_count_nothing_may_be_anything() {
     let scores = Tensor::from_slice(&[0.9, 0.1, 0.8]);
     let labels = Tensor::from_slice(&[1.0, NAN, 0.5]);
-    let mut metric = ClassScore::accuracy(Task::Binary);
+    let mut metric = Meter::new(ClassScore::accuracy(Task::Binary));
     metric.update(&Seen::new(&scores).target(&labels).weight(&Tensor::from_slice(&[1.0, 0.0, 0.0]))).unwrap();
     assert_eq!(metric.compute().unwrap().number(), Some(1.0));
-    let mut metric = ClassScore::accuracy(Task::Binary).ignore_index(-100);
+    let mut metric = Meter::new(ClassScore::accuracy(Task::Binary).ignore_index(-100));
     metric.update(&Seen::new(&scores).target(&Tensor::from_slice(&[1.0f32, -100.0, 1.0]))).unwrap();
     assert_eq!(metric.compute().unwrap().number(), Some(1.0));
     // a byte has no -100, and 156 is none
-    let mut metric = ClassScore::accuracy(Task::Multiclass(200)).ignore_index(-100);
+    let mut metric = Meter::new(ClassScore::accuracy(Task::Multiclass(200)).ignore_index(-100));
     let bytes = Tensor::from_slice(&[156u8, 3, 4]);
     metric.update(&Seen::new(&bytes).target(&bytes)).unwrap();
     let Computed::Number(got) = metric.compute().unwrap() else { unreachable!() };
@@ -432,7 +434,7 @@ fn labels_that_count_nothing_may_be_anything() {
 fn soft_targets_are_for_the_log_loss_that_says_so() {
     let scores = Tensor::from_slice(&[0.9, 0.2]);
     let soft = Tensor::from_slice(&[0.95, 0.05]);
-    let mut loss = LogLoss::new(Task::Binary).soft_targets();
+    let mut loss = Meter::new(LogLoss::new(Task::Binary).soft_targets());
     loss.update(&Seen::new(&scores).target(&soft)).unwrap();
     let of = |t: f64, q: f64| -(t * q.ln() + (1.0 - t) * (1.0 - q).ln());
     let expected = (of(0.95, 0.9) + of(0.05, 0.2)) / 2.0;
@@ -457,14 +459,14 @@ fn soft_targets_are_for_the_log_loss_that_says_so() {
     );
     let got = text(&mut loss, &scores, &Tensor::from_slice(&[NAN, 0.5]));
     assert!(got.starts_with("soft target NaN in row 0 is no probability"), "{got}");
-    let mut classes = LogLoss::new(Task::Multiclass(3)).soft_targets();
+    let mut classes = Meter::new(LogLoss::new(Task::Multiclass(3)).soft_targets());
     let thirds = Tensor::from_slice(&[0.2, 0.3, 0.5, 0.1, 0.1, 0.1]).view([2, 3]);
     let got = text(&mut classes, &thirds.softmax(1, Kind::Double), &thirds);
     assert!(got.starts_with("sum of soft targets 0.3"), "{got}");
     let text =
         LogLoss::new(Task::Multiclass(3)).soft_targets().ignore_index(1).check().unwrap_err().to_string();
     assert!(text.starts_with("log_loss: `ignore_index` is 1, but must be none with soft targets"), "{text}");
-    let mut narrow = LogLoss::new(Task::Multiclass(3)).soft_targets();
+    let mut narrow = Meter::new(LogLoss::new(Task::Multiclass(3)).soft_targets());
     let text =
         narrow.update(&Seen::new(&thirds).target(&Tensor::from_slice(&[0i64, 1]))).unwrap_err().to_string();
     assert!(text.contains("needs scores and probabilities [n, 3, …]"), "{text}");
@@ -481,8 +483,8 @@ fn soft_targets_that_are_hard_give_the_bits_of_labels() {
         }
         let mut settings = case.metric.clone();
         settings["soft_targets"] = json!(true);
-        let (mut hard, mut soft) = (from_value(case.metric.clone()).unwrap(), from_value(settings).unwrap());
-        feed(hard.as_mut(), &parts);
+        let (mut hard, mut soft) = (meter(&case.metric), meter(&settings));
+        feed(&mut hard, &parts);
         let mut probabilities =
             parts.iter().map(|(name, part)| (name.clone(), part.shallow_clone())).collect::<Parts>();
         let target = &parts["target"];
@@ -491,8 +493,8 @@ fn soft_targets_that_are_hard_give_the_bits_of_labels() {
             None => target.shallow_clone(),
         };
         probabilities.insert("target".into(), one_hot.to_kind(Kind::Double));
-        feed(soft.as_mut(), &probabilities);
-        assert_eq!(value(hard.as_ref())[0].to_bits(), value(soft.as_ref())[0].to_bits(), "{}", case.metric);
+        feed(&mut soft, &probabilities);
+        assert_eq!(value(&hard)[0].to_bits(), value(&soft)[0].to_bits(), "{}", case.metric);
         tried += 1;
     }
     assert!(tried >= 5, "{tried}");
@@ -512,9 +514,9 @@ fn scores_of_low_precision_are_measured_as_the_numbers_that_they_are() {
         json!({"name": "confusion_matrix", "task": "binary", "threshold": 0.7}),
     ] {
         let bits = |scores: &Tensor| {
-            let mut metric = from_value(settings.clone()).unwrap();
+            let mut metric = meter(&settings);
             metric.update(&Seen::new(scores).target(&labels)).unwrap();
-            value(metric.as_ref()).into_iter().map(f64::to_bits).collect::<Vec<_>>()
+            value(&metric).into_iter().map(f64::to_bits).collect::<Vec<_>>()
         };
         for kind in [Kind::Half, Kind::BFloat16] {
             let low = scores.to_kind(kind);

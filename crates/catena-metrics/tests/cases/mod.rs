@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each of the test programs that share this uses a part of it")]
 use std::collections::BTreeMap;
 
-use catena_metrics::{Computed, Metric, Seen, from_value};
+use catena_metrics::{Computed, Meter, Seen, from_value};
 use catena_tensor::tch::{Device, Kind, Tensor};
 use serde::Deserialize;
 use serde_json::Value;
@@ -63,13 +63,18 @@ pub(crate) fn cut(parts: &Parts, start: i64, length: i64) -> Parts {
     parts.iter().map(|(name, part)| (name.clone(), part.narrow(0, start, length))).collect()
 }
 
-pub(crate) fn feed(metric: &mut dyn Metric, parts: &Parts) {
+/// A meter of the metric with these settings.
+pub(crate) fn meter(settings: &Value) -> Meter {
+    Meter::new(from_value(settings.clone()).unwrap())
+}
+
+pub(crate) fn feed(metric: &mut Meter, parts: &Parts) {
     let part = |name| parts.get(name);
     let (target, weight, indexes) = (part("target"), part("weight"), part("indexes"));
     metric.update(&Seen { input: &parts["input"], target, weight, indexes }).unwrap();
 }
 
-pub(crate) fn value(metric: &dyn Metric) -> Vec<f64> {
+pub(crate) fn value(metric: &Meter) -> Vec<f64> {
     match metric.compute().unwrap() {
         Computed::Number(number) => vec![number],
         Computed::Numbers(numbers) => numbers.into_iter().map(|(_, number)| number).collect(),
@@ -108,13 +113,13 @@ impl Dice {
 /// The value after a random split into batches and ranks, each rank saved and restored on the way, merged in a random order.
 pub(crate) fn split(case: &Case, parts: &Parts, seed: u64) -> Vec<f64> {
     let mut dice = Dice(seed);
-    let fresh = || from_value(case.metric.clone()).unwrap();
-    let mut ranks: Vec<Box<dyn Metric>> = (0..1 + dice.below(4)).map(|_| fresh()).collect();
+    let fresh = || meter(&case.metric);
+    let mut ranks: Vec<Meter> = (0..1 + dice.below(4)).map(|_| fresh()).collect();
     let (mut start, all) = (0, rows(parts));
     while start < all {
         let length = (1 + dice.below(9) as i64).min(all - start);
         let rank = dice.below(ranks.len());
-        feed(ranks[rank].as_mut(), &cut(parts, start, length));
+        feed(&mut ranks[rank], &cut(parts, start, length));
         if dice.below(3) == 0 {
             let state = ranks[rank].state();
             ranks[rank] = fresh();
@@ -127,5 +132,5 @@ pub(crate) fn split(case: &Case, parts: &Parts, seed: u64) -> Vec<f64> {
         let into = dice.below(ranks.len());
         ranks[into].merge(other.state()).unwrap();
     }
-    value(ranks[0].as_ref())
+    value(&ranks[0])
 }
