@@ -1,9 +1,9 @@
 //! The share of samples whose label is among the k highest outputs.
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_metrics::{Labels, Seen, Task, decided};
+use catena_tensor::Error;
 use catena_tensor::batch::{OUTPUT, TARGET};
 use catena_tensor::tch::{self, Kind, Tensor};
-use catena_tensor::Error;
 use serde::{Deserialize, Serialize};
 
 use super::over_loader::OverLoader;
@@ -173,7 +173,7 @@ impl Callback for Accuracy {
         let mut labels = Labels::new(Task::Multiclass(classes));
         labels.ignore_index = *ignore_index;
         let memory = &mut self.checks.memory;
-        memory.most(CLASSES, Tensor::f_full([0i64; 0], classes, (Kind::Double, scores.device()))?)?;
+        memory.max(CLASSES, Tensor::f_full([0i64; 0], classes, (Kind::Double, scores.device()))?)?;
         let items = labels.items(&Seen::new(scores).target(targets), memory)?;
         let weight = items.weight.f_sum(Kind::Double)?;
         let mut values = Vec::with_capacity(top_k.len());

@@ -5,9 +5,9 @@ use catena_tensor::tch::Tensor;
 use serde_json::{Value, json};
 
 use crate::counts;
-use crate::four::{Four, Rule, Score};
 use crate::host::host;
 use crate::labels::Labels;
+use crate::stat_scores::{Score, Scoring, StatScores};
 
 use crate::average::Average;
 use crate::memory::Memory;
@@ -36,7 +36,7 @@ use crate::task::Task;
 /// ```
 #[derive(Debug)]
 pub struct ClassScore {
-    rule: Rule,
+    scoring: Scoring,
     labels: Labels,
     samplewise: bool,
 }
@@ -48,8 +48,8 @@ impl ClassScore {
             Score::Support => Average::None,
             _ => Average::Micro,
         };
-        let rule = Rule { score, average, top_k: 1, zero_division: 0.0 };
-        Self { rule, labels: Labels::new(task), samplewise: false }
+        let scoring = Scoring { score, average, top_k: 1, zero_division: 0.0 };
+        Self { scoring, labels: Labels::new(task), samplewise: false }
     }
 
     /// The share of right decisions (multiclass macro: the mean recall). Default average: micro.
@@ -110,14 +110,14 @@ impl ClassScore {
     /// How scores of classes become one.
     #[must_use]
     pub fn average(mut self, average: Average) -> Self {
-        self.rule.average = average;
+        self.scoring.average = average;
         self
     }
 
     /// Multiclass: a target among the `k` highest scores counts as decided for (default 1).
     #[must_use]
     pub fn top_k(mut self, top_k: i64) -> Self {
-        self.rule.top_k = top_k;
+        self.scoring.top_k = top_k;
         self
     }
 
@@ -153,7 +153,7 @@ impl ClassScore {
     /// What a division by 0 gives (default 0).
     #[must_use]
     pub fn zero_division(mut self, value: f64) -> Self {
-        self.rule.zero_division = value;
+        self.scoring.zero_division = value;
         self
     }
 
@@ -187,20 +187,20 @@ impl ClassScore {
                 return Err(settings.wrong(why));
             }
         };
-        metric.rule.average = Average::read(settings, metric.rule.average)?;
-        metric.rule.top_k = settings.take("top_k")?.unwrap_or(1);
-        metric.rule.zero_division = settings.take("zero_division")?.unwrap_or(0.0);
+        metric.scoring.average = Average::read(settings, metric.scoring.average)?;
+        metric.scoring.top_k = settings.take("top_k")?.unwrap_or(1);
+        metric.scoring.zero_division = settings.take("zero_division")?.unwrap_or(0.0);
         Ok(metric)
     }
 
     /// The score of tp, fp, tn, fn of each class.
     fn of_counts(&self, counts: &[f64]) -> Computed {
-        let four = |c: &[f64]| match *c {
-            [tp, fp, tn, fn_] => Four { tp, fp, tn, fn_ },
-            _ => Four::default(),
+        let of_class = |c: &[f64]| match *c {
+            [tp, fp, tn, fn_] => StatScores { tp, fp, tn, fn_ },
+            _ => StatScores::default(),
         };
-        let classes: Vec<Four> = counts.chunks(4).map(four).collect();
-        self.rule.of(&classes, &self.labels)
+        let classes: Vec<StatScores> = counts.chunks(4).map(of_class).collect();
+        self.scoring.of(&classes, &self.labels)
     }
 
     /// The scores of each row.
@@ -223,11 +223,11 @@ impl ClassScore {
 
 impl Metric for ClassScore {
     fn name(&self) -> &str {
-        self.rule.score.name()
+        self.scoring.score.name()
     }
 
     fn settings(&self) -> Value {
-        let Self { rule: Rule { score, average, top_k, zero_division }, labels, samplewise } = self;
+        let Self { scoring: Scoring { score, average, top_k, zero_division }, labels, samplewise } = self;
         let mut map = labels.write(self.name());
         let mut put = |name: &str, value: Value| drop(map.insert(name.into(), value));
         put("average", json!(average));
@@ -250,8 +250,14 @@ impl Metric for ClassScore {
         self.labels.check(self.name())?;
         let most = if let Task::Multiclass(classes) = self.labels.task { classes } else { 1 };
         let allowed = format!("from 1 to {most} with {:?}", self.labels.task);
-        require((1..=most).contains(&self.rule.top_k), self.name(), "top_k", self.rule.top_k, &allowed)?;
-        let factors = match self.rule.score {
+        require(
+            (1..=most).contains(&self.scoring.top_k),
+            self.name(),
+            "top_k",
+            self.scoring.top_k,
+            &allowed,
+        )?;
+        let factors = match self.scoring.score {
             Score::FBeta { beta } => vec![("beta", beta)],
             Score::Tversky { alpha, beta } => vec![("alpha", alpha), ("beta", beta)],
             _ => Vec::new(),
@@ -263,23 +269,23 @@ impl Metric for ClassScore {
     }
 
     fn parts(&self) -> Option<Vec<String>> {
-        Some(match self.rule.score {
+        Some(match self.scoring.score {
             _ if self.samplewise => Vec::new(),
             Score::BalancedAccuracy { .. } => vec![String::new()],
-            _ => self.rule.average.parts(self.labels.task.classes()),
+            _ => self.scoring.average.parts(self.labels.task.classes()),
         })
     }
 
     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         let items = self.labels.items(seen, memory)?;
-        let (labels, top_k) = (&self.labels, self.rule.top_k);
+        let (labels, top_k) = (&self.labels, self.scoring.top_k);
         if self.samplewise {
             let rows = seen.need_target()?.size().first().copied().unwrap_or(1);
-            let four = counts::four_of_rows(labels, &items, top_k, rows, memory)?;
-            return memory.push("counts", &four.f_transpose(0, 1)?);
+            let counts = counts::stat_scores_of_rows(labels, &items, top_k, rows, memory)?;
+            return memory.push("counts", &counts.f_transpose(0, 1)?);
         }
-        let four = counts::four(labels, &items, top_k, memory)?;
-        memory.add("counts", four)
+        let counts = counts::stat_scores(labels, &items, top_k, memory)?;
+        memory.add("counts", counts)
     }
 
     fn compute(&self, memory: &Memory) -> Result<Computed> {

@@ -32,12 +32,12 @@ fn nan_with(counts: &Tensor, all: &Tensor) -> Result<Tensor> {
 }
 
 /// tp, fp, tn and fn of a batch, `[readings, classes, 4]`.
-pub(crate) fn four(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
-    Ok(four_of_rows(labels, items, top_k, 1, memory)?.f_squeeze_dim(1)?)
+pub(crate) fn stat_scores(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
+    Ok(stat_scores_of_rows(labels, items, top_k, 1, memory)?.f_squeeze_dim(1)?)
 }
 
 /// The same of each of so many rows that the items belong to, `[readings, rows, classes, 4]`.
-pub(crate) fn four_of_rows(
+pub(crate) fn stat_scores_of_rows(
     labels: &Labels,
     items: &Items,
     top_k: i64,
@@ -61,8 +61,8 @@ pub(crate) fn four_of_rows(
         let (fp, fn_) = (count(&decided, &wrong)?, count(target, &wrong)?);
         let all = by_row(weight)?.f_sum_dim_intlist(1i64, true, Kind::Double)?;
         let tn = all.f_sub(&tp)?.f_sub(&fp)?.f_sub(&fn_)?;
-        let four = Tensor::f_stack(&[tp, fp, tn, fn_], -1)?;
-        return Ok(nan_with(&four, &all.f_unsqueeze(-1)?)?.f_unsqueeze(0)?);
+        let scores = Tensor::f_stack(&[tp, fp, tn, fn_], -1)?;
+        return Ok(nan_with(&scores, &all.f_unsqueeze(-1)?)?.f_unsqueeze(0)?);
     }
     let classes = labels.task.classes();
     let by_row = |of: &Tensor| of.f_reshape([rows, of.numel() as i64 / (rows * classes).max(1), classes]);
@@ -86,12 +86,12 @@ pub(crate) fn confusion(labels: &Labels, items: &Items, memory: &mut Memory) -> 
         let matrix = count(&index, &items.weight, classes * classes)?.f_reshape([1, classes, classes])?;
         return nan_with(&matrix, &items.weight.f_sum(Kind::Double)?);
     }
-    let four = four(labels, items, 1, memory)?;
-    let part = |i: i64| four.f_select(-1, i);
-    let cells = Tensor::f_stack(&[part(2)?, part(1)?, part(3)?, part(0)?], -1)?;
-    let readings = cells.size()[0];
+    let scores = stat_scores(labels, items, 1, memory)?;
+    let part = |i: i64| scores.f_select(-1, i);
+    let matrix = Tensor::f_stack(&[part(2)?, part(1)?, part(3)?, part(0)?], -1)?;
+    let readings = matrix.size()[0];
     Ok(match labels.task {
-        Task::Multilabel(n) => cells.f_reshape([readings, n, 2, 2])?,
-        _ => cells.f_reshape([readings, 2, 2])?,
+        Task::Multilabel(n) => matrix.f_reshape([readings, n, 2, 2])?,
+        _ => matrix.f_reshape([readings, 2, 2])?,
     })
 }

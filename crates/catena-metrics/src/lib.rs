@@ -35,12 +35,12 @@
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
+mod accumulator;
 mod agreement;
 mod average;
 mod bins;
 mod bleu;
 mod calibration;
-mod cell;
 mod class_score;
 mod closures;
 mod cmc;
@@ -49,7 +49,6 @@ mod correlation;
 mod counts;
 mod curve;
 mod errors;
-mod four;
 mod host;
 mod items;
 mod labels;
@@ -66,6 +65,7 @@ mod readings;
 mod registry;
 mod retrieval;
 mod settings;
+mod stat_scores;
 mod statistic;
 mod task;
 mod tokens;

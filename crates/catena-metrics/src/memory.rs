@@ -3,7 +3,7 @@ use catena_tensor::state::State;
 use catena_tensor::tch::{Device, Kind, Tensor};
 use catena_tensor::{Error, Result};
 
-use crate::cell::Cell;
+use crate::accumulator::Accumulator;
 use crate::host::host;
 use crate::moments::Moments;
 
@@ -11,7 +11,7 @@ use crate::moments::Moments;
 ///
 /// * a **sum** of f64 tensors with the rounding errors kept beside it: counts are exact, and the order of batches and merges
 ///   changes no more than the last bit
-/// * the **least** and the **most** of what was seen
+/// * the **min** and the **max** of what was seen
 /// * the **moments** of pairs (x, y): weight, sums and sums of products around a point near the mean, so that a large mean
 ///   costs no digits
 /// * **rows**, for what can be computed from everything only; they grow with the loader
@@ -32,7 +32,7 @@ use crate::moments::Moments;
 /// ```
 #[derive(Debug, Default)]
 pub struct Memory {
-    cells: Vec<(String, Cell)>,
+    accumulators: Vec<(String, Accumulator)>,
 }
 
 /// Under which name [`Memory::note_nan`] counts: rows with a NaN, and all.
@@ -41,43 +41,42 @@ const NAN_ROWS: &str = "nan_rows";
 impl Memory {
     /// Whether nothing has been seen.
     pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.accumulators.is_empty()
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.cells.clear();
+        self.accumulators.clear();
     }
 
     /// Adds to a sum, element by element. The shape must stay the same.
     pub fn add(&mut self, name: &str, terms: Tensor) -> Result<()> {
         let low = terms.f_zeros_like()?;
-        self.take_in(name, Cell::Sum { high: terms, low })
+        self.take_in(name, Accumulator::Sum { high: terms, low })
     }
 
     /// Takes the elementwise smaller of what is kept and this.
-    pub fn least(&mut self, name: &str, value: Tensor) -> Result<()> {
-        self.take_in(name, Cell::Least(value))
+    pub fn min(&mut self, name: &str, value: Tensor) -> Result<()> {
+        self.take_in(name, Accumulator::Min(value))
     }
 
     /// Takes the elementwise larger of what is kept and this.
-    pub fn most(&mut self, name: &str, value: Tensor) -> Result<()> {
-        self.take_in(name, Cell::Most(value))
+    pub fn max(&mut self, name: &str, value: Tensor) -> Result<()> {
+        self.take_in(name, Accumulator::Max(value))
     }
 
     /// Adds pairs to moments: `x`, `y` and `weight` are f64 `[n, outputs]`.
     pub fn pairs(&mut self, name: &str, x: &Tensor, y: &Tensor, weight: &Tensor) -> Result<()> {
-        let shift = match self.cells.iter().find(|(known, _)| known == name) {
-            Some((_, Cell::Moments { shift, high, .. })) => Some((shift, high)),
+        let shift = match self.accumulators.iter().find(|(known, _)| known == name) {
+            Some((_, Accumulator::Moments { shift, high, .. })) => Some((shift, high)),
             _ => None,
         };
-        let cell = Cell::pairs(x, y, weight, shift)?;
-        self.take_in(name, cell)
+        self.take_in(name, Accumulator::pairs(x, y, weight, shift)?)
     }
 
     /// Keeps rows, a copy of them: the first dimension may have any length, the others stay the same.
     pub fn push(&mut self, name: &str, rows: &Tensor) -> Result<()> {
-        self.take_in(name, Cell::Rows(vec![rows.f_detach_copy()?]))
+        self.take_in(name, Accumulator::Rows(vec![rows.f_detach_copy()?]))
     }
 
     /// Notes where `found` (bool, the shape of `values`, its first dimension is rows): the first row that has something, over all that
@@ -86,7 +85,7 @@ impl Memory {
         if found.numel() == 0 {
             return Ok(());
         }
-        self.take_in(name, Cell::first(found, values)?)
+        self.take_in(name, Accumulator::first(found, values)?)
     }
 
     /// The first row for which something was noted, from 0 in the order in which rows came, and the value there.
@@ -130,12 +129,16 @@ impl Memory {
 
     /// What is kept under this name, on the CPU (sums as f64; rows in the order in which they came), if something is.
     pub fn get(&self, name: &str) -> Result<Option<Tensor>> {
-        let Some((_, cell)) = self.cells.iter().find(|(known, _)| known == name) else { return Ok(None) };
-        let value = match cell {
-            Cell::Sum { high, low } => high.f_add(low)?,
-            Cell::Least(value) | Cell::Most(value) | Cell::First(value) => value.shallow_clone(),
-            Cell::Moments { high, low, .. } => high.f_add(low)?,
-            Cell::Rows(rows) => Tensor::f_cat(rows, 0)?,
+        let Some((_, kept)) = self.accumulators.iter().find(|(known, _)| known == name) else {
+            return Ok(None);
+        };
+        let value = match kept {
+            Accumulator::Sum { high, low } => high.f_add(low)?,
+            Accumulator::Min(value) | Accumulator::Max(value) | Accumulator::First(value) => {
+                value.shallow_clone()
+            }
+            Accumulator::Moments { high, low, .. } => high.f_add(low)?,
+            Accumulator::Rows(rows) => Tensor::f_cat(rows, 0)?,
         };
         Ok(Some(value.f_to_device(Device::Cpu)?))
     }
@@ -155,33 +158,33 @@ impl Memory {
 
     /// Moments, if pairs have been added under this name.
     pub fn moments(&self, name: &str) -> Result<Option<Moments>> {
-        match self.cells.iter().find(|(known, _)| known == name) {
-            Some((_, cell @ Cell::Moments { .. })) => cell.moments().map(Some),
+        match self.accumulators.iter().find(|(known, _)| known == name) {
+            Some((_, kept @ Accumulator::Moments { .. })) => kept.moments().map(Some),
             _ => Ok(None),
         }
     }
 
     /// Takes in what another memory keeps.
     pub fn merge(&mut self, other: Self) -> Result<()> {
-        other.cells.into_iter().try_for_each(|(name, cell)| self.take_in(&name, cell))
+        other.accumulators.into_iter().try_for_each(|(name, more)| self.take_in(&name, more))
     }
 
-    fn take_in(&mut self, name: &str, cell: Cell) -> Result<()> {
-        match self.cells.iter_mut().find(|(known, _)| known == name) {
-            Some((_, own)) => own.merge(cell).map_err(|error| match error {
+    fn take_in(&mut self, name: &str, more: Accumulator) -> Result<()> {
+        match self.accumulators.iter_mut().find(|(known, _)| known == name) {
+            Some((_, own)) => own.merge(more).map_err(|error| match error {
                 Error::Settings { why, .. } => Error::Settings { of: format!("metric memory `{name}`"), why },
                 other => other,
             }),
             None => {
-                // the first may be memory of the batch's, which its owner may use again; the sums after it are the cell's own
+                // the first may be memory of the batch's, which its owner may use again; the sums after it are the accumulator's own
                 let own = |tensor: Tensor| tensor.f_detach_copy();
-                let cell = match cell {
-                    Cell::Sum { high, low } => Cell::Sum { high: own(high)?, low },
-                    Cell::Least(value) => Cell::Least(own(value)?),
-                    Cell::Most(value) => Cell::Most(own(value)?),
+                let first = match more {
+                    Accumulator::Sum { high, low } => Accumulator::Sum { high: own(high)?, low },
+                    Accumulator::Min(value) => Accumulator::Min(own(value)?),
+                    Accumulator::Max(value) => Accumulator::Max(own(value)?),
                     other => other,
                 };
-                self.cells.push((name.to_owned(), cell));
+                self.accumulators.push((name.to_owned(), first));
                 Ok(())
             }
         }
@@ -190,9 +193,9 @@ impl Memory {
     /// Everything as JSON and named tensors, exact.
     pub fn state(&self) -> State {
         let kinds: Vec<(&str, &str)> =
-            self.cells.iter().map(|(name, cell)| (name.as_str(), cell.kind())).collect();
-        let tensors = self.cells.iter().flat_map(|(name, cell)| {
-            cell.tensors().into_iter().map(move |(part, tensor)| (format!("{name}.{part}"), tensor))
+            self.accumulators.iter().map(|(name, kept)| (name.as_str(), kept.kind())).collect();
+        let tensors = self.accumulators.iter().flat_map(|(name, kept)| {
+            kept.tensors().into_iter().map(move |(part, tensor)| (format!("{name}.{part}"), tensor))
         });
         State { json: serde_json::json!(kinds), tensors: tensors.collect(), ..State::none() }
     }
@@ -206,7 +209,7 @@ impl Memory {
             serde_json::from_value(state.json).map_err(|error| wrong(error.to_string()))?
         };
         let mut tensors = state.tensors;
-        let mut cells = Vec::with_capacity(kinds.len());
+        let mut accumulators = Vec::with_capacity(kinds.len());
         for (name, kind) in kinds {
             let mut part = |part: &str| {
                 let key = format!("{name}.{part}");
@@ -214,10 +217,10 @@ impl Memory {
                 let at = at.ok_or_else(|| wrong(format!("it has no tensor `{key}`")))?;
                 Ok(tensors.swap_remove(at).1)
             };
-            let cell = Cell::from_tensors(&kind, &mut part)?;
-            cells.push((name, cell));
+            let read = Accumulator::from_tensors(&kind, &mut part)?;
+            accumulators.push((name, read));
         }
-        Ok(Self { cells })
+        Ok(Self { accumulators })
     }
 }
 
@@ -235,8 +238,8 @@ mod tests {
         let x = |a: f64, b: f64| Tensor::from_slice(&[a, b]).view([2, 1]);
         let feed = |memory: &mut Memory, a: f64| {
             memory.add("sum", Tensor::from(a / 3.0)).unwrap();
-            memory.least("least", Tensor::from(a)).unwrap();
-            memory.most("most", Tensor::from(a)).unwrap();
+            memory.min("least", Tensor::from(a)).unwrap();
+            memory.max("most", Tensor::from(a)).unwrap();
             memory.push("rows", &Tensor::from_slice(&[a, a * 2.0])).unwrap();
             memory.pairs("pairs", &x(a, 1.0), &x(0.1, a), &x(1.0, 2.0)).unwrap();
         };
@@ -257,8 +260,8 @@ mod tests {
         let mut x = Tensor::from_slice(&[3.0]);
         for _ in 0..2 {
             memory.add("sum", x.shallow_clone()).unwrap();
-            memory.least("least", x.shallow_clone()).unwrap();
-            memory.most("most", x.shallow_clone()).unwrap();
+            memory.min("least", x.shallow_clone()).unwrap();
+            memory.max("most", x.shallow_clone()).unwrap();
             memory.push("rows", &x).unwrap();
             let _spoilt = x.fill_(5.0);
         }
@@ -299,7 +302,7 @@ mod tests {
         memory.add("n", Tensor::from_slice(&[1.0, 2.0])).unwrap();
         let text = memory.add("n", Tensor::from_slice(&[1.0])).unwrap_err().to_string();
         assert_eq!(text, "metric memory `n`: it has shape [2], but what comes has [1]");
-        let text = memory.most("n", Tensor::from_slice(&[1.0, 1.0])).unwrap_err().to_string();
+        let text = memory.max("n", Tensor::from_slice(&[1.0, 1.0])).unwrap_err().to_string();
         assert_eq!(text, "metric memory `n`: it is a sum, but what comes is a most");
     }
 

@@ -73,7 +73,7 @@ impl Metric for Perplexity {
         let logs = logs.f_to_kind(Kind::Double)?;
         let logs = logs.f_where_self(&items.weight.f_ne(0)?, &logs.f_zeros_like()?)?.f_mul(&items.weight)?;
         let sums = [logs.f_neg()?.f_sum(Kind::Double)?, items.weight.f_sum(Kind::Double)?];
-        memory.most("vocabulary", Tensor::f_full([0i64; 0], classes, (Kind::Double, logs.device()))?)?;
+        memory.max("vocabulary", Tensor::f_full([0i64; 0], classes, (Kind::Double, logs.device()))?)?;
         memory.add("sums", Tensor::f_stack(&sums, 0)?)
     }
 

@@ -49,8 +49,8 @@ impl Labels {
         // a NaN must not hide what the others say
         let clean = clean.f_nan_to_num(0.0, f64::INFINITY, f64::NEG_INFINITY)?;
         if clean.numel() > 0 {
-            memory.least("lowest_score", clean.f_min()?.f_to_kind(Kind::Double)?)?;
-            memory.most("highest_score", clean.f_max()?.f_to_kind(Kind::Double)?)?;
+            memory.min("lowest_score", clean.f_min()?.f_to_kind(Kind::Double)?)?;
+            memory.max("highest_score", clean.f_max()?.f_to_kind(Kind::Double)?)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The mean, deviation, sum, least or most of any value: of the loss, or of what a model returns.
+//! The mean, deviation, sum, min or max of any value: of the loss, or of what a model returns.
 use catena_tensor::Result;
 use catena_tensor::tch::{Kind, Tensor};
 use serde_json::{Value, json};
@@ -90,8 +90,8 @@ impl Metric for Statistic {
         }
         memory.note_nan(&values.f_isnan()?.f_logical_and(&counts)?)?;
         match self.of {
-            Of::Min => memory.least("value", or(f64::INFINITY)?.f_min()?),
-            Of::Max => memory.most("value", or(f64::NEG_INFINITY)?.f_max()?),
+            Of::Min => memory.min("value", or(f64::INFINITY)?.f_min()?),
+            Of::Max => memory.max("value", or(f64::NEG_INFINITY)?.f_max()?),
             Of::Std => memory.pairs("moments", &values, &values, &weight),
             Of::Mean | Of::Sum => {
                 let sums = [or(0.0)?.f_mul(&weight)?.f_sum(Kind::Double)?, weight.f_sum(Kind::Double)?];

@@ -6,14 +6,14 @@ use crate::host::host;
 use crate::moments::Moments;
 
 #[derive(Debug)]
-pub(crate) enum Cell {
+pub(crate) enum Accumulator {
     /// A sum, and the rounding errors that it has made.
     Sum {
         high: Tensor,
         low: Tensor,
     },
-    Least(Tensor),
-    Most(Tensor),
+    Min(Tensor),
+    Max(Tensor),
     /// Sums around `shift` `[2, outputs]`: weight, x, y, xx, yy, xy, and the number of items.
     Moments {
         shift: Tensor,
@@ -25,12 +25,13 @@ pub(crate) enum Cell {
     First(Tensor),
 }
 
-impl Cell {
+impl Accumulator {
+    /// The word for it in a state; it stays, so that older snapshots are read.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Sum { .. } => "sum",
-            Self::Least(_) => "least",
-            Self::Most(_) => "most",
+            Self::Min(_) => "least",
+            Self::Max(_) => "most",
             Self::Moments { .. } => "moments",
             Self::Rows(_) => "rows",
             Self::First(_) => "first",
@@ -42,7 +43,7 @@ impl Cell {
         let of = |tensor: &Tensor| tensor.shallow_clone();
         match self {
             Self::Sum { high, low } => vec![("high", of(high)), ("low", of(low))],
-            Self::Least(value) | Self::Most(value) | Self::First(value) => vec![("value", of(value))],
+            Self::Min(value) | Self::Max(value) | Self::First(value) => vec![("value", of(value))],
             Self::Moments { shift, high, low } => {
                 vec![("shift", of(shift)), ("high", of(high)), ("low", of(low))]
             }
@@ -53,16 +54,16 @@ impl Cell {
 
     pub(crate) fn from_tensors(kind: &str, part: &mut dyn FnMut(&str) -> Result<Tensor>) -> Result<Self> {
         let wrong = |why: String| Error::Settings { of: "a metric's state".into(), why };
-        let cell = match kind {
+        let read = match kind {
             "sum" => Self::Sum { high: part("high")?, low: part("low")? },
-            "least" => Self::Least(part("value")?),
-            "most" => Self::Most(part("value")?),
+            "least" => Self::Min(part("value")?),
+            "most" => Self::Max(part("value")?),
             "moments" => Self::Moments { shift: part("shift")?, high: part("high")?, low: part("low")? },
             "rows" => Self::Rows(vec![part("rows")?]),
             "first" => Self::First(part("value")?),
             other => return Err(wrong(format!("no cell is a `{other}`"))),
         };
-        match &cell {
+        match &read {
             Self::Sum { high, low } | Self::Moments { high, low, .. } if high.size() != low.size() => {
                 Err(wrong(format!("parts of a {kind} have shapes {:?} and {:?}", high.size(), low.size())))
             }
@@ -74,7 +75,7 @@ impl Cell {
             Self::First(value) if value.size() != [3] => {
                 Err(wrong(format!("a first can't have shape {:?}", value.size())))
             }
-            _ => Ok(cell),
+            _ => Ok(read),
         }
     }
 
@@ -136,14 +137,14 @@ impl Cell {
                 fits(high, &more)?;
                 add(high, low, &more, &rest)
             }
-            (Self::Least(least), Self::Least(other)) => {
-                fits(least, &other)?;
-                *least = least.f_to_device(other.device())?.f_minimum(&other)?;
+            (Self::Min(min), Self::Min(other)) => {
+                fits(min, &other)?;
+                *min = min.f_to_device(other.device())?.f_minimum(&other)?;
                 Ok(())
             }
-            (Self::Most(most), Self::Most(other)) => {
-                fits(most, &other)?;
-                *most = most.f_to_device(other.device())?.f_maximum(&other)?;
+            (Self::Max(max), Self::Max(other)) => {
+                fits(max, &other)?;
+                *max = max.f_to_device(other.device())?.f_maximum(&other)?;
                 Ok(())
             }
             (Self::Moments { shift, high, low }, Self::Moments { shift: from, high: more, low: rest }) => {

@@ -1,8 +1,6 @@
 //! From true and false positives and negatives to a score.
-use crate::average::{each, mean, mean_or_nan};
+use crate::average::{Average, each, mean, mean_or_nan};
 use crate::labels::Labels;
-
-use crate::average::Average;
 use crate::metric::Computed;
 use crate::task::Task;
 
@@ -39,9 +37,9 @@ impl Score {
     }
 }
 
-/// True and false positives and negatives of a class.
+/// True and false positives and negatives of a class. Source: `torchmetrics.functional.classification.stat_scores`.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Four {
+pub(crate) struct StatScores {
     pub(crate) tp: f64,
     pub(crate) fp: f64,
     pub(crate) tn: f64,
@@ -50,15 +48,15 @@ pub(crate) struct Four {
 
 /// Which score, and how it is made one number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rule {
+pub(crate) struct Scoring {
     pub(crate) score: Score,
     pub(crate) average: Average,
     pub(crate) top_k: i64,
     pub(crate) zero_division: f64,
 }
 
-impl Rule {
-    pub(crate) fn of(&self, classes: &[Four], labels: &Labels) -> Computed {
+impl Scoring {
+    pub(crate) fn of(&self, classes: &[StatScores], labels: &Labels) -> Computed {
         match self.score {
             Score::BalancedAccuracy { adjusted } => {
                 Computed::Number(balanced(classes, labels.task, adjusted))
@@ -67,7 +65,7 @@ impl Rule {
         }
     }
 
-    fn of_class(&self, Four { tp, fp, tn, fn_ }: Four, task: Task) -> f64 {
+    fn of_class(&self, StatScores { tp, fp, tn, fn_ }: StatScores, task: Task) -> f64 {
         let ratio = |a: f64, b: f64| if b == 0.0 { self.zero_division } else { a / b };
         let f = |beta: f64| {
             let b2 = beta * beta;
@@ -87,7 +85,7 @@ impl Rule {
         }
     }
 
-    fn averaged(&self, classes: &[Four], labels: &Labels) -> Computed {
+    fn averaged(&self, classes: &[StatScores], labels: &Labels) -> Computed {
         // torchmetrics has no IoU where nothing counts, but a score of 0
         let mean = if self.score == Score::Jaccard { mean_or_nan } else { mean };
         let scores = || classes.iter().map(|class| self.of_class(*class, labels.task)).collect::<Vec<f64>>();
@@ -97,12 +95,12 @@ impl Rule {
             Average::None => each(scores()),
             _ if labels.task == Task::Binary => each(scores()),
             Average::Micro => {
-                let sum = |a: Four, (class, b): (usize, &Four)| {
+                let sum = |a: StatScores, (class, b): (usize, &StatScores)| {
                     // an ignored class has no union of its own
                     let fp = if self.score == Score::Jaccard && is_ignored(class) { 0.0 } else { b.fp };
-                    Four { tp: a.tp + b.tp, fp: a.fp + fp, tn: a.tn + b.tn, fn_: a.fn_ + b.fn_ }
+                    StatScores { tp: a.tp + b.tp, fp: a.fp + fp, tn: a.tn + b.tn, fn_: a.fn_ + b.fn_ }
                 };
-                let all = classes.iter().enumerate().fold(Four::default(), sum);
+                let all = classes.iter().enumerate().fold(StatScores::default(), sum);
                 Computed::Number(self.of_class(all, labels.task))
             }
             Average::Weighted => Computed::Number(mean(&scores(), &support())),
@@ -126,9 +124,9 @@ impl Rule {
 }
 
 /// The mean recall over the classes that targets have; yes and no are classes of their own.
-fn balanced(classes: &[Four], task: Task, adjusted: bool) -> f64 {
-    let both = classes.iter().map(|c| Four { tp: c.tn, fp: c.fn_, tn: c.tp, fn_: c.fp });
-    let classes: Vec<Four> = match task {
+fn balanced(classes: &[StatScores], task: Task, adjusted: bool) -> f64 {
+    let both = classes.iter().map(|c| StatScores { tp: c.tn, fp: c.fn_, tn: c.tp, fn_: c.fp });
+    let classes: Vec<StatScores> = match task {
         Task::Multiclass(_) => classes.to_vec(),
         Task::Binary | Task::Multilabel(_) => classes.iter().copied().chain(both).collect(),
     };
