@@ -3,7 +3,7 @@ use catena_tensor::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::metric::Computed;
-use crate::settings::Settings;
+use crate::settings::Table;
 
 /// How scores of classes become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,10 +21,8 @@ pub enum Average {
 
 impl Average {
     /// The setting `average`; null is [`Average::None`].
-    pub(crate) fn read(settings: &mut Settings, default: Self) -> Result<Self> {
-        // null is a value here, not an absence
-        let given = settings.take::<Option<Self>>("average")?;
-        Ok(given.map_or(default, |average| average.unwrap_or(Self::None)))
+    pub(crate) fn setting(&mut self, table: &mut Table) -> Result<()> {
+        table.setting_or("average", self, Self::None)
     }
 
     /// The numbers that classes have, if there is one for each.

@@ -26,6 +26,12 @@ pub(crate) struct Bins {
     bounds: RefCell<Option<((Kind, Device), Tensor)>>,
 }
 
+impl Clone for Bins {
+    fn clone(&self) -> Self {
+        Self::new(self.thresholds.clone())
+    }
+}
+
 impl Bins {
     pub(crate) fn new(thresholds: Thresholds) -> Self {
         Self { thresholds, bounds: RefCell::new(None) }

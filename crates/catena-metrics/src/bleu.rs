@@ -1,13 +1,13 @@
 //! How many n-grams of a translation its references have.
 use catena_tensor::Result;
-use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{Settings, require};
-use crate::tokens::{check_seen, lengths, sentences};
+use crate::setters::setters;
+use crate::settings::{ByName, Table, require, written};
+use crate::tokens::{Tokens, check_seen};
 
 /// BLEU of token ids `[n, length]` against references `[n, length]` or `[n, references, length]`, over the whole corpus.
 ///
@@ -27,17 +27,17 @@ use crate::tokens::{check_seen, lengths, sentences};
 /// assert!((bleu.compute()?.number().unwrap_or_default() - expected).abs() < 1e-15);
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Bleu {
     n_gram: usize,
     smooth: bool,
     weights: Option<Vec<f64>>,
-    ignore_index: i64,
+    tokens: Tokens,
 }
 
 impl Default for Bleu {
     fn default() -> Self {
-        Self { n_gram: 4, smooth: false, weights: None, ignore_index: -100 }
+        Self { n_gram: 4, smooth: false, weights: None, tokens: Tokens::default() }
     }
 }
 
@@ -68,21 +68,7 @@ impl Bleu {
         self
     }
 
-    /// The id that fills rows up (default -100).
-    #[must_use]
-    pub fn ignore_index(mut self, id: i64) -> Self {
-        self.ignore_index = id;
-        self
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        Ok(Self {
-            n_gram: settings.take("n_gram")?.unwrap_or(4),
-            smooth: settings.take("smooth")?.unwrap_or(false),
-            weights: settings.take::<Option<Vec<f64>>>("weights")?.flatten(),
-            ignore_index: settings.take("ignore_index")?.unwrap_or(-100),
-        })
-    }
+    setters! { padding(tokens.ignore_index) }
 }
 
 /// For hypotheses `[n, length]`: which of them match a clipped n-gram, for each of `n_gram` lengths, `[n_gram]` sums by weight.
@@ -133,14 +119,22 @@ fn matches(
     Ok((Tensor::f_stack(&hits, 0)?, Tensor::f_stack(&all, 0)?))
 }
 
+impl ByName for Bleu {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        table.setting("n_gram", &mut self.n_gram)?;
+        table.setting("smooth", &mut self.smooth)?;
+        table.setting("weights", &mut self.weights)?;
+        self.tokens.each_setting(table)
+    }
+}
+
 impl Metric for Bleu {
     fn name(&self) -> &str {
         "bleu_score"
     }
 
     fn settings(&self) -> Value {
-        let Self { n_gram, smooth, weights, ignore_index } = self;
-        json!({ "name": self.name(), "n_gram": n_gram, "smooth": smooth, "weights": to_value(weights), "ignore_index": ignore_index })
+        written(self)
     }
 
     fn check(&self) -> Result<()> {
@@ -150,8 +144,8 @@ impl Metric for Bleu {
     }
 
     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
-        let [ids, refs, weight] = sentences(seen, memory)?;
-        let (own, others) = (lengths(&ids, self.ignore_index)?, lengths(&refs, self.ignore_index)?);
+        let [ids, refs, weight] = self.tokens.sentences(seen, memory)?;
+        let (own, others) = (self.tokens.lengths(&ids)?, self.tokens.lengths(&refs)?);
         let (hits, all) = matches(&ids, &refs, (&own, &others), &weight, self.n_gram as i64)?;
         // the first of the nearest
         let nearest = others.f_sub(&own.f_unsqueeze(1)?)?.f_abs()?.f_argmin(1, true)?;

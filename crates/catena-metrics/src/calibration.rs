@@ -2,13 +2,14 @@
 use catena_tensor::Result;
 use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::items::Items;
 use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{Settings, require};
+use crate::setters::setters;
+use crate::settings::{ByName, Table, require, written};
 use crate::task::Task;
 use crate::weights::count;
 
@@ -40,7 +41,7 @@ pub enum CalibrationNorm {
 /// assert_eq!(error.compute()?.number(), Some(0.25));
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CalibrationError {
     labels: Labels,
     n_bins: i64,
@@ -68,27 +69,7 @@ impl CalibrationError {
         self
     }
 
-    /// A target that counts for nothing (default none).
-    #[must_use]
-    pub fn ignore_index(mut self, label: i64) -> Self {
-        self.labels.ignore_index = Some(label);
-        self
-    }
-
-    /// Whether scores are logits (default: they are if any is outside [0, 1]).
-    #[must_use]
-    pub fn logits(mut self, logits: bool) -> Self {
-        self.labels.logits = Some(logits);
-        self
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        let mut metric = Self::new(Task::Binary);
-        metric.labels = Labels::read(settings)?;
-        metric.n_bins = settings.take("n_bins")?.unwrap_or(15);
-        metric.norm = settings.take("norm")?.unwrap_or(CalibrationNorm::L1);
-        Ok(metric)
-    }
+    setters! { ignore_index(labels.ignore_index) logits(labels.logits) }
 
     /// Weight, confidence and frequency by bin, `[3, bins + 1]`; a confidence of 1 has a bin of its own.
     fn bins(&self, scores: &Tensor, items: &Items) -> Result<Tensor> {
@@ -116,16 +97,21 @@ impl CalibrationError {
     }
 }
 
+impl ByName for CalibrationError {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        self.labels.each_setting(table)?;
+        table.setting("n_bins", &mut self.n_bins)?;
+        table.setting("norm", &mut self.norm)
+    }
+}
+
 impl Metric for CalibrationError {
     fn name(&self) -> &str {
         "calibration_error"
     }
 
     fn settings(&self) -> Value {
-        let mut map = self.labels.write(self.name());
-        map.insert("n_bins".into(), json!(self.n_bins));
-        map.insert("norm".into(), json!(self.norm));
-        map.into()
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,8 +1,7 @@
 //! Scores from true and false positives and negatives: accuracy, precision, recall, F-beta and their kin.
 use catena_tensor::Result;
-use catena_tensor::settings::to_value;
 use catena_tensor::tch::Tensor;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::counts;
 use crate::host::host;
@@ -12,7 +11,8 @@ use crate::stat_scores::{Score, Scoring, StatScores};
 use crate::average::Average;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{Settings, require};
+use crate::setters::setters;
+use crate::settings::{ByName, Table, require, written};
 use crate::task::Task;
 
 /// Accuracy, precision, recall, F-beta, specificity, support, IoU, Dice, Tversky and balanced accuracy of a classifier.
@@ -34,7 +34,7 @@ use crate::task::Task;
 /// assert!((value - (1.0 + 2.0 / 3.0 + 2.0 / 3.0) / 3.0).abs() < 1e-12);
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClassScore {
     scoring: Scoring,
     labels: Labels,
@@ -107,38 +107,12 @@ impl ClassScore {
         Self::new(Score::Tversky { alpha, beta }, task)
     }
 
-    /// How scores of classes become one.
-    #[must_use]
-    pub fn average(mut self, average: Average) -> Self {
-        self.scoring.average = average;
-        self
-    }
+    setters! { average(scoring.average) ignore_index(labels.ignore_index) threshold(labels.threshold) logits(labels.logits) }
 
     /// Multiclass: a target among the `k` highest scores counts as decided for (default 1).
     #[must_use]
     pub fn top_k(mut self, top_k: i64) -> Self {
         self.scoring.top_k = top_k;
-        self
-    }
-
-    /// A target that counts for nothing (default none).
-    #[must_use]
-    pub fn ignore_index(mut self, label: i64) -> Self {
-        self.labels.ignore_index = Some(label);
-        self
-    }
-
-    /// Above which probability binary and multilabel scores say yes (default 0.5).
-    #[must_use]
-    pub fn threshold(mut self, threshold: f64) -> Self {
-        self.labels.threshold = threshold;
-        self
-    }
-
-    /// Whether scores are logits (default: they are if any is outside [0, 1]).
-    #[must_use]
-    pub fn logits(mut self, logits: bool) -> Self {
-        self.labels.logits = Some(logits);
         self
     }
 
@@ -155,42 +129,6 @@ impl ClassScore {
     pub fn zero_division(mut self, value: f64) -> Self {
         self.scoring.zero_division = value;
         self
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        let score = match settings.of() {
-            "accuracy" => Score::Accuracy,
-            "balanced_accuracy" => {
-                Score::BalancedAccuracy { adjusted: settings.take("adjusted")?.unwrap_or(false) }
-            }
-            "precision" => Score::Precision,
-            "recall" => Score::Recall,
-            "fbeta_score" => Score::FBeta { beta: settings.take("beta")?.unwrap_or(1.0) },
-            "f1_score" => Score::F1,
-            "dice" => Score::Dice,
-            "specificity" => Score::Specificity,
-            "support" => Score::Support,
-            "jaccard_index" => Score::Jaccard,
-            "tversky_index" => Score::Tversky {
-                alpha: settings.take("alpha")?.unwrap_or(0.5),
-                beta: settings.take("beta")?.unwrap_or(0.5),
-            },
-            other => return Err(settings.wrong(format!("`{other}` is no score of classes"))),
-        };
-        let mut metric = Self::new(score, Task::Binary);
-        metric.labels = Labels::read(settings)?;
-        metric.samplewise = match settings.take::<String>("multidim_average")?.as_deref() {
-            None | Some("global") => false,
-            Some("samplewise") => true,
-            Some(other) => {
-                let why = format!("`multidim_average` must be global or samplewise, but is {other}");
-                return Err(settings.wrong(why));
-            }
-        };
-        metric.scoring.average = Average::read(settings, metric.scoring.average)?;
-        metric.scoring.top_k = settings.take("top_k")?.unwrap_or(1);
-        metric.scoring.zero_division = settings.take("zero_division")?.unwrap_or(0.0);
-        Ok(metric)
     }
 
     /// The score of tp, fp, tn, fn of each class.
@@ -221,29 +159,41 @@ impl ClassScore {
     }
 }
 
+impl ByName for ClassScore {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        match &mut self.scoring.score {
+            Score::BalancedAccuracy { adjusted } => table.setting("adjusted", adjusted)?,
+            Score::FBeta { beta } => table.setting("beta", beta)?,
+            Score::Tversky { alpha, beta } => {
+                table.setting("alpha", alpha)?;
+                table.setting("beta", beta)?;
+            }
+            _ => {}
+        }
+        self.labels.each_setting(table)?;
+        let mut multidim = String::from(if self.samplewise { "samplewise" } else { "global" });
+        table.setting("multidim_average", &mut multidim)?;
+        self.samplewise = match multidim.as_str() {
+            "global" => false,
+            "samplewise" => true,
+            other => {
+                let why = format!("`multidim_average` must be global or samplewise, but is {other}");
+                return Err(table.wrong(why));
+            }
+        };
+        self.scoring.average.setting(table)?;
+        table.setting("top_k", &mut self.scoring.top_k)?;
+        table.setting("zero_division", &mut self.scoring.zero_division)
+    }
+}
+
 impl Metric for ClassScore {
     fn name(&self) -> &str {
         self.scoring.score.name()
     }
 
     fn settings(&self) -> Value {
-        let Self { scoring: Scoring { score, average, top_k, zero_division }, labels, samplewise } = self;
-        let mut map = labels.write(self.name());
-        let mut put = |name: &str, value: Value| drop(map.insert(name.into(), value));
-        put("average", json!(average));
-        put("top_k", json!(top_k));
-        put("zero_division", to_value(zero_division));
-        put("multidim_average", if *samplewise { "samplewise" } else { "global" }.into());
-        match score {
-            Score::BalancedAccuracy { adjusted } => put("adjusted", json!(adjusted)),
-            Score::FBeta { beta } => put("beta", to_value(beta)),
-            Score::Tversky { alpha, beta } => {
-                put("alpha", to_value(alpha));
-                put("beta", to_value(beta));
-            }
-            _ => {}
-        }
-        map.into()
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

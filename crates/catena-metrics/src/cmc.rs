@@ -1,12 +1,12 @@
 //! Re-identification: is the right identity among the nearest?
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::host::host;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{Settings, require};
+use crate::settings::{ByName, Table, require, written};
 use crate::weights::weight_like;
 use crate::whole::{Whole, wide};
 
@@ -31,7 +31,7 @@ use crate::whole::{Whole, wide};
 /// assert_eq!(values, [("1".into(), 0.0), ("2".into(), 1.0)]);
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cmc {
     top_k: Vec<i64>,
 }
@@ -46,10 +46,6 @@ impl Cmc {
     /// For each of these `k`.
     pub fn new(top_k: impl IntoIterator<Item = i64>) -> Self {
         Self { top_k: top_k.into_iter().collect() }
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        Ok(Self::new(settings.take::<Vec<i64>>("top_k")?.unwrap_or_else(|| vec![1])))
     }
 
     /// The place of each query's first match, from 0; infinite without one.
@@ -81,13 +77,19 @@ impl Cmc {
     }
 }
 
+impl ByName for Cmc {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        table.setting("top_k", &mut self.top_k)
+    }
+}
+
 impl Metric for Cmc {
     fn name(&self) -> &str {
         "cmc"
     }
 
     fn settings(&self) -> Value {
-        json!({ "name": self.name(), "top_k": self.top_k })
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

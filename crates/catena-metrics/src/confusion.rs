@@ -2,14 +2,15 @@
 use catena_tensor::Result;
 use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::agreement::{KappaWeights, columns, kappa, matthews, rows};
 use crate::counts;
 use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{Settings, require};
+use crate::setters::setters;
+use crate::settings::{ByName, Table, require, written};
 use crate::task::Task;
 
 /// What a confusion matrix is divided by.
@@ -43,7 +44,7 @@ pub enum Normalize {
 /// assert_eq!(Vec::<f64>::try_from(matrix.view([4]))?, [1.0, 1.0, 0.0, 1.0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConfusionMatrix {
     gives: Gives,
     labels: Labels,
@@ -85,37 +86,7 @@ impl ConfusionMatrix {
         self
     }
 
-    /// A target that counts for nothing (default none).
-    #[must_use]
-    pub fn ignore_index(mut self, label: i64) -> Self {
-        self.labels.ignore_index = Some(label);
-        self
-    }
-
-    /// Above which probability binary and multilabel scores say yes (default 0.5).
-    #[must_use]
-    pub fn threshold(mut self, threshold: f64) -> Self {
-        self.labels.threshold = threshold;
-        self
-    }
-
-    /// Whether scores are logits (default: they are if any is outside [0, 1]).
-    #[must_use]
-    pub fn logits(mut self, logits: bool) -> Self {
-        self.labels.logits = Some(logits);
-        self
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        let gives = match settings.of() {
-            "matthews_corrcoef" => Gives::Matthews,
-            "cohen_kappa" => {
-                Gives::Kappa(settings.take::<Option<_>>("weights")?.flatten().unwrap_or(KappaWeights::None))
-            }
-            _ => Gives::Matrix(settings.take::<Option<_>>("normalize")?.flatten().unwrap_or(Normalize::None)),
-        };
-        Ok(Self { gives, labels: Labels::read(settings)? })
-    }
+    setters! { ignore_index(labels.ignore_index) threshold(labels.threshold) logits(labels.logits) }
 
     /// Rows and columns of one matrix.
     fn side(&self) -> usize {
@@ -123,6 +94,17 @@ impl ConfusionMatrix {
             Task::Multiclass(classes) => classes as usize,
             Task::Binary | Task::Multilabel(_) => 2,
         }
+    }
+}
+
+impl ByName for ConfusionMatrix {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        match &mut self.gives {
+            Gives::Kappa(weights) => table.setting_or("weights", weights, KappaWeights::None)?,
+            Gives::Matrix(normalize) => table.setting_or("normalize", normalize, Normalize::None)?,
+            Gives::Matthews => {}
+        }
+        self.labels.each_setting(table)
     }
 }
 
@@ -136,13 +118,7 @@ impl Metric for ConfusionMatrix {
     }
 
     fn settings(&self) -> Value {
-        let mut map = self.labels.write(self.name());
-        match self.gives {
-            Gives::Matrix(normalize) => drop(map.insert("normalize".into(), json!(normalize))),
-            Gives::Kappa(weights) => drop(map.insert("weights".into(), json!(weights))),
-            Gives::Matthews => {}
-        }
-        map.into()
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Pearson's and Spearman's correlation.
 use catena_tensor::Result;
 use catena_tensor::tch::Tensor;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::average::each;
 use crate::errors::columns;
@@ -9,6 +9,7 @@ use crate::host::host;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::moments::Moments;
+use crate::settings::{ByName, written};
 
 /// Pearson's correlation, or Spearman's (Pearson's of the ranks), for each output.
 ///
@@ -25,7 +26,7 @@ use crate::moments::Moments;
 /// assert_eq!(spearman.compute()?.number(), Some(1.0));
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Correlation {
     ranks: bool,
 }
@@ -42,13 +43,15 @@ impl Correlation {
     }
 }
 
+impl ByName for Correlation {}
+
 impl Metric for Correlation {
     fn name(&self) -> &str {
         if self.ranks { "spearman_corrcoef" } else { "pearson_corrcoef" }
     }
 
     fn settings(&self) -> Value {
-        json!({ "name": self.name() })
+        written(self)
     }
 
     fn parts(&self) -> Option<Vec<String>> {

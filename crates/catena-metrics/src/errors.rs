@@ -1,13 +1,12 @@
 //! Mean errors of regression: absolute, squared, percentage.
-use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::average::{Average, each};
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{Settings, require};
+use crate::settings::{ByName, Table, require, written};
 use crate::weights::weight_like;
 
 /// MAE, MSE, RMSE or MAPE: the mean of an error over everything, or over each of several outputs.
@@ -26,7 +25,7 @@ use crate::weights::weight_like;
 /// assert_eq!(mse.compute()?.number(), Some(1.5));
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MeanError {
     kind: Of,
     num_outputs: i64,
@@ -71,20 +70,6 @@ impl MeanError {
         self.num_outputs = num_outputs;
         self
     }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        let mut metric = Self::new(match settings.of() {
-            "mean_absolute_error" => Of::Absolute,
-            "root_mean_squared_error" => Of::Root,
-            "mean_squared_error" => match settings.take("squared")? {
-                Some(false) => Of::Root,
-                _ => Of::Squared,
-            },
-            _ => Of::Percentage { epsilon: settings.take("epsilon")?.unwrap_or(1.17e-6) },
-        });
-        metric.num_outputs = settings.take("num_outputs")?.unwrap_or(1);
-        Ok(metric)
-    }
 }
 
 /// Input, target and weight in f64 as `[n, outputs]`. Rows with a NaN are counted.
@@ -116,6 +101,22 @@ pub(crate) fn columns(seen: &Seen, outputs: Option<i64>, memory: &mut Memory) ->
     Ok([flat(input)?, flat(target)?, flat(&weight)?])
 }
 
+impl ByName for MeanError {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        match &mut self.kind {
+            Of::Squared => {
+                // torchmetrics' other way to ask for the root
+                if table.take("squared")? == Some(false) {
+                    self.kind = Of::Root;
+                }
+            }
+            Of::Percentage { epsilon } => table.setting("epsilon", epsilon)?,
+            Of::Absolute | Of::Root => {}
+        }
+        table.setting("num_outputs", &mut self.num_outputs)
+    }
+}
+
 impl Metric for MeanError {
     fn name(&self) -> &str {
         match self.kind {
@@ -127,11 +128,7 @@ impl Metric for MeanError {
     }
 
     fn settings(&self) -> Value {
-        let mut settings = json!({ "name": self.name(), "num_outputs": self.num_outputs });
-        if let Of::Percentage { epsilon } = self.kind {
-            settings["epsilon"] = to_value(&epsilon);
-        }
-        settings
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

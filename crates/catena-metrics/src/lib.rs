@@ -64,6 +64,7 @@ mod ranking;
 mod readings;
 mod registry;
 mod retrieval;
+mod setters;
 mod settings;
 mod stat_scores;
 mod statistic;

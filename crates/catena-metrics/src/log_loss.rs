@@ -7,7 +7,8 @@ use crate::items::Items;
 use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{Settings, require};
+use crate::setters::setters;
+use crate::settings::{ByName, Table, require, written};
 use crate::task::Task;
 
 /// The mean of -ln of the probability that the truth was given.
@@ -26,7 +27,7 @@ use crate::task::Task;
 /// assert!((loss.compute()?.number().unwrap_or_default() - expected).abs() < 1e-15);
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LogLoss {
     labels: Labels,
     soft: bool,
@@ -38,25 +39,7 @@ impl LogLoss {
         Self { labels: Labels::new(task), soft: false }
     }
 
-    /// A target that counts for nothing (default none).
-    #[must_use]
-    pub fn ignore_index(mut self, label: i64) -> Self {
-        self.labels.ignore_index = Some(label);
-        self
-    }
-
-    /// Whether scores are logits (default: they are if any is outside [0, 1]).
-    #[must_use]
-    pub fn logits(mut self, logits: bool) -> Self {
-        self.labels.logits = Some(logits);
-        self
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        let labels = Labels::read(settings)?;
-        let soft = settings.take("soft_targets")?.unwrap_or(false);
-        Ok(Self { labels, soft })
-    }
+    setters! { ignore_index(labels.ignore_index) logits(labels.logits) }
 
     /// Takes targets that are probabilities, of the input's shape (default: labels). Those of the classes of an item must add up to 1,
     /// to 0.01. What is no probability is an error at the loader's end that names the number and the row.
@@ -120,15 +103,20 @@ fn surprise_of(log: &Tensor, items: &Items) -> Result<Tensor> {
     Ok(log.f_neg()?.f_where_self(&counts, &log.f_zeros_like()?)?)
 }
 
+impl ByName for LogLoss {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        self.labels.each_setting(table)?;
+        table.setting("soft_targets", &mut self.soft)
+    }
+}
+
 impl Metric for LogLoss {
     fn name(&self) -> &str {
         "log_loss"
     }
 
     fn settings(&self) -> Value {
-        let mut map = self.labels.write(self.name());
-        map.insert("soft_targets".into(), self.soft.into());
-        map.into()
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,13 +1,14 @@
 //! How surprised a language model is.
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::labels::Labels;
 
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::Settings;
+use crate::setters::setters;
+use crate::settings::{ByName, Table, written};
 use crate::task::Task;
 
 /// exp of the mean -ln probability of the right token, from logits `[n, length, vocabulary]` (or `[n, vocabulary]`).
@@ -24,7 +25,7 @@ use crate::task::Task;
 /// assert!((perplexity.compute()?.number().unwrap_or_default() - 8.0).abs() < 1e-12);
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Perplexity {
     ignore_index: Option<i64>,
 }
@@ -35,16 +36,12 @@ impl Perplexity {
         Self::default()
     }
 
-    /// A target that counts for nothing (default none).
-    #[must_use]
-    pub fn ignore_index(mut self, label: i64) -> Self {
-        self.ignore_index = Some(label);
-        self
-    }
+    setters! { ignore_index(ignore_index) }
+}
 
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        let ignore_index = settings.take::<Option<i64>>("ignore_index")?.flatten();
-        Ok(Self { ignore_index })
+impl ByName for Perplexity {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        table.setting("ignore_index", &mut self.ignore_index)
     }
 }
 
@@ -54,7 +51,7 @@ impl Metric for Perplexity {
     }
 
     fn settings(&self) -> Value {
-        json!({ "name": self.name(), "ignore_index": self.ignore_index })
+        written(self)
     }
 
     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {

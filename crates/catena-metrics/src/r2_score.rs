@@ -1,7 +1,7 @@
 //! How much of a target's variance is explained.
 use catena_tensor::Result;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::average::{each, mean};
 use crate::correlation::is_constant;
@@ -9,7 +9,7 @@ use crate::errors::columns;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::moments::Moments;
-use crate::settings::{Settings, require};
+use crate::settings::{ByName, Table, require, written};
 
 /// How the R² of several outputs become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub enum MultiOutput {
 /// assert!((r2.compute()?.number().unwrap_or_default() - 0.9486081370449679).abs() < 1e-15);
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct R2Score {
     adjusted: i64,
     multioutput: MultiOutput,
@@ -68,12 +68,12 @@ impl R2Score {
         self.multioutput = multioutput;
         self
     }
+}
 
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        Ok(Self {
-            adjusted: settings.take("adjusted")?.unwrap_or(0),
-            multioutput: settings.take("multioutput")?.unwrap_or(MultiOutput::UniformAverage),
-        })
+impl ByName for R2Score {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        table.setting("adjusted", &mut self.adjusted)?;
+        table.setting("multioutput", &mut self.multioutput)
     }
 }
 
@@ -83,7 +83,7 @@ impl Metric for R2Score {
     }
 
     fn settings(&self) -> Value {
-        json!({ "name": self.name(), "adjusted": self.adjusted, "multioutput": self.multioutput })
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

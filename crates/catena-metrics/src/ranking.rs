@@ -1,8 +1,7 @@
 //! Areas under the ROC and the precision-recall curve.
 use catena_tensor::Result;
-use catena_tensor::settings::to_value;
 use catena_tensor::tch::Kind;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::average::Average;
 use crate::average::{each, mean_of_known};
@@ -14,7 +13,8 @@ use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::memory::host;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{Settings, require};
+use crate::setters::setters;
+use crate::settings::{ByName, Table, require, written};
 use crate::task::Task;
 
 /// The area under the ROC curve (`auroc`), or the average precision.
@@ -36,7 +36,7 @@ use crate::task::Task;
 /// assert_eq!(auroc.compute()?.number(), Some(0.75));
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ranking {
     area: Area,
     labels: Labels,
@@ -75,47 +75,13 @@ impl Ranking {
         self
     }
 
-    /// How scores of classes become one. Micro is for multilabel only.
-    #[must_use]
-    pub fn average(mut self, average: Average) -> Self {
-        self.average = average;
-        self
-    }
+    setters! { average(average) ignore_index(labels.ignore_index) logits(labels.logits) }
 
     /// Takes the curve at these probabilities only, in constant memory (default: exact).
     #[must_use]
     pub fn thresholds(mut self, thresholds: Thresholds) -> Self {
         self.bins = Some(Bins::new(thresholds));
         self
-    }
-
-    /// A target that counts for nothing (default none).
-    #[must_use]
-    pub fn ignore_index(mut self, label: i64) -> Self {
-        self.labels.ignore_index = Some(label);
-        self
-    }
-
-    /// Whether scores are logits (default: they are if any is outside [0, 1]).
-    #[must_use]
-    pub fn logits(mut self, logits: bool) -> Self {
-        self.labels.logits = Some(logits);
-        self
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        let mut metric = match settings.of() {
-            "auroc" => {
-                let mut auroc = Self::auroc(Task::Binary);
-                auroc.area = Area::Roc { max_fpr: settings.take::<Option<f64>>("max_fpr")?.flatten() };
-                auroc
-            }
-            _ => Self::average_precision(Task::Binary),
-        };
-        metric.labels = Labels::read(settings)?;
-        metric.average = Average::read(settings, Average::Macro)?;
-        metric.bins = settings.take::<Option<Thresholds>>("thresholds")?.flatten().map(Bins::new);
-        Ok(metric)
     }
 
     /// Of one curve; `only_first` if all targets are class 0, which torchmetrics takes for a lack of positives in all others.
@@ -171,6 +137,20 @@ impl Ranking {
     }
 }
 
+impl ByName for Ranking {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        if let Area::Roc { max_fpr } = &mut self.area {
+            table.setting("max_fpr", max_fpr)?;
+        }
+        self.labels.each_setting(table)?;
+        self.average.setting(table)?;
+        let mut thresholds = self.bins.take().map(|bins| bins.thresholds);
+        table.setting("thresholds", &mut thresholds)?;
+        self.bins = thresholds.map(Bins::new);
+        Ok(())
+    }
+}
+
 impl Metric for Ranking {
     fn name(&self) -> &str {
         match self.area {
@@ -180,14 +160,7 @@ impl Metric for Ranking {
     }
 
     fn settings(&self) -> Value {
-        let Self { area, labels, average, bins } = self;
-        let mut map = labels.write(self.name());
-        map.insert("average".into(), json!(average));
-        map.insert("thresholds".into(), to_value(&bins.as_ref().map(|bins| &bins.thresholds)));
-        if let Area::Roc { max_fpr } = area {
-            map.insert("max_fpr".into(), to_value(max_fpr));
-        }
-        map.into()
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

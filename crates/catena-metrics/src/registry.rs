@@ -4,6 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::agreement::KappaWeights;
 use crate::bleu::Bleu;
 use crate::calibration::CalibrationError;
 use crate::class_score::ClassScore;
@@ -17,56 +18,62 @@ use crate::perplexity::Perplexity;
 use crate::r2_score::R2Score;
 use crate::ranking::Ranking;
 use crate::retrieval::Retrieval;
-use crate::settings::Settings;
+use crate::settings::{ByName, Table};
 use crate::statistic::Statistic;
+use crate::task::Task;
 use crate::word_error_rate::WordErrorRate;
 
-type Read = fn(&mut Settings) -> Result<Box<dyn Metric>>;
+/// A metric as it is before its settings are read.
+type New = fn() -> Box<dyn ByName>;
 
-const METRICS: [(&str, Read); 43] = [
-    ("accuracy", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("auroc", |s| Ok(Box::new(Ranking::read(s)?))),
-    ("average_precision", |s| Ok(Box::new(Ranking::read(s)?))),
-    ("balanced_accuracy", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("bleu_score", |s| Ok(Box::new(Bleu::read(s)?))),
-    ("calibration_error", |s| Ok(Box::new(CalibrationError::read(s)?))),
-    ("cmc", |s| Ok(Box::new(Cmc::read(s)?))),
-    ("cohen_kappa", |s| Ok(Box::new(ConfusionMatrix::read(s)?))),
-    ("confusion_matrix", |s| Ok(Box::new(ConfusionMatrix::read(s)?))),
-    ("dice", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("f1_score", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("fbeta_score", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("jaccard_index", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("log_loss", |s| Ok(Box::new(LogLoss::read(s)?))),
-    ("matthews_corrcoef", |s| Ok(Box::new(ConfusionMatrix::read(s)?))),
-    ("max", |_| Ok(Box::new(Statistic::max()))),
-    ("mean", |_| Ok(Box::new(Statistic::mean()))),
-    ("mean_absolute_error", |s| Ok(Box::new(MeanError::read(s)?))),
-    ("mean_absolute_percentage_error", |s| Ok(Box::new(MeanError::read(s)?))),
-    ("mean_squared_error", |s| Ok(Box::new(MeanError::read(s)?))),
-    ("min", |_| Ok(Box::new(Statistic::min()))),
-    ("pearson_corrcoef", |_| Ok(Box::new(Correlation::pearson()))),
-    ("perplexity", |s| Ok(Box::new(Perplexity::read(s)?))),
-    ("precision", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("r2_score", |s| Ok(Box::new(R2Score::read(s)?))),
-    ("recall", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("retrieval_auroc", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("retrieval_average_precision", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("retrieval_fall_out", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("retrieval_hit_rate", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("retrieval_normalized_dcg", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("retrieval_precision", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("retrieval_r_precision", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("retrieval_recall", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("retrieval_reciprocal_rank", |s| Ok(Box::new(Retrieval::read(s)?))),
-    ("root_mean_squared_error", |s| Ok(Box::new(MeanError::read(s)?))),
-    ("spearman_corrcoef", |_| Ok(Box::new(Correlation::spearman()))),
-    ("specificity", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("std", |_| Ok(Box::new(Statistic::std()))),
-    ("sum", |_| Ok(Box::new(Statistic::sum()))),
-    ("support", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("tversky_index", |s| Ok(Box::new(ClassScore::read(s)?))),
-    ("word_error_rate", |s| Ok(Box::new(WordErrorRate::read(s)?))),
+/// Stands for the task, which is always read.
+const TASK: Task = Task::Binary;
+
+/// Every metric that data can name.
+const METRICS: &[(&str, New)] = &[
+    ("accuracy", || Box::new(ClassScore::accuracy(TASK))),
+    ("auroc", || Box::new(Ranking::auroc(TASK))),
+    ("average_precision", || Box::new(Ranking::average_precision(TASK))),
+    ("balanced_accuracy", || Box::new(ClassScore::balanced_accuracy(TASK, false))),
+    ("bleu_score", || Box::new(Bleu::new())),
+    ("calibration_error", || Box::new(CalibrationError::new(TASK))),
+    ("cmc", || Box::new(Cmc::new([1]))),
+    ("cohen_kappa", || Box::new(ConfusionMatrix::cohen_kappa(TASK, KappaWeights::None))),
+    ("confusion_matrix", || Box::new(ConfusionMatrix::new(TASK))),
+    ("dice", || Box::new(ClassScore::dice(TASK))),
+    ("f1_score", || Box::new(ClassScore::f1_score(TASK))),
+    ("fbeta_score", || Box::new(ClassScore::fbeta_score(TASK, 1.0))),
+    ("jaccard_index", || Box::new(ClassScore::jaccard_index(TASK))),
+    ("log_loss", || Box::new(LogLoss::new(TASK))),
+    ("matthews_corrcoef", || Box::new(ConfusionMatrix::matthews_corrcoef(TASK))),
+    ("max", || Box::new(Statistic::max())),
+    ("mean", || Box::new(Statistic::mean())),
+    ("mean_absolute_error", || Box::new(MeanError::absolute())),
+    ("mean_absolute_percentage_error", || Box::new(MeanError::percentage(1.17e-6))),
+    ("mean_squared_error", || Box::new(MeanError::squared())),
+    ("min", || Box::new(Statistic::min())),
+    ("pearson_corrcoef", || Box::new(Correlation::pearson())),
+    ("perplexity", || Box::new(Perplexity::new())),
+    ("precision", || Box::new(ClassScore::precision(TASK))),
+    ("r2_score", || Box::new(R2Score::new())),
+    ("recall", || Box::new(ClassScore::recall(TASK))),
+    ("retrieval_auroc", || Box::new(Retrieval::auroc(None))),
+    ("retrieval_average_precision", || Box::new(Retrieval::average_precision())),
+    ("retrieval_fall_out", || Box::new(Retrieval::fall_out())),
+    ("retrieval_hit_rate", || Box::new(Retrieval::hit_rate())),
+    ("retrieval_normalized_dcg", || Box::new(Retrieval::normalized_dcg())),
+    ("retrieval_precision", || Box::new(Retrieval::precision())),
+    ("retrieval_r_precision", || Box::new(Retrieval::r_precision())),
+    ("retrieval_recall", || Box::new(Retrieval::recall())),
+    ("retrieval_reciprocal_rank", || Box::new(Retrieval::reciprocal_rank())),
+    ("root_mean_squared_error", || Box::new(MeanError::root())),
+    ("spearman_corrcoef", || Box::new(Correlation::spearman())),
+    ("specificity", || Box::new(ClassScore::specificity(TASK))),
+    ("std", || Box::new(Statistic::std())),
+    ("sum", || Box::new(Statistic::sum())),
+    ("support", || Box::new(ClassScore::support(TASK))),
+    ("tversky_index", || Box::new(ClassScore::tversky_index(TASK, 0.5, 0.5))),
+    ("word_error_rate", || Box::new(WordErrorRate::new())),
 ];
 
 /// Reads a metric: `{"name": …, …}`, with names and arguments of torchmetrics' functional interface. An unknown name or
@@ -94,12 +101,12 @@ pub fn from_value(value: Value) -> Result<Box<dyn Metric>> {
         Some(Value::String(name)) => name,
         _ => return Err(wrong(format!("it needs a `name`, one of: {}", known()))),
     };
-    let Some((_, read)) = METRICS.into_iter().find(|(known, _)| *known == name) else {
+    let Some((_, new)) = METRICS.iter().find(|(known, _)| *known == name) else {
         return Err(wrong(format!("none is named `{name}`; there are: {}", known())));
     };
-    let mut settings = Settings::new(&name, map);
-    let metric = read(&mut settings)?;
-    settings.done()?;
+    let (mut metric, mut table) = (new(), Table::reading(&name, map));
+    metric.each_setting(&mut table)?;
+    table.done()?;
     metric.check()?;
     Ok(metric)
 }
@@ -110,7 +117,7 @@ pub fn from_value(value: Value) -> Result<Box<dyn Metric>> {
 /// assert!(catena_metrics::names().any(|name| name == "auroc"));
 /// ```
 pub fn names() -> impl Iterator<Item = &'static str> {
-    METRICS.into_iter().map(|(name, _)| name)
+    METRICS.iter().map(|(name, _)| *name)
 }
 
 /// Any metric as data: it serializes as its settings, and is read by [`from_value`]. A closure can't be written.

@@ -1,16 +1,16 @@
 //! Search: how good are rankings, a query at a time.
 use std::collections::BTreeMap;
 
-use catena_tensor::settings::to_value;
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::query::Score;
-use crate::settings::{Settings, require};
+use crate::setters::setters;
+use crate::settings::{ByName, Table, require, written};
 use crate::weights::weight_like;
 use crate::whole::{Whole, wide};
 
@@ -78,7 +78,7 @@ impl OverQueries {
 /// assert_eq!(mrr.compute()?.number(), Some(0.75));
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Retrieval {
     score: Score,
     top_k: Option<usize>,
@@ -172,35 +172,7 @@ impl Retrieval {
         self
     }
 
-    /// A target that leaves its document out (default none).
-    #[must_use]
-    pub fn ignore_index(mut self, label: i64) -> Self {
-        self.ignore_index = Some(label);
-        self
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        let mut metric = Self::new(match settings.of() {
-            "retrieval_average_precision" => Score::AveragePrecision,
-            "retrieval_reciprocal_rank" => Score::ReciprocalRank,
-            "retrieval_hit_rate" => Score::HitRate,
-            "retrieval_normalized_dcg" => Score::Ndcg,
-            "retrieval_precision" => {
-                Score::Precision { adaptive_k: settings.take("adaptive_k")?.unwrap_or(false) }
-            }
-            "retrieval_recall" => Score::Recall,
-            "retrieval_fall_out" => Score::FallOut,
-            "retrieval_auroc" => Score::Auroc { max_fpr: settings.take::<Option<f64>>("max_fpr")?.flatten() },
-            _ => Score::RPrecision,
-        });
-        if metric.score != Score::RPrecision {
-            metric.top_k = settings.take::<Option<usize>>("top_k")?.flatten();
-        }
-        metric.empty = settings.take("empty_target_action")?.unwrap_or(EmptyTarget::Neg);
-        metric.aggregation = settings.take("aggregation")?.unwrap_or(OverQueries::Mean);
-        metric.ignore_index = settings.take::<Option<i64>>("ignore_index")?.flatten();
-        Ok(metric)
-    }
+    setters! { ignore_index(ignore_index) }
 
     /// The documents of each query, as (score, gain), in the order in which they came.
     fn queries(&self, memory: &Memory) -> Result<Vec<Vec<(f64, f64)>>> {
@@ -229,25 +201,29 @@ impl Retrieval {
     }
 }
 
+impl ByName for Retrieval {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        match &mut self.score {
+            Score::Precision { adaptive_k } => table.setting("adaptive_k", adaptive_k)?,
+            Score::Auroc { max_fpr } => table.setting("max_fpr", max_fpr)?,
+            _ => {}
+        }
+        if self.score != Score::RPrecision {
+            table.setting("top_k", &mut self.top_k)?;
+        }
+        table.setting("empty_target_action", &mut self.empty)?;
+        table.setting("aggregation", &mut self.aggregation)?;
+        table.setting("ignore_index", &mut self.ignore_index)
+    }
+}
+
 impl Metric for Retrieval {
     fn name(&self) -> &str {
         self.score.name()
     }
 
     fn settings(&self) -> Value {
-        let Self { score, top_k, empty, aggregation, ignore_index } = self;
-        let mut settings = json!({
-            "name": self.name(), "empty_target_action": empty, "aggregation": aggregation, "ignore_index": ignore_index,
-        });
-        if *score != Score::RPrecision {
-            settings["top_k"] = json!(top_k);
-        }
-        match score {
-            Score::Precision { adaptive_k } => settings["adaptive_k"] = json!(adaptive_k),
-            Score::Auroc { max_fpr } => settings["max_fpr"] = to_value(max_fpr),
-            _ => {}
-        }
-        settings
+        written(self)
     }
 
     fn check(&self) -> Result<()> {

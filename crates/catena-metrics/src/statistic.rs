@@ -1,10 +1,11 @@
 //! The mean, deviation, sum, min or max of any value: of the loss, or of what a model returns.
 use catena_tensor::Result;
 use catena_tensor::tch::{Kind, Tensor};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
+use crate::settings::{ByName, written};
 use crate::weights::weight_like;
 
 /// The mean, standard deviation, sum, smallest or largest of the values in the input, by weight. Values of weight 0 may be
@@ -19,7 +20,7 @@ use crate::weights::weight_like;
 /// assert_eq!(mean.compute()?.number(), Some(2.0));
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Statistic {
     of: Of,
 }
@@ -64,6 +65,8 @@ impl Statistic {
     }
 }
 
+impl ByName for Statistic {}
+
 impl Metric for Statistic {
     fn name(&self) -> &str {
         match self.of {
@@ -76,7 +79,7 @@ impl Metric for Statistic {
     }
 
     fn settings(&self) -> Value {
-        json!({ "name": self.name() })
+        written(self)
     }
 
     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {

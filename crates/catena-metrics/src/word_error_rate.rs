@@ -1,12 +1,13 @@
 //! How many words of a transcript are wrong.
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::Settings;
-use crate::tokens::{check_seen, lengths, sentences};
+use crate::setters::setters;
+use crate::settings::{ByName, Table, written};
+use crate::tokens::{Tokens, check_seen};
 
 /// Insertions, deletions and substitutions that lead from token ids `[n, length]` to the reference `[n, length]`, as a share
 /// of the reference's tokens.
@@ -24,15 +25,9 @@ use crate::tokens::{check_seen, lengths, sentences};
 /// assert_eq!(wer.compute()?.number(), Some(0.75)); // 2 goes, 4 and 5 come
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct WordErrorRate {
-    ignore_index: i64,
-}
-
-impl Default for WordErrorRate {
-    fn default() -> Self {
-        Self { ignore_index: -100 }
-    }
+    tokens: Tokens,
 }
 
 impl WordErrorRate {
@@ -41,16 +36,7 @@ impl WordErrorRate {
         Self::default()
     }
 
-    /// The id that fills rows up (default -100).
-    #[must_use]
-    pub fn ignore_index(mut self, id: i64) -> Self {
-        self.ignore_index = id;
-        self
-    }
-
-    pub(crate) fn read(settings: &mut Settings) -> Result<Self> {
-        Ok(Self::new().ignore_index(settings.take("ignore_index")?.unwrap_or(-100)))
-    }
+    setters! { padding(tokens.ignore_index) }
 }
 
 /// Levenshtein's distance of each row, f64 `[n]`: a row of the table at a time, all rows of the batch at once.
@@ -72,23 +58,29 @@ fn distances(ids: &Tensor, refs: &Tensor, own: &Tensor, other: &Tensor) -> Resul
     Ok(table.f_gather(1, &other.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?)
 }
 
+impl ByName for WordErrorRate {
+    fn each_setting(&mut self, table: &mut Table) -> Result<()> {
+        self.tokens.each_setting(table)
+    }
+}
+
 impl Metric for WordErrorRate {
     fn name(&self) -> &str {
         "word_error_rate"
     }
 
     fn settings(&self) -> Value {
-        json!({ "name": self.name(), "ignore_index": self.ignore_index })
+        written(self)
     }
 
     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
-        let [ids, refs, weight] = sentences(seen, memory)?;
+        let [ids, refs, weight] = self.tokens.sentences(seen, memory)?;
         if refs.size()[1] != 1 {
             let expected = "there is one reference for each row, so references are [n, length]".into();
             return Err(Error::Shape { what: "the target".into(), got: refs.size(), expected });
         }
         let refs = refs.f_squeeze_dim(1)?;
-        let (own, other) = (lengths(&ids, self.ignore_index)?, lengths(&refs, self.ignore_index)?);
+        let (own, other) = (self.tokens.lengths(&ids)?, self.tokens.lengths(&refs)?);
         let errors = distances(&ids, &refs, &own, &other)?.f_mul(&weight)?;
         let sums = [errors.f_sum(Kind::Double)?, other.f_mul(&weight)?.f_sum(Kind::Double)?];
         memory.add("sums", Tensor::f_stack(&sums, 0)?)
