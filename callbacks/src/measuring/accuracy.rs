@@ -1,9 +1,9 @@
 //! The share of samples whose label is among the k highest outputs.
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
-use catena_metrics::{Labels, Seen, Task, decided};
+use catena_metrics::{Seen, check_labels, top_k_accuracy};
 use catena_tensor::Error;
 use catena_tensor::batch::{OUTPUT, TARGET};
-use catena_tensor::tch::{self, Kind, Tensor};
+use catena_tensor::tch;
 use serde::{Deserialize, Serialize};
 
 use super::over_loader::OverLoader;
@@ -78,9 +78,6 @@ impl PartialEq for Accuracy {
         self.settings == other.settings
     }
 }
-
-/// Under which name the number of classes is kept.
-const CLASSES: &str = "classes";
 
 fn name(k: &i64) -> String {
     format!("accuracy@{k}")
@@ -163,39 +160,25 @@ impl Callback for Accuracy {
         let shape = |what: &str, got: Vec<i64>, expected: String| {
             Err(Error::Shape { what: format!("`{what}`"), got, expected }.into())
         };
-        let [n, classes] = scores_size[..] else {
+        let [n, _] = scores_size[..] else {
             return shape(output, scores_size, "accuracy needs scores [n, classes]".into());
         };
         if targets_size != [n] {
             let expected = format!("`{output}` has shape {scores_size:?}, so labels need [{n}]");
             return shape(target, targets_size, expected);
         }
-        let mut labels = Labels::new(Task::Multiclass(classes));
-        labels.ignore_index = *ignore_index;
-        let memory = &mut self.checks.memory;
-        memory.max(CLASSES, Tensor::f_full([0i64; 0], classes, (Kind::Double, scores.device()))?)?;
-        let items = labels.items(&Seen::new(scores).target(targets), memory)?;
-        let weight = items.weight.f_sum(Kind::Double)?;
-        let mut values = Vec::with_capacity(top_k.len());
-        for k in top_k {
-            let decided = decided(&labels, &items, (*k).min(classes), memory)?.f_select(0, 0)?;
-            let hits = decided.f_eq_tensor(&items.target)?.f_mul(&items.weight)?;
-            values.push(hits.f_sum(Kind::Double)?.f_div(&weight)?);
-        }
-        for (k, value) in top_k.iter().zip(values) {
-            cx.log_mean_by(&name(k), value, &weight)?;
+        let seen = Seen::new(scores).target(targets);
+        let (shares, weight) = top_k_accuracy(&seen, top_k, *ignore_index, &mut self.checks.memory)?;
+        for (k, share) in top_k.iter().zip(shares) {
+            cx.log_mean_by(&name(k), share, &weight)?;
         }
         Ok(Flow::GO)
     }
 
     fn on_loader_end(&mut self, cx: &mut Context) -> Result<Flow> {
-        let memory = &self.checks.memory;
-        if !memory.is_empty() {
-            let classes = memory.number(CLASSES)? as i64;
-            Labels::new(Task::Multiclass(classes)).check_seen(memory)?;
-            let names: Vec<String> = self.settings.top_k.iter().map(name).collect();
-            self.checks.warn_of_nan(&names.join("`, `"), cx)?;
-        }
+        check_labels(&self.checks.memory)?;
+        let names: Vec<String> = self.settings.top_k.iter().map(name).collect();
+        self.checks.warn_of_nan(&names.join("`, `"), cx)?;
         self.checks.end();
         Ok(Flow::GO)
     }

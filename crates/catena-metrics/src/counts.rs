@@ -9,7 +9,7 @@ use crate::task::Task;
 use crate::weights::count;
 
 /// What was decided: multiclass `[1, n]` labels; binary `[readings, n]` and multilabel `[readings, n, labels]` 0 or 1 (i64).
-pub fn decided(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
+pub(crate) fn decided(labels: &Labels, items: &Items, top_k: i64, memory: &mut Memory) -> Result<Tensor> {
     if let Task::Multiclass(_) = labels.task {
         let best = match (items.scores, top_k) {
             (false, _) => items.input.shallow_clone(),

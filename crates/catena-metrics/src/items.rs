@@ -11,16 +11,16 @@ use crate::whole::{Whole, wide};
 
 /// A batch: items in rows.
 #[derive(Debug)]
-pub struct Items {
+pub(crate) struct Items {
     /// Binary `[n]`, multiclass `[n, classes]` (labels: `[n]`), multilabel `[n, labels]`; scores in at least f32, so that what is
     /// made of them is no coarser than they are.
-    pub input: Tensor,
+    pub(crate) input: Tensor,
     /// Whether the input is scores, not labels.
-    pub scores: bool,
+    pub(crate) scores: bool,
     /// i64, in range: `[n]`, multilabel `[n, labels]`. Soft targets: f64 of the input's shape.
-    pub target: Tensor,
+    pub(crate) target: Tensor,
     /// f64 `[n]`, multilabel `[n, labels]`: 0 for what is ignored, and NaN where a score is NaN, so that every sum by weight is.
-    pub weight: Tensor,
+    pub(crate) weight: Tensor,
 }
 
 /// What labels that the model itself decided for are called.
@@ -106,12 +106,12 @@ impl Items {
 
 impl Labels {
     /// The batch's items in rows. What is no label is noted, and replaced by one; see [`Items::of`].
-    pub fn items(&self, seen: &Seen, memory: &mut Memory) -> Result<Items> {
+    pub(crate) fn items(&self, seen: &Seen, memory: &mut Memory) -> Result<Items> {
         Items::of(self, seen, memory)
     }
 
     /// An error if something that is no label was noted.
-    pub fn check_seen(&self, memory: &Memory) -> Result<()> {
+    pub(crate) fn check_seen(&self, memory: &Memory) -> Result<()> {
         Items::check_seen(self.task, memory)
     }
 }

@@ -6,15 +6,18 @@ use crate::task::Task;
 
 /// How to read a classifier's scores and labels; shared by all metrics of classes.
 #[derive(Clone, Debug)]
-pub struct Labels {
-    pub task: Task,
-    pub threshold: f64,
-    pub ignore_index: Option<i64>,
-    pub logits: Option<bool>,
+pub(crate) struct Labels {
+    pub(crate) task: Task,
+    /// Above which probability binary and multilabel scores say yes.
+    pub(crate) threshold: f64,
+    /// A target that counts for nothing.
+    pub(crate) ignore_index: Option<i64>,
+    /// Whether scores are logits; none: they are if any is outside [0, 1].
+    pub(crate) logits: Option<bool>,
 }
 
 impl Labels {
-    pub fn new(task: Task) -> Self {
+    pub(crate) fn new(task: Task) -> Self {
         Self { task, threshold: 0.5, ignore_index: None, logits: None }
     }
 
