@@ -18,10 +18,12 @@
 
 mod error;
 pub mod float;
+pub mod formats;
 pub mod fs;
+mod hash;
+mod listed;
 mod load;
 pub mod logs;
-mod manifest;
 mod name;
 pub mod retention;
 mod snapshot;
@@ -32,9 +34,10 @@ pub mod testing;
 mod writer;
 
 pub use error::{Damage, Error, Result};
+pub use formats::manifest::{FORMAT, Manifest, ManifestFile};
+pub use listed::Listed;
 pub use load::{Loaded, TensorData, load, read_manifest, verify};
-pub use manifest::{FORMAT, Manifest, ManifestFile};
 pub use name::{Cut, SnapshotName};
 pub use snapshot::{Snapshot, TensorFile};
-pub use store::{Listed, Saved, Store};
+pub use store::{Saved, Store};
 pub use writer::Writer;

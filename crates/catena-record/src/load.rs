@@ -9,8 +9,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Damage, Error, Result};
+use crate::formats::manifest::{self, FORMAT, MAX_BYTES, Manifest, ManifestFile};
+use crate::formats::state;
 use crate::fs::{FileSystem, Kind};
-use crate::manifest::{FORMAT, MAX_BYTES, Manifest, ManifestFile, hex};
+use crate::hash::hex;
 use crate::name::SnapshotName;
 use crate::tensors::{self, Entry};
 
@@ -52,7 +54,7 @@ pub struct TensorData {
 pub fn load(fs: &dyn FileSystem, path: &Path) -> Result<Loaded> {
     let manifest = read_manifest(fs, path)?;
     let read = |(name, file): (&String, &ManifestFile)| {
-        let whole = file.size <= MAX_STATE || name != "state.json";
+        let whole = file.size <= MAX_STATE || name != state::NAME;
         let damage = || Damage::Content { file: name.clone(), why: "it is larger than any state".into() };
         if !whole {
             return Err(damaged(path, damage()));
@@ -79,14 +81,14 @@ pub fn load(fs: &dyn FileSystem, path: &Path) -> Result<Loaded> {
     for content in contents {
         let (name, bytes) = content?;
         let content = |why: String| damaged(path, Damage::Content { file: name.clone(), why });
-        if name == "state.json" {
+        if name == state::NAME {
             state = Some(serde_json::from_slice(&bytes).map_err(|error| content(error.to_string()))?);
         } else if name.ends_with(".safetensors") {
             let tensors = tensors::parse(&bytes).map_err(content)?;
             files.insert(name.clone(), TensorData { tensors, bytes });
         }
     }
-    let state = state.ok_or_else(|| damaged(path, Damage::Missing("state.json".into())))?;
+    let state = state.ok_or_else(|| damaged(path, Damage::Missing(state::NAME.into())))?;
     Ok(Loaded { path: path.to_owned(), manifest, state, files })
 }
 
@@ -106,7 +108,7 @@ pub fn read_manifest(fs: &dyn FileSystem, path: &Path) -> Result<Manifest> {
     if fs.stat(path).map_err(Error::io("can't read", path))?.0 == Kind::File {
         return Err(damage(Damage::NotAFolder));
     }
-    let (at, name) = (path.join("manifest.json"), "manifest.json");
+    let (at, name) = (path.join(manifest::NAME), manifest::NAME);
     let size = plain_file(fs, path, name)?;
     if size > MAX_BYTES {
         return Err(damage(Damage::Manifest(format!("it has {size} bytes"))));
@@ -123,7 +125,7 @@ pub fn read_manifest(fs: &dyn FileSystem, path: &Path) -> Result<Manifest> {
         return Err(damage(Damage::Manifest(format!("it is that of {}", manifest.snapshot))));
     }
     for (name, _) in fs.list(path).map_err(Error::io("can't read", path))? {
-        if name != "manifest.json" && !manifest.files.contains_key(&name) {
+        if name != manifest::NAME && !manifest.files.contains_key(&name) {
             return Err(damage(Damage::Unlisted(name)));
         }
     }

@@ -6,12 +6,14 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::formats::manifest::{self, Manifest, ManifestFile, is_plain};
+use crate::formats::state;
 use crate::fs::FileSystem;
+use crate::hash::hex;
+use crate::listed::Listed;
 use crate::load::MAX_STATE;
 use crate::logs::Marks;
-use crate::manifest::{Manifest, ManifestFile, hex, is_plain};
 use crate::name::SnapshotName;
-use crate::store::Listed;
 use crate::tensors::{self, Entry, Metadata};
 
 /// A snapshot to be written. Its tensors' bytes are in one buffer, which is given back when it is written, to be used again.
@@ -64,9 +66,9 @@ impl Snapshot {
                 self.state.len()
             )));
         }
-        let mut manifest = Manifest::new(listed.clone(), self.time.clone(), self.why.clone());
-        manifest.logs = self.logs.clone();
-        let mut files = vec![("state.json".to_owned(), Vec::new(), self.state.as_slice())];
+        let mut contents = Manifest::new(listed.clone(), self.time.clone(), self.why.clone());
+        contents.logs = self.logs.clone();
+        let mut files = vec![(state::NAME.to_owned(), Vec::new(), self.state.as_slice())];
         for TensorFile { name, metadata, tensors } in &self.files {
             let wrong = |why: String| Error::Unwritable(format!("{name}: {why}"));
             let head = tensors::header(tensors, metadata).map_err(wrong)?;
@@ -83,15 +85,15 @@ impl Snapshot {
                 return Err(Error::Unwritable(format!("`{name}` can't be the name of a snapshot's file")));
             }
             let file = write_file(fs, &folder.join(&name), &[&head, data])?;
-            if manifest.files.insert(name.clone(), file).is_some() {
+            if contents.files.insert(name.clone(), file).is_some() {
                 return Err(Error::Unwritable(format!("two files are named {name}")));
             }
         }
         let bytes =
-            manifest.to_bytes().map_err(|error| Error::Unwritable(format!("manifest.json: {error}")))?;
-        write_file(fs, &folder.join("manifest.json"), &[&bytes])?;
+            contents.to_bytes().map_err(|error| Error::Unwritable(format!("manifest.json: {error}")))?;
+        write_file(fs, &folder.join(manifest::NAME), &[&bytes])?;
         fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;
-        Ok(manifest.files.values().map(|file| file.size).sum::<u64>() + bytes.len() as u64)
+        Ok(contents.files.values().map(|file| file.size).sum::<u64>() + bytes.len() as u64)
     }
 }
 

@@ -3,7 +3,6 @@ mod aside;
 mod durable;
 mod tidy;
 
-use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::fs::{FileSystem, Kind};
+use crate::listed::Listed;
 use crate::load::{Loaded, load, read_manifest};
 use crate::name::SnapshotName;
 use crate::retention::Retention;
@@ -55,19 +55,6 @@ pub struct Store {
     has_begun: bool,
     // held for as long as the store lives; a killed process leaves no lock
     _lock: Option<File>,
-}
-
-/// A snapshot that is there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
-    /// Its name.
-    pub name: SnapshotName,
-    /// Which snapshot of the run it is, from 1.
-    pub sequence: u64,
-    /// The stage it was taken in.
-    pub stage: String,
-    /// What was measured of just its parameters.
-    pub measured: BTreeMap<String, f64>,
 }
 
 /// What a save came to.

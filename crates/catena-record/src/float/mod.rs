@@ -4,7 +4,7 @@
 //! as JSON and may hold a float goes through here:
 //!
 //! * [`to_value`], [`from_value`]: any type to JSON and back, with words at any depth; [`Words`] for text and for files
-//! * [`value`], [`number`]: one float as a value and back
+//! * [`value`], [`number`]: one float as a value and back; [`text`] as text for files that are not JSON
 //! * `#[serde(with = "catena_record::float")]` for a field that is exact whoever writes it: an `f64`, with `float::option` an
 //!   `Option<f64>`, with `float::list` a list, with `float::map` a map from names
 //!
@@ -52,6 +52,17 @@ fn of_word(text: &str) -> Option<f64> {
 /// ```
 pub fn value(number: f64) -> Value {
     word(number).map_or_else(|| number.into(), Value::from)
+}
+
+/// A float as text that reads back to the same bits: the shortest one, or a word.
+///
+/// ```
+/// use catena_record::float::text;
+///
+/// assert_eq!([f64::NAN, 0.25, 1e-7].map(text), ["nan", "0.25", "1e-7"]);
+/// ```
+pub fn text(number: f64) -> String {
+    word(number).map_or_else(|| format!("{number:?}"), str::to_owned)
 }
 
 /// A float from JSON; none if it is neither a number nor a word for one.
@@ -198,6 +209,26 @@ mod tests {
                 prop_assert!(back.to_bits() == bits || number.is_nan() && back.is_nan(), "{number} {back}");
             }
         }
+    }
+
+    #[test]
+    fn every_number_reads_back_to_the_same_bits() {
+        let mut bits = 0x9E37_79B9_7F4A_7C15_u64;
+        for _ in 0..20_000 {
+            bits = bits.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            let number = f64::from_bits(bits);
+            if !number.is_finite() {
+                continue;
+            }
+            let json = serde_json::to_string(&value(number)).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&json).unwrap().to_bits(), bits, "{json}");
+            let csv = text(number);
+            assert_eq!(csv.parse::<f64>().unwrap().to_bits(), bits, "{csv}");
+        }
+        let words = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0]
+            .map(|number| serde_json::to_string(&value(number)).unwrap());
+        assert_eq!(words, ["\"inf\"", "\"-inf\"", "\"nan\"", "-0.0"]);
+        assert_eq!([f64::NAN, 0.25, 1e-7].map(text), ["nan", "0.25", "1e-7"]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::narrowed;
-use crate::manifest::hex;
+use super::narrowed::narrowed;
+use crate::hash::hex;
 
 /// Logs by their paths in the run directory, such as `metrics/train.csv`.
 pub type Marks = BTreeMap<String, Mark>;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Store, TEMPORARY, create_folder, tidy};
 use crate::error::{Error, Result};
+use crate::formats::manifest;
 use crate::fs::{FileSystem, Kind};
 use crate::name::SnapshotName;
 
@@ -68,10 +69,10 @@ fn move_folder(fs: &dyn FileSystem, from: &Path, to: &Path) -> Result<()> {
     fs.sync_folder(&copy).map_err(Error::io("can't sync", &copy))?;
     fs.rename(&copy, to).map_err(Error::io("can't move", from))?;
     // without its manifest what is left is no snapshot
-    let manifest = from.join("manifest.json");
-    match fs.remove_file(&manifest) {
+    let contents = from.join(manifest::NAME);
+    match fs.remove_file(&contents) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::io("can't remove", &manifest)(error));
+            return Err(Error::io("can't remove", &contents)(error));
         }
         _ => {}
     }

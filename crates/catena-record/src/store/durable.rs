@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Store;
 use crate::error::{Error, Result};
+use crate::formats::timing;
 use crate::logs::Marks;
 
 impl Store {
@@ -13,7 +14,7 @@ impl Store {
     pub(super) fn sync_logs(&self, logs: &Marks) -> Result<()> {
         let mut folders = BTreeSet::from([self.run.clone()]);
         let paths: Vec<PathBuf> = logs.keys().map(|path| self.run.join(path)).collect();
-        for path in paths.iter().chain([&self.run.join("timing.jsonl")]) {
+        for path in paths.iter().chain([&self.run.join(timing::NAME)]) {
             match self.fs.sync_file(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 synced => synced.map_err(Error::io("can't sync", path))?,

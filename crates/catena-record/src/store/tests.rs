@@ -76,11 +76,13 @@ fn a_measurement_is_that_of_the_first_snapshot_of_the_parameters() {
         Snapshot { name: SnapshotName { cut, ..plain.name }, measured: measured(all), ..plain }
     };
     let expected = [measured(&[("loss", 0.5)]), measured(&[("f1", 0.25)])];
+    // both have the same parameters, and of these only the newest counts among the last ones
+    let keep_each = Retention { every: Some(1), ..keep_all() };
     let found = |store: &Store| store.listed().iter().map(|l| l.measured.clone()).collect::<Vec<_>>();
     {
         let mut store = open(dir.path());
-        store.save(&with(Cut::Epoch, &[("loss", 0.5)]), &keep_all()).unwrap();
-        store.save(&with(Cut::Stage, &[("loss", 0.5), ("f1", 0.25)]), &keep_all()).unwrap();
+        store.save(&with(Cut::Epoch, &[("loss", 0.5)]), &keep_each).unwrap();
+        store.save(&with(Cut::Stage, &[("loss", 0.5), ("f1", 0.25)]), &keep_each).unwrap();
         assert_eq!(found(&store), expected);
     }
     assert_eq!(found(&open(dir.path())), expected, "and it is so on the disk");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Store, TEMPORARY, create_folder};
 use crate::error::{Error, Result};
+use crate::formats::{manifest, state};
 use crate::fs::{FileSystem, Kind};
 use crate::name::SnapshotName;
 use crate::retention::Retention;
@@ -55,7 +56,7 @@ impl Store {
             // a folder of a lower layer of an overlay can't be renamed, but removed; without its manifest it is none
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 self.listed.retain(|listed| listed.name != name);
-                match self.fs.remove_file(&path.join("manifest.json")) {
+                match self.fs.remove_file(&path.join(manifest::NAME)) {
                     Ok(()) => Some(path),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Some(path),
                     Err(error) => {
@@ -166,7 +167,7 @@ pub(super) fn is_left_over(name: &str) -> bool {
 
 /// Whether a file of a snapshot is one that catena writes.
 fn is_own_file(name: &str) -> bool {
-    name == "manifest.json" || name == "state.json" || name.ends_with(".safetensors")
+    name == manifest::NAME || name == state::NAME || name.ends_with(".safetensors")
 }
 
 /// All but the newest folders in a folder whose names are numbers or times, oldest first.

@@ -5,9 +5,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Damage;
+use crate::hash::hex;
+use crate::listed::Listed;
 use crate::logs::Marks;
 use crate::name::SnapshotName;
-use crate::store::Listed;
+
+/// The file's name in a snapshot's folder.
+pub const NAME: &str = "manifest.json";
 
 /// The version of the format that is written and read.
 pub const FORMAT: u64 = 1;
@@ -118,13 +122,5 @@ pub(crate) fn stays_inside(path: &str) -> bool {
 /// Whether a name stays in its folder, and is no manifest.
 pub(crate) fn is_plain(name: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || "._- ".contains(c);
-    !name.is_empty()
-        && name.len() <= 200
-        && !name.starts_with('.')
-        && name.chars().all(known)
-        && name != "manifest.json"
-}
-
-pub(crate) fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && name.chars().all(known) && name != NAME
 }
