@@ -10,7 +10,8 @@ use catena_record::{Snapshot, SnapshotName, TensorData, TensorFile};
 use catena_tensor::bytes::{self, Bytes};
 use catena_tensor::tch::Tensor;
 
-use super::{Kept, Loaded, SavedState};
+use super::Loaded;
+use super::kept::{Kept, SavedState};
 use crate::error::Error;
 use crate::error::RunResult as Result;
 

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use catena_chain::{Books, State};
+use catena_record::Cut;
 use catena_record::logs::Marks;
 use catena_record::tensors::Metadata;
 use catena_tensor::device;
@@ -14,7 +15,7 @@ use catena_tensor::tch::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cut, Description};
+use super::description::Description;
 use crate::cursor::Cursor;
 use crate::error::RunResult as Result;
 

@@ -1,21 +1,9 @@
 //! What the loaders of a stage are, as data, and how they differ from those that a snapshot was taken with.
-use catena_tensor::data::LoaderDescription;
-use serde::{Deserialize, Serialize};
+use catena_record::formats::run::{LoaderSettings, StageLoaderDescription};
 use serde_json::Value;
 
-use super::differences::{Differences, Remedy};
+use super::difference::{Differences, Remedy};
 use crate::stage::StageLoader;
-
-/// A loader in its stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct StageLoaderDescription {
-    name: String,
-    mode: String,
-    batches: Option<u64>,
-    /// None in a snapshot that was taken before loaders described themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    data: Option<LoaderDescription>,
-}
 
 /// The settings that say which samples a batch has: inside an epoch nobody can go on with others.
 const BATCHES: [&str; 7] = ["batches", "rows", "batch_size", "shuffle", "drop_last", "limit", "order"];
@@ -33,65 +21,64 @@ pub(super) struct Compared<'a> {
     pub(super) same_catena: bool,
 }
 
-impl StageLoaderDescription {
-    pub(super) fn of(loader: &StageLoader) -> Self {
-        Self {
-            name: loader.name.clone(),
-            mode: format!("{:?}", loader.mode).to_lowercase(),
-            batches: loader.source.batches(),
-            data: Some(loader.source.describe()),
-        }
+/// A loader of a stage as data.
+pub(super) fn describe(loader: &StageLoader) -> StageLoaderDescription {
+    let said = loader.source.describe();
+    let settings = said.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    StageLoaderDescription {
+        name: loader.name.clone(),
+        mode: format!("{:?}", loader.mode).to_lowercase(),
+        batches: loader.source.batches(),
+        data: Some(LoaderSettings { kind: said.kind().to_owned(), settings }),
     }
+}
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn is_train(&self) -> bool {
-        self.mode == "train"
-    }
-
-    fn compare(&self, before: &Self, how: Compared, found: &mut Differences) {
-        let Compared { stage, inside, same_catena } = how;
-        let (is_train, is_inside) = (self.is_train(), inside == Some(self.name.as_str()));
-        let of = format!("loader `{}` of stage `{stage}`", self.name);
-        let differs = |found: &mut Differences, setting: &str, before: String, now: String| {
-            let remedy = match is_train {
-                false => Remedy::None,
-                true if is_inside && BATCHES.contains(&setting) => Remedy::BetweenEpochs,
-                true => Remedy::Allow("data".into()),
-            };
-            found.add(remedy, &format!("{setting} of {of}"), before, now);
+/// How a loader differs.
+fn compare_one(
+    loader: &StageLoaderDescription,
+    before: &StageLoaderDescription,
+    how: Compared,
+    found: &mut Differences,
+) {
+    let Compared { stage, inside, same_catena } = how;
+    let (is_train, is_inside) = (loader.is_train(), inside == Some(loader.name.as_str()));
+    let of = format!("loader `{}` of stage `{stage}`", loader.name);
+    let differs = |found: &mut Differences, setting: &str, before: String, now: String| {
+        let remedy = match is_train {
+            false => Remedy::None,
+            true if is_inside && BATCHES.contains(&setting) => Remedy::BetweenEpochs,
+            true => Remedy::Allow("data".into()),
         };
-        let count = |n: Option<u64>| n.map_or("unknown".into(), |n| n.to_string());
-        let (was, is) = match (&before.data, &self.data) {
-            (Some(was), Some(is)) => (was, is),
-            _ => {
-                differs(found, "batches", count(before.batches), count(self.batches));
-                found.tell(format!(
-                    "{of}: the snapshot does not say what it gave, so nothing but the number of its batches could be compared"
-                ));
-                return;
-            }
-        };
-        if was.kind() != is.kind() {
-            // nobody knows whether the batches of one type are those of another
-            let remedy = match (is_train, is_inside) {
-                (false, _) => Remedy::None,
-                (true, true) => Remedy::BetweenEpochs,
-                (true, false) => Remedy::Allow("data".into()),
-            };
-            found.add(remedy, &format!("the type of {of}"), was.kind().to_owned(), is.kind().to_owned());
+        found.add(remedy, &format!("{setting} of {of}"), before, now);
+    };
+    let count = |n: Option<u64>| n.map_or("unknown".into(), |n| n.to_string());
+    let (was, is) = match (&before.data, &loader.data) {
+        (Some(was), Some(is)) => (was, is),
+        _ => {
+            differs(found, "batches", count(before.batches), count(loader.batches));
+            found.tell(format!(
+                "{of}: the snapshot does not say what it gave, so nothing but the number of its batches could be compared"
+            ));
+            return;
         }
-        let all = same_catena && was.kind() == is.kind();
-        let names = was.iter().chain(is.iter().filter(|(name, _)| was.get(name).is_none()));
-        for (name, _) in names {
-            let (before, now) = (was.get(name), is.get(name));
-            let in_both = before.is_some() && now.is_some();
-            if in_both || name == "limit" || (all && !IF_BOTH.contains(&name)) {
-                let text = |value: Option<&Value>| value.map_or(String::new(), Value::to_string);
-                differs(found, name, text(before), text(now));
-            }
+    };
+    if was.kind != is.kind {
+        // nobody knows whether the batches of one type are those of another
+        let remedy = match (is_train, is_inside) {
+            (false, _) => Remedy::None,
+            (true, true) => Remedy::BetweenEpochs,
+            (true, false) => Remedy::Allow("data".into()),
+        };
+        found.add(remedy, &format!("the type of {of}"), was.kind.clone(), is.kind.clone());
+    }
+    let all = same_catena && was.kind == is.kind;
+    let (was, is) = (&was.settings, &is.settings);
+    for name in was.keys().chain(is.keys().filter(|name| !was.contains_key(*name))) {
+        let (name, before, now) = (name.as_str(), was.get(name), is.get(name));
+        let in_both = before.is_some() && now.is_some();
+        if in_both || name == "limit" || (all && !IF_BOTH.contains(&name)) {
+            let text = |value: Option<&Value>| value.map_or(String::new(), Value::to_string);
+            differs(found, name, text(before), text(now));
         }
     }
 }
@@ -114,7 +101,7 @@ pub(super) fn compare(
     }
     for loader in now {
         if let Some(before) = before.iter().find(|before| before.name == loader.name) {
-            loader.compare(before, how, found);
+            compare_one(loader, before, how, found);
         }
     }
 }

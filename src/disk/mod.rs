@@ -1,5 +1,6 @@
 //! The run directory: where snapshots are staged, written and read.
 mod description;
+mod difference;
 mod differences;
 mod files;
 mod kept;
@@ -11,16 +12,17 @@ use std::time::{Duration, Instant};
 
 use catena_callbacks::SnapshotPolicy;
 pub(crate) use catena_record::Cut;
-use catena_record::float;
+use catena_record::formats::run::{self, RunFile};
+use catena_record::formats::timing::{self, TimingRow};
 use catena_record::fs::FileSystem;
 use catena_record::logs::{LogFile, set_aside};
 use catena_record::retention::{Best, Retention, ranked_metrics};
 use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
-use serde_json::json;
 
 pub(crate) use self::description::Description;
-pub(crate) use self::differences::{Difference, Position, Remedy, differences};
+pub(crate) use self::difference::{Difference, Remedy};
+pub(crate) use self::differences::{Position, differences};
 pub(crate) use self::files::Files;
 pub(crate) use self::kept::{
     ByHand, CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, gradients_file, optimizer_file,
@@ -56,7 +58,7 @@ impl Standing {
     /// The field `status`.
     pub(crate) fn word(&self) -> &'static str {
         match self {
-            Self::Running => "running",
+            Self::Running => run::RUNNING,
             Self::Ended(Status::Completed) => "completed",
             Self::Ended(Status::Stopped(_)) => "stopped",
             Self::Ended(Status::Interrupted(_)) => "interrupted",
@@ -90,7 +92,7 @@ impl Disk {
             return Err(Error::HoldsRun { path: self.path.clone() });
         }
         self.writer.store().begin()?;
-        LogFile::create(self.path.join("timing.jsonl"), b"").map_err(|e| self.wrong(e))?;
+        LogFile::create(self.path.join(timing::NAME), b"").map_err(|e| self.wrong(e))?;
         self.open_timing()?;
         self.describe(description, &Standing::Running, &[])
     }
@@ -125,7 +127,7 @@ impl Disk {
 
     /// Callbacks add rows to this file too.
     fn open_timing(&mut self) -> Result<()> {
-        self.timing = Some(LogFile::append(self.path.join("timing.jsonl")).map_err(|e| self.wrong(e))?);
+        self.timing = Some(LogFile::append(self.path.join(timing::NAME)).map_err(|e| self.wrong(e))?);
         Ok(())
     }
 
@@ -136,23 +138,27 @@ impl Disk {
         standing: &Standing,
         ended_stages: &[EndedStage],
     ) -> Result<()> {
-        let (at, new) = (self.path.join("run.json"), self.path.join("run.json.new"));
+        let (at, new) = (self.path.join(run::NAME), self.path.join("run.json.new"));
         let before = std::fs::read(&at).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let started = before.map_or(json!(now()), |before: serde_json::Value| before["started"].clone());
-        let ended = (*standing != Standing::Running).then(now);
-        let mut run = json!({ "status": standing.word(), "started": started, "ended": ended });
-        if !ended_stages.is_empty() {
-            run["stages"] = json!(ended_stages);
-        }
-        run["run"] = float::to_value(description).map_err(|error| self.wrong(error.into()))?;
+        let started = before.map_or(Some(now()), |before: RunFile| before.started);
+        let mut file = RunFile {
+            status: standing.word().into(),
+            started,
+            ended: (*standing != Standing::Running).then(now),
+            stages: ended_stages.iter().map(of_ended).collect(),
+            run: description.0.clone(),
+            stopped_by: None,
+            error: None,
+        };
         match standing {
             Standing::Ended(Status::Stopped(Stopped { by, why })) => {
-                run["stopped_by"] = json!({ "callback": by, "why": why });
+                file.stopped_by = Some(run::StoppedBy { callback: by.clone(), why: why.clone() });
             }
-            Standing::Failed(error) => run["error"] = json!(error),
+            Standing::Failed(error) => file.error = Some(error.clone()),
             Standing::Running | Standing::Ended(_) => {}
         }
-        std::fs::write(&new, format!("{run:#}\n"))
+        let text = file.to_text().map_err(|error| self.wrong(error.into()))?;
+        std::fs::write(&new, text)
             .and_then(|()| std::fs::rename(&new, &at))
             // best effort: half a file must not stay
             .inspect_err(|_| drop(std::fs::remove_file(&new)))
@@ -187,13 +193,19 @@ impl Disk {
     fn tell_saved(&mut self, saved: Option<(String, catena_record::Saved)>) {
         let Some((name, saved)) = saved else { return };
         let write = saved.time.as_secs_f64();
-        self.tell(&json!({ "time": now(), "snapshot": name, "bytes": saved.bytes, "write": write }));
+        let (snapshot, bytes, write) = (Some(name), Some(saved.bytes), Some(write));
+        self.tell(TimingRow { snapshot, bytes, write, ..TimingRow::default() });
     }
 
-    fn tell(&mut self, line: &serde_json::Value) {
-        if let Some(timing) = &mut self.timing {
-            timing.line(&line.to_string());
-            timing.write();
+    /// Adds a row to `timing.jsonl`, with the time.
+    fn tell(&mut self, row: TimingRow) {
+        if let Some(file) = &mut self.timing {
+            let row = TimingRow { time: now(), ..row };
+            match row.to_line() {
+                Ok(line) => file.line(&line),
+                Err(error) => log::warn!("a row of {} can't be written: {error}", timing::NAME),
+            }
+            file.write();
         }
     }
 
@@ -216,10 +228,14 @@ impl Disk {
         if waited > 0.1 {
             log::info!("{name}: waited {waited:.1} s for the snapshot before it to be written");
         }
-        let (time, snapshot) = (now(), name.to_string());
-        self.tell(
-            &json!({ "time": time, "snapshot": snapshot, "stall": stalled, "wait": waited, "share": float::value(share) }),
-        );
+        let (snapshot, stall) = (Some(name.to_string()), Some(stalled));
+        self.tell(TimingRow {
+            snapshot,
+            stall,
+            wait: Some(waited),
+            share: Some(share),
+            ..TimingRow::default()
+        });
         Ok(cost)
     }
 
@@ -292,6 +308,12 @@ impl Disk {
         };
         name.map(|name| files::read(store.load(name)?)).transpose()
     }
+}
+
+fn of_ended(EndedStage { stage, epoch, epochs, stopped }: &EndedStage) -> run::EndedStage {
+    let stopped =
+        stopped.as_ref().map(|Stopped { by, why }| run::StoppedStage { by: by.clone(), why: why.clone() });
+    run::EndedStage { stage: stage.clone(), epoch: *epoch, epochs: *epochs, stopped }
 }
 
 /// The time, for what the clock may say.

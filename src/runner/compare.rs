@@ -170,8 +170,8 @@ impl Runner {
     pub(super) fn put_back_unwritten(&mut self, stage: usize) -> Result<()> {
         let Some((before, _)) = &self.before else { return Ok(()) };
         let now = Description::of(&self.stages, &self.driver)?;
-        let kept: Vec<_> = now.writes(stage).cloned().collect();
-        let gone: Vec<_> = before.writes(stage).filter(|write| !kept.contains(write)).cloned().collect();
+        let kept: Vec<_> = now.writes(stage).collect();
+        let gone: Vec<_> = before.writes(stage).filter(|write| !kept.contains(write)).collect();
         let cx = self.driver.context_mut();
         let names: Vec<String> = cx.optimizers.iter().map(|(name, _)| name.to_owned()).collect();
         for write in gone {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use catena_chain::{
     About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State, Value, read_values,
 };
+use catena_record::formats::journal::{JournalRow, NAME, bits, of_bits};
 use catena_record::logs::{LogFile, Mark};
 use catena_tensor::hash::sha256;
 use catena_tensor::params::variables;
@@ -49,29 +50,9 @@ struct Seen {
 /// A line, and where its loss and its norm are among the values that wait to be read.
 #[derive(Debug)]
 struct Row {
-    line: Line,
+    line: JournalRow<'static>,
     loss: Option<usize>,
     grad_norm: Option<usize>,
-}
-
-/// A line of the journal.
-#[derive(Debug, Serialize)]
-struct Line {
-    stage: String,
-    epoch: u64,
-    global_batch: u64,
-    global_step: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<String>,
-    ids: String,
-    #[serde(with = "catena_record::float::option", skip_serializing_if = "Option::is_none")]
-    lr: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    loss: Option<String>,
-    #[serde(with = "catena_record::float::option", skip_serializing_if = "Option::is_none")]
-    grad_norm: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    params: Option<String>,
 }
 
 /// What a resume needs.
@@ -81,9 +62,6 @@ struct Saved {
     ids: u64,
     loss: Option<String>,
 }
-
-/// Its name in the run directory.
-const NAME: &str = "journal.jsonl";
 
 /// How many lines wait before they are written.
 const WAITING: usize = 256;
@@ -124,17 +102,17 @@ impl Journal {
             })
         };
         let (loss, grad_norm) = (wait(seen.loss), wait(cx.grad_norm.as_ref().map(shared)));
-        let line = Line {
-            stage: cx.stage().to_owned(),
+        let line = JournalRow {
+            stage: cx.stage().to_owned().into(),
             epoch: cx.epoch(),
             global_batch: cx.global_batch(),
             global_step,
-            outcome: (!stepped).then(|| outcome.to_string()),
-            ids: format!("{:016x}", seen.ids),
+            outcome: (!stepped).then(|| outcome.to_string().into()),
+            ids: format!("{:016x}", seen.ids).into(),
             lr: cx.lr(),
             loss: None,
             grad_norm: None,
-            params: hashes.then(|| sha256(&variables(cx.model.var_store()))).transpose()?,
+            params: hashes.then(|| sha256(&variables(cx.model.var_store()))).transpose()?.map(Into::into),
         };
         self.rows.push(Row { line, loss, grad_norm });
         if self.rows.len() < WAITING { Ok(()) } else { self.write() }
@@ -146,7 +124,7 @@ impl Journal {
         self.values.clear();
         let number = |at: Option<usize>| at.and_then(|at| self.numbers.get(at).copied());
         for Row { mut line, loss, grad_norm } in self.rows.drain(..) {
-            line.loss = number(loss).map(bits);
+            line.loss = number(loss);
             line.grad_norm = number(grad_norm);
             let line = serde_json::to_string(&line)?;
             if let Some(file) = &mut self.file {
@@ -204,8 +182,10 @@ impl Callback for Journal {
 
     fn load_state(&mut self, mut state: State) -> Result<()> {
         let Saved { ids, loss } = state.read()?;
-        let loss = loss.map(|bits| u64::from_str_radix(&bits, 16)).transpose()?;
-        self.window = Seen { ids, loss: loss.map(|bits| Value::Number(f64::from_bits(bits))) };
+        let number =
+            |text: &String| of_bits(text).ok_or_else(|| format!("`{text}` is not the bits of a loss"));
+        let loss = loss.as_ref().map(number).transpose()?;
+        self.window = Seen { ids, loss: loss.map(Value::Number) };
         self.mark = state.logs.remove(NAME);
         Ok(())
     }
@@ -281,11 +261,6 @@ fn shared(value: &Value) -> Value {
         Value::Tensor(tensor) => tensor.into(),
         Value::Held(number) => Value::Held(*number),
     }
-}
-
-/// A number's bits, as text that sorts by nothing but compares exactly.
-fn bits(number: f64) -> String {
-    format!("{:016x}", number.to_bits())
 }
 
 /// The hash so far, and more numbers: FNV-1a over their bytes.

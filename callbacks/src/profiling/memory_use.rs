@@ -2,10 +2,10 @@
 use std::time::{Duration, Instant};
 
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
+use catena_record::formats::timing::{self, TimingRow};
 use catena_tensor::native::observe::{DeviceMemory, device_memory};
 use catena_tensor::tch::Device;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::rows::Rows;
 
@@ -89,14 +89,18 @@ impl MemoryUse {
     fn tell(&mut self, cx: &mut Context) {
         self.told = Some(Instant::now());
         let memory = Memory::now(cx.device());
-        let mut row = json!({});
-        if let Some((resident, peak)) = memory.process {
-            (row["resident"], row["peak"]) = (json!(resident), json!(peak));
-        }
-        if let Some(DeviceMemory { allocated, reserved, peak }) = memory.device {
-            row["device"] = json!({ "allocated": allocated, "reserved": reserved, "peak": peak });
-        }
-        self.rows.add(cx, [("memory", row)]);
+        let device = |DeviceMemory { allocated, reserved, peak }: DeviceMemory| timing::DeviceMemory {
+            allocated,
+            reserved,
+            peak,
+        };
+        let row = timing::Memory {
+            resident: memory.process.map(|(resident, _)| resident),
+            peak: memory.process.map(|(_, peak)| peak),
+            device: memory.device.map(device),
+            ..Default::default()
+        };
+        self.rows.add(cx, TimingRow { memory: Some(row), ..TimingRow::default() });
         cx.ext.insert(memory);
     }
 }

@@ -2,9 +2,9 @@
 use std::path::Path;
 
 use catena_chain::Context;
+use catena_record::formats::timing::{NAME, TimingRow};
 use catena_record::logs::LogFile;
 use chrono::{SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
 
 /// The rows that a callback adds to `timing.jsonl` in the run directory; without one, nowhere. A file that can't be written is told
 /// of once in the log, and the run goes on.
@@ -15,8 +15,8 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Adds a row: the time, the train batch, and these.
-    pub(crate) fn add<const N: usize>(&mut self, cx: &Context, values: [(&str, Value); N]) {
+    /// Adds a row, with the time and the train batch.
+    pub(crate) fn add(&mut self, cx: &Context, row: TimingRow) {
         if cx.resuming() {
             return; // the resume may still be refused
         }
@@ -25,17 +25,17 @@ impl Rows {
         }
         let Some(file) = &mut self.file else { return };
         let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let mut row = Map::new();
-        row.insert("time".into(), time.into());
-        row.insert("global_batch".into(), json!(cx.global_batch()));
-        row.extend(values.map(|(name, value)| (name.to_owned(), value)));
-        file.line(&Value::Object(row).to_string());
+        let row = TimingRow { time, global_batch: Some(cx.global_batch()), ..row };
+        match row.to_line() {
+            Ok(line) => file.line(&line),
+            Err(error) => log::warn!("a row of {NAME} can't be written: {error}"),
+        }
         file.write();
     }
 }
 
 fn open(dir: &Path) -> Option<LogFile> {
-    let path = dir.join("timing.jsonl");
+    let path = dir.join(NAME);
     let opened = LogFile::append(&path);
     opened.inspect_err(|error| log::warn!("{} can't be written: {error}", path.display())).ok()
 }

@@ -2,9 +2,9 @@
 use std::fmt;
 
 use catena_chain::{About, Callback, Context, Edge, Event, Flow, Phase, Result, State, Work};
+use catena_record::formats::timing::{SyncCounts, TimingRow};
 use catena_tensor::native::observe::{HostReads, Syncs};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::rows::Rows;
 use super::table::table;
@@ -111,11 +111,10 @@ impl SyncAudit {
         rows.sort_by_key(|row| std::cmp::Reverse(row.syncs.total()));
         let row = |row: &SyncRow| {
             let Syncs { scalars, copies, sizes } = row.syncs;
-            json!({
-                "event": row.event, "callback": row.callback, "scalars": scalars, "copies": copies, "sizes": sizes,
-            })
+            SyncCounts { event: row.event.clone(), callback: row.callback.clone(), scalars, copies, sizes }
         };
-        self.rows.add(cx, [("syncs", rows.iter().map(row).collect())]);
+        let told = rows.iter().map(row).collect();
+        self.rows.add(cx, TimingRow { syncs: Some(told), ..TimingRow::default() });
         let syncs = HostSyncs { rows, batches: cx.global_batch() };
         log::info!("who handed numbers to the host, in {} train batches:\n{syncs}", syncs.batches);
         cx.ext.insert(syncs);

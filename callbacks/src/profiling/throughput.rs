@@ -2,8 +2,8 @@
 use std::time::{Duration, Instant};
 
 use catena_chain::{About, Callback, Context, Edge, Event, Flow, Phase, Result, Role, State, Work};
+use catena_record::formats::timing::{self, TimingRow};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::rows::Rows;
 
@@ -147,17 +147,15 @@ impl Throughput {
             tokens: self.tokens.as_ref().map(|_| window.tokens / seconds),
             data_wait: (window.waited.as_secs_f64() / seconds).min(1.0),
         };
-        let mut throughput = json!({ "batches": rates.batches, "samples": rates.samples });
-        if let Some(tokens) = rates.tokens {
-            throughput["tokens"] = catena_record::float::value(tokens);
-        }
-        let (loader, data_wait) = (json!(rates.loader), json!(rates.data_wait));
-        let row = [
-            ("loader", loader),
-            ("seconds", json!(seconds)),
-            ("throughput", throughput),
-            ("data_wait", data_wait),
-        ];
+        let (batches, samples) = (Some(rates.batches), Some(rates.samples));
+        let throughput = timing::Throughput { batches, samples, tokens: rates.tokens, ..Default::default() };
+        let row = TimingRow {
+            loader: Some(rates.loader.clone()),
+            seconds: Some(seconds),
+            throughput: Some(throughput),
+            data_wait: Some(rates.data_wait),
+            ..TimingRow::default()
+        };
         self.rows.add(cx, row);
         cx.ext.insert(rates);
     }

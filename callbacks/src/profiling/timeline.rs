@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use catena_chain::{About, Callback, Context, Edge, Event, Events, Flow, Phase, Result, State, Work};
+use catena_record::formats::timing::TimingRow;
 use serde::{Deserialize, Serialize};
 
 use super::rows::Rows;
@@ -166,7 +167,7 @@ impl Timeline {
         }
         self.timings.set_whole(now - trace.began());
         log::info!("the run's time, by event and callback:\n{}", self.timings);
-        self.rows.add(cx, [("timings", self.timings.to_value())]);
+        self.rows.add(cx, TimingRow { timings: Some(self.timings.told()), ..TimingRow::default() });
         if let Some(file) = &self.file {
             match trace.write(file, &self.timings) {
                 Ok(()) if trace.left_out() == 0 => log::info!("the trace is in {}", file.display()),

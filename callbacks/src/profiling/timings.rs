@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use catena_chain::Work;
+use catena_record::formats::timing::CallbackTime;
 use catena_record::span;
-use serde_json::{Value, json};
 
 use super::table::table;
 
@@ -121,14 +121,17 @@ impl Timings {
         rows
     }
 
-    pub(super) fn to_value(&self) -> Value {
-        let row = |row: &&Timing| {
-            json!({
-                "event": row.event, "callback": row.callback, "loader": row.loader, "calls": row.calls,
-                "seconds": row.total.as_secs_f64(), "longest": row.longest.as_secs_f64(),
-            })
+    /// The rows as `timing.jsonl` has them, the longest first.
+    pub(super) fn told(&self) -> Vec<CallbackTime> {
+        let row = |row: &Timing| CallbackTime {
+            event: row.event.clone(),
+            callback: row.callback.clone(),
+            loader: row.loader.clone(),
+            calls: Some(row.calls),
+            seconds: Some(row.total.as_secs_f64()),
+            longest: Some(row.longest.as_secs_f64()),
         };
-        self.by_time().iter().map(row).collect()
+        self.by_time().into_iter().map(row).collect()
     }
 }
 
@@ -187,6 +190,6 @@ mod tests {
         run_start  Journal    -           1  50.0 µs  50.0 µs  50.0 µs        2.5
         loss       Criterion  train       2  40.0 µs  20.0 µs  20.0 µs        2.0
         ");
-        assert_eq!(timings.to_value()[1]["seconds"], 0.0004);
+        assert_eq!(timings.told()[1].seconds, Some(0.0004));
     }
 }

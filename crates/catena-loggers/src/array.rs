@@ -1,11 +1,10 @@
 //! Numbers in rows and columns, such as a confusion matrix.
-use crate::error::Result;
+use catena_record::formats::metrics::Array as Rows;
 use catena_tensor::tch::{Device, Kind, Tensor};
-use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
+use crate::error::Result;
 use crate::image::Image;
-use crate::number::Number;
 
 /// Numbers of a shape, such as a confusion matrix: a tensor on the host. As JSON it is lists in lists.
 ///
@@ -57,27 +56,28 @@ impl Array {
     /// each part by the same rule. What is too large for that is left out.
     pub(super) fn shown(&self, name: &str) -> Result<Vec<(String, Shown)>> {
         let mut shown = Vec::new();
-        show(name.to_owned(), self.nested(), &mut shown)?;
+        show(name.to_owned(), self.rows(), &mut shown)?;
         Ok(shown)
     }
 
-    fn nested(&self) -> Nested<'_> {
-        Nested { shape: &self.shape, values: &self.values }
+    /// The numbers and their shape, as files have them.
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        Rows { shape: &self.shape, values: &self.values }
     }
 }
 
-fn show(name: String, nested: Nested, shown: &mut Vec<(String, Shown)>) -> Result<()> {
-    match *nested.shape {
-        [] => shown.extend(nested.values.first().map(|value| (name, Shown::Number(*value)))),
+fn show(name: String, rows: Rows, shown: &mut Vec<(String, Shown)>) -> Result<()> {
+    match *rows.shape {
+        [] => shown.extend(rows.values.first().map(|value| (name, Shown::Number(*value)))),
         [height, width] => {
             let is_shown = [height, width].iter().all(|side| (1..=MOST_SIDE).contains(side));
             if is_shown {
-                let rows: Vec<Vec<f64>> = nested.parts().map(|row| row.values.to_vec()).collect();
-                shown.push((name, Shown::Picture(Image::heat_map(&rows)?)));
+                let numbers: Vec<Vec<f64>> = rows.parts().map(|row| row.values.to_vec()).collect();
+                shown.push((name, Shown::Picture(Image::heat_map(&numbers)?)));
             }
         }
         _ => {
-            for (i, part) in nested.parts().enumerate() {
+            for (i, part) in rows.parts().enumerate() {
                 if shown.len() == MOST_PARTS {
                     break;
                 }
@@ -88,39 +88,9 @@ fn show(name: String, nested: Nested, shown: &mut Vec<(String, Shown)>) -> Resul
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-struct Nested<'a> {
-    shape: &'a [usize],
-    values: &'a [f64],
-}
-
-impl<'a> Nested<'a> {
-    /// The parts along the first dimension.
-    fn parts(self) -> impl ExactSizeIterator<Item = Self> {
-        let (n, shape) = self.shape.split_first().map_or((0, self.shape), |(n, rest)| (*n, rest));
-        let each = self.values.len().checked_div(n).unwrap_or(0);
-        let values = move |i: usize| self.values.get(i * each..(i + 1) * each).unwrap_or_default();
-        (0..n).map(move |i| Nested { shape, values: values(i) })
-    }
-}
-
 impl Serialize for Array {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        self.nested().serialize(serializer)
-    }
-}
-
-impl Serialize for Nested<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        if let ([], Some(value)) = (self.shape, self.values.first()) {
-            return Number(*value).serialize(serializer);
-        }
-        let parts = self.parts();
-        let mut list = serializer.serialize_seq(Some(parts.len()))?;
-        for part in parts {
-            list.serialize_element(&part)?;
-        }
-        list.end()
+        self.rows().serialize(serializer)
     }
 }
 

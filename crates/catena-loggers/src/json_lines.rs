@@ -3,9 +3,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::error::Result;
+use catena_record::formats::metrics::{BATCH, Metric, Metrics, MetricsRow, NAME};
 use catena_record::logs::{LogFile, Mark};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use crate::array::Array;
@@ -42,9 +41,6 @@ pub struct JsonLines {
     arrays: Vec<Entry>,
     told: bool,
 }
-
-/// The file's name in the run directory.
-const NAME: &str = "metrics.jsonl";
 
 /// How many numbers of arrays a row has at most: lines stay below a mebibyte.
 const MOST: usize = 1 << 15;
@@ -90,18 +86,20 @@ impl JsonLines {
             return Ok(()); // it was left out
         }
         let (scope, batch) = match entry.scope {
-            Scope::Batch(batch) => (Some("batch"), Some(batch)),
+            Scope::Batch(batch) => (Some(BATCH), Some(batch)),
             Scope::Loader | Scope::Run => (None, None),
         };
-        let line = Line {
-            stage: &entry.stage,
+        let numbers = scalars.iter().map(|(name, number)| (name.into(), Metric::Number(number)));
+        let arrays = arrays.iter().map(|(name, array)| (name.into(), Metric::Array(array.rows())));
+        let line = MetricsRow {
+            stage: (&*entry.stage).into(),
             epoch: entry.epoch,
-            loader: &entry.loader,
-            scope,
+            loader: (&*entry.loader).into(),
+            scope: scope.map(Into::into),
             batch,
             global_step: entry.global_step,
             global_batch: entry.global_batch,
-            metrics: Metrics(scalars, &arrays),
+            metrics: Metrics(numbers.chain(arrays).collect()),
         };
         let buffer = self.file()?.buffer();
         serde_json::to_writer(&mut *buffer, &line)?;
@@ -160,35 +158,9 @@ impl Logger for JsonLines {
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    stage: &'a str,
-    epoch: u64,
-    loader: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch: Option<u64>,
-    global_step: u64,
-    global_batch: u64,
-    metrics: Metrics<'a>,
-}
-
 fn array_of(entry: Entry) -> Option<(String, Array)> {
     match entry.payload {
         Payload::Array { name, array } => Some((name, array)),
         _ => None,
-    }
-}
-
-struct Metrics<'a>(&'a Scalars, &'a [(String, Array)]);
-
-impl Serialize for Metrics<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let Self(scalars, arrays) = self;
-        let mut map = serializer.serialize_map(None)?;
-        scalars.iter().try_for_each(|(name, value)| map.serialize_entry(name, &Number(value)))?;
-        arrays.iter().try_for_each(|(name, array)| map.serialize_entry(name, array))?;
-        map.end()
     }
 }

@@ -22,7 +22,6 @@ mod json_lines;
 mod logger;
 #[cfg(feature = "mlflow")]
 mod mlflow;
-mod number;
 mod payload;
 #[cfg(feature = "tensorboard")]
 mod tensorboard;

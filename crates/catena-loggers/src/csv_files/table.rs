@@ -5,10 +5,10 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::Result;
+use catena_record::float;
 use catena_record::logs::{LogFile, Mark};
 
 use crate::file::at;
-use crate::number::Number;
 use crate::payload::Scalars;
 
 /// A file, and the columns of metrics in it.
@@ -120,7 +120,7 @@ fn header(columns: &[String], of_batches: bool) -> Result<(Vec<u8>, usize)> {
 
 fn value(scalars: &Scalars, column: &str) -> String {
     let found = columns_of(scalars).zip(scalars.iter()).find(|(name, _)| name == column);
-    found.map(|(_, scalar)| scalar).map_or_else(String::new, |(_, value)| Number(value).to_string())
+    found.map(|(_, scalar)| scalar).map_or_else(String::new, |(_, value)| float::text(value))
 }
 
 fn write_record(buffer: &mut Vec<u8>, fields: &[String]) -> Result<()> {
