@@ -39,7 +39,7 @@ pub use profiling::{
     DeadActivations, HostSyncs, Layer, Memory, MemoryUse, ModelSummary, Rates, Summary, SyncAudit, SyncRow,
     Throughput, Timeline, Timing, Timings, Tokens,
 };
-pub use registry::{example, from_value, names};
+pub use registry::{example, from_value, names, registry};
 pub use schedules::{LrCurve, LrFinder, LrSchedule, ReduceLrOnPlateau};
 pub use step::{Backward, Criterion, Forward, LossSum, Optimize, ToDevice, ZeroGrad};
 

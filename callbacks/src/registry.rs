@@ -1,9 +1,10 @@
 //! Callbacks by name, as a file has them.
 use catena_chain::{Callback, CallbackExt, Every};
-use catena_tensor::{Error, Result, settings};
-use serde::Deserialize;
+use catena_tensor::settings::{self, Entry, Field, Registry};
+use catena_tensor::{Error, Result};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::augmenting::GaussianNoise;
 use crate::averaging::{Ema, Lookahead, SoftUpdate, Swa};
@@ -40,29 +41,15 @@ use crate::step::{Backward, Criterion, Forward, LossSum, Optimize, ToDevice, Zer
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
 pub fn from_value(value: Value) -> Result<Box<dyn Callback>> {
-    let wrong = |of: &str, why: String| Error::Settings { of: of.into(), why };
-    let Value::Object(mut settings) = value else {
-        let text = "an object is needed, such as {\"name\": \"nan_guard\"}";
-        return Err(wrong("callback", format!("{text}, but this is {value}")));
-    };
-    let known = || names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let name = match settings.remove("name") {
-        Some(Value::String(name)) => name,
-        None => return Err(wrong("callback", format!("missing field `name`, one of {}", known()))),
-        Some(other) => {
-            return Err(wrong("callback", format!("the name is {other}, expected one of {}", known())));
-        }
-    };
-    let Some(Entry { read, .. }) = CALLBACKS.iter().find(|entry| entry.name == name) else {
-        return Err(wrong("callback", format!("unknown name `{name}`, expected one of {}", known())));
-    };
+    let (entry, mut settings) = CALLBACKS.find(value)?;
+    let wrong = |why: String| Error::Settings { of: entry.name().into(), why };
     let every: Option<Every> = settings
         .remove("every")
         .map(serde_json::from_value)
         .transpose()
-        .map_err(|why| wrong(&name, why.to_string()))?;
-    let callback = read(&name, Value::Object(settings))?;
-    callback.check().map_err(|why| wrong(&name, why.to_string()))?;
+        .map_err(|why| wrong(why.to_string()))?;
+    let callback = entry.read(settings)?;
+    callback.check().map_err(|why| wrong(why.to_string()))?;
     Ok(match every {
         Some(every) => Box::new(callback.every(every)),
         None => callback,
@@ -75,7 +62,7 @@ pub fn from_value(value: Value) -> Result<Box<dyn Callback>> {
 /// assert!(catena_callbacks::names().any(|name| name == "ema"));
 /// ```
 pub fn names() -> impl Iterator<Item = &'static str> {
-    CALLBACKS.iter().map(|entry| entry.name)
+    CALLBACKS.names()
 }
 
 /// The least with which a callback of this name can be made, as [`from_value`] reads it: an example of its settings. None for a name that is not known.
@@ -84,97 +71,112 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// assert_eq!(catena_callbacks::example("clip_grad_norm").unwrap()["max_norm"], 1.0);
 /// ```
 pub fn example(name: &str) -> Option<Value> {
-    let entry = CALLBACKS.iter().find(|entry| entry.name == name)?;
-    let mut settings: Value = serde_json::from_str(entry.needs).unwrap_or_default();
-    settings["name"] = name.into();
-    Some(settings)
+    CALLBACKS.example(name)
 }
 
-type Read = fn(&str, Value) -> Result<Box<dyn Callback>>;
-
-/// A callback that can be made from data.
-struct Entry {
-    /// Its type's name in snake case.
-    name: &'static str,
-    read: Read,
-    /// The settings that it can't do without, as JSON.
-    needs: &'static str,
+/// catena's callbacks by name, with their fields.
+///
+/// ```
+/// let schema = catena_callbacks::registry().schema();
+/// assert!(schema["oneOf"].as_array().unwrap().iter().any(|one| one["properties"]["name"]["const"] == "swa"));
+/// ```
+pub fn registry() -> Registry<dyn Callback> {
+    CALLBACKS
 }
 
-fn read<C: Callback + DeserializeOwned + 'static>(name: &str, settings: Value) -> Result<Box<dyn Callback>> {
-    Ok(Box::new(settings::read::<C>(name, settings)?))
+/// A callback whose settings are a `serde` type, and those that it can't do without.
+macro_rules! entry {
+    ($name:literal, $callback:ty) => {
+        entry!($name, $callback, "{}")
+    };
+    ($name:literal, $callback:ty, $needs:literal) => {
+        Entry::<dyn Callback>::with(
+            $name,
+            |given| Ok(Box::new(settings::read::<$callback>($name, given)?)),
+            || fields::<$callback>($name, $needs),
+        )
+        .example($needs)
+    };
 }
 
 /// A callback that has nothing to set.
-fn plain<C: Callback + Default + 'static>(name: &str, settings: Value) -> Result<Box<dyn Callback>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
-    let Nothing {} = settings::read(name, settings)?;
-    Ok(Box::new(C::default()))
+macro_rules! plain {
+    ($name:literal, $callback:ident) => {
+        Entry::<dyn Callback>::with(
+            $name,
+            |given| {
+                settings::read::<Nothing>($name, given)
+                    .map(|Nothing {}| -> Box<dyn Callback> { Box::new($callback) })
+            },
+            Vec::new,
+        )
+    };
 }
 
-const CALLBACKS: &[Entry] = &[
-    Entry { name: "accumulate", read: read::<Accumulate>, needs: r#"{"n": 4}"# },
-    Entry { name: "accuracy", read: read::<Accuracy>, needs: "{}" },
-    Entry { name: "adaptive_clip", read: read::<AdaptiveClip>, needs: r#"{"clip_factor": 0.01}"# },
-    Entry { name: "autocast", read: read::<Autocast>, needs: r#"{"dtype": "bf16"}"# },
-    Entry { name: "backward", read: plain::<Backward>, needs: "{}" },
-    Entry { name: "clip_grad_norm", read: read::<ClipGradNorm>, needs: r#"{"max_norm": 1.0}"# },
-    Entry { name: "clip_grad_value", read: read::<ClipGradValue>, needs: r#"{"clip_value": 1.0}"# },
-    Entry { name: "console", read: read::<Console>, needs: "{}" },
-    Entry { name: "criterion", read: read::<Criterion>, needs: r#"{"loss": {"name": "cross_entropy"}}"# },
-    Entry { name: "dead_activations", read: read::<DeadActivations>, needs: r#"{"outputs": ["hidden"]}"# },
-    Entry { name: "early_stopping", read: read::<EarlyStopping>, needs: r#"{"metric": "valid/loss"}"# },
-    Entry { name: "ema", read: read::<Ema>, needs: r#"{"decay": 0.999}"# },
-    Entry { name: "finite_model", read: read::<FiniteModel>, needs: "{}" },
-    Entry { name: "forward", read: plain::<Forward>, needs: "{}" },
-    Entry { name: "gaussian_noise", read: read::<GaussianNoise>, needs: "{}" },
-    Entry { name: "grad_norms", read: read::<GradNorms>, needs: "{}" },
-    Entry { name: "gradient_noise", read: read::<GradientNoise>, needs: r#"{"eta": 0.01}"# },
-    Entry { name: "lookahead", read: read::<Lookahead>, needs: "{}" },
-    Entry { name: "loss_scaler", read: read::<LossScaler>, needs: "{}" },
-    Entry {
-        name: "loss_sum",
-        read: read::<LossSum>,
-        needs: r#"{"parts": [{"name": "ce", "loss": {"name": "cross_entropy"}}]}"#,
-    },
-    Entry { name: "lr_finder", read: read::<LrFinder>, needs: "{}" },
-    Entry {
-        name: "lr_schedule",
-        read: read::<LrSchedule>,
-        needs: r#"{"schedule": {"name": "cosine_annealing", "t_max": 9}, "by_epoch": true}"#,
-    },
-    Entry { name: "max_steps", read: read::<MaxSteps>, needs: r#"{"steps": 10}"# },
-    Entry { name: "memory_use", read: read::<MemoryUse>, needs: "{}" },
-    Entry { name: "model_summary", read: read::<ModelSummary>, needs: "{}" },
-    Entry { name: "nan_guard", read: read::<NanGuard>, needs: "{}" },
-    Entry { name: "optimize", read: plain::<Optimize>, needs: "{}" },
-    Entry { name: "progress", read: read::<Progress>, needs: "{}" },
-    Entry {
-        name: "reduce_lr_on_plateau",
-        read: read::<ReduceLrOnPlateau>,
-        needs: r#"{"metric": "valid/loss"}"#,
-    },
-    Entry { name: "sam", read: read::<Sam>, needs: "{}" },
-    Entry {
-        name: "soft_update",
-        read: read::<SoftUpdate>,
-        needs: r#"{"source": "a.", "target": "b.", "tau": 0.1}"#,
-    },
-    Entry { name: "swa", read: read::<Swa>, needs: r#"{"start_epoch": 1}"# },
-    Entry { name: "sync_audit", read: read::<SyncAudit>, needs: "{}" },
-    Entry { name: "throughput", read: read::<Throughput>, needs: "{}" },
-    Entry { name: "timeline", read: read::<Timeline>, needs: "{}" },
-    Entry { name: "to_device", read: plain::<ToDevice>, needs: "{}" },
-    Entry { name: "zero_grad", read: plain::<ZeroGrad>, needs: "{}" },
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// The fields of a callback, by what it writes of itself.
+fn fields<C: Serialize + DeserializeOwned>(name: &str, needs: &str) -> Vec<Field> {
+    let given: Value = serde_json::from_str(needs).unwrap_or_default();
+    let made = settings::read::<C>(name, given.clone());
+    made.map_or_else(
+        |_| Vec::new(),
+        |made| Field::written_by(&made, given.as_object().unwrap_or(&Map::new())),
+    )
+}
+
+const CALLBACKS: Registry<dyn Callback> = Registry::new("callback", "nan_guard", ENTRIES);
+
+const ENTRIES: &[Entry<dyn Callback>] = &[
+    entry!("accumulate", Accumulate, r#"{"n": 4}"#),
+    entry!("accuracy", Accuracy),
+    entry!("adaptive_clip", AdaptiveClip, r#"{"clip_factor": 0.01}"#),
+    entry!("autocast", Autocast, r#"{"dtype": "bf16"}"#),
+    plain!("backward", Backward),
+    entry!("clip_grad_norm", ClipGradNorm, r#"{"max_norm": 1.0}"#),
+    entry!("clip_grad_value", ClipGradValue, r#"{"clip_value": 1.0}"#),
+    entry!("console", Console),
+    entry!("criterion", Criterion, r#"{"loss": {"name": "cross_entropy"}}"#),
+    entry!("dead_activations", DeadActivations, r#"{"outputs": ["hidden"]}"#),
+    entry!("early_stopping", EarlyStopping, r#"{"metric": "valid/loss"}"#),
+    entry!("ema", Ema, r#"{"decay": 0.999}"#),
+    entry!("finite_model", FiniteModel),
+    plain!("forward", Forward),
+    entry!("gaussian_noise", GaussianNoise),
+    entry!("grad_norms", GradNorms),
+    entry!("gradient_noise", GradientNoise, r#"{"eta": 0.01}"#),
+    entry!("lookahead", Lookahead),
+    entry!("loss_scaler", LossScaler),
+    entry!("loss_sum", LossSum, r#"{"parts": [{"name": "ce", "loss": {"name": "cross_entropy"}}]}"#),
+    entry!("lr_finder", LrFinder),
+    entry!(
+        "lr_schedule",
+        LrSchedule,
+        r#"{"schedule": {"name": "cosine_annealing", "t_max": 9}, "by_epoch": true}"#
+    ),
+    entry!("max_steps", MaxSteps, r#"{"steps": 10}"#),
+    entry!("memory_use", MemoryUse),
+    entry!("model_summary", ModelSummary),
+    entry!("nan_guard", NanGuard),
+    plain!("optimize", Optimize),
+    entry!("progress", Progress),
+    entry!("reduce_lr_on_plateau", ReduceLrOnPlateau, r#"{"metric": "valid/loss"}"#),
+    entry!("sam", Sam),
+    entry!("soft_update", SoftUpdate, r#"{"source": "a.", "target": "b.", "tau": 0.1}"#),
+    entry!("swa", Swa, r#"{"start_epoch": 1}"#),
+    entry!("sync_audit", SyncAudit),
+    entry!("throughput", Throughput),
+    entry!("timeline", Timeline),
+    plain!("to_device", ToDevice),
+    plain!("zero_grad", ZeroGrad),
 ];
 
 #[cfg(test)]
 mod tests {
     use catena_tensor::loss::{CrossEntropy, LossFn, Mse};
     use catena_tensor::schedule::{Exponential, Plateau};
-    use serde::Serialize;
     use serde_json::json;
 
     use super::*;

@@ -10,7 +10,6 @@ use serde_json::Value as Json;
 use crate::array::Array;
 use crate::file::make_folder;
 use crate::logger::{Entry, Logger, Position, RunInfo, Scope};
-use crate::number::Number;
 use crate::payload::{Payload, Scalars};
 
 /// Writes metrics to `RUN/metrics.jsonl`, a line for each loader and epoch, for each batch where that is asked for, and (with an

@@ -11,7 +11,6 @@ use crate::curve::{Curve, Item};
 use crate::host::host;
 use crate::labels::Labels;
 use crate::memory::Memory;
-use crate::memory::host;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, require, written};

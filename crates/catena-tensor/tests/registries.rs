@@ -17,7 +17,7 @@ fn in_range(range: Range, value: &Value) -> bool {
 }
 
 fn check_fields(of: &str, fields: &[Field], error: &str) {
-    let told: BTreeSet<&str> = fields.iter().map(|field| field.name).collect();
+    let told: BTreeSet<&str> = fields.iter().map(|field| field.name.as_ref()).collect();
     assert_eq!(told, read_fields(error).into_iter().collect(), "{of}: the table and the type differ");
     assert_eq!(told.len(), fields.len(), "{of}: a field comes twice");
     for Field { name, kind, default, doc, .. } in fields {
@@ -79,7 +79,7 @@ fn a_choice_has_the_words_of_its_table() {
     for (name, fields) in all.chain([(Plateau::NAME, plateau)]) {
         for field in &fields {
             let FieldKind::OneOf(words) = field.kind else { continue };
-            let mut settings = json!({ "name": name, field.name: "?" });
+            let mut settings = json!({ "name": name, (field.name.as_ref()): "?" });
             for required in fields.iter().filter(|field| field.default.is_none()) {
                 settings[required.name] = json!(1);
             }

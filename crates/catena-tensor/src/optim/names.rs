@@ -5,7 +5,6 @@ use tch::Tensor;
 
 use super::optimizer::Optimizer;
 use crate::error::{Error, Result};
-use crate::params::Parameter;
 
 impl Optimizer {
     /// The name that a parameter goes by here, if it is known by this one.

@@ -1,4 +1,7 @@
 //! The fields of a thing in data, as its table of settings tells them.
+use std::borrow::Cow;
+
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::range::Range;
@@ -10,7 +13,7 @@ use super::value;
 #[non_exhaustive]
 pub struct Field {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it is.
     pub kind: FieldKind,
     /// Where it is left out; none if it must be given.
@@ -49,7 +52,7 @@ impl Field {
     /// use catena_tensor::settings::{Field, FieldKind, Range};
     ///
     /// let fields = Field::all_of::<Sgd>();
-    /// assert_eq!((fields[0].name, &fields[0].default), ("lr", &Some(1e-3.into())));
+    /// assert_eq!((fields[0].name.as_ref(), &fields[0].default), ("lr", &Some(1e-3.into())));
     /// assert_eq!(fields[0].kind, FieldKind::Number(Range::AtLeast(0.0)));
     /// ```
     pub fn all_of<C: Configured>() -> Vec<Self> {
@@ -67,7 +70,7 @@ impl Field {
                     *doc = format!("{doc}; {}", setting.doc);
                 }
                 _ => fields.push(Self {
-                    name,
+                    name: name.into(),
                     kind: kind_of(setting),
                     default: (!required.contains(&name))
                         .then(|| defaults.get(name).cloned().unwrap_or_default()),
@@ -76,6 +79,23 @@ impl Field {
             }
         }
         fields
+    }
+
+    /// The fields of a thing that has no table: what it writes of itself, where `given` stands for what it can't do without. Their kinds are those of the values.
+    pub fn written_by(thing: &impl Serialize, given: &Map<String, Value>) -> Vec<Self> {
+        let Value::Object(written) = value::to_value(thing) else { return Vec::new() };
+        let field = |(name, value): (String, Value)| Self {
+            kind: match &value {
+                Value::Number(_) => FieldKind::Number(Range::Finite),
+                Value::Bool(_) => FieldKind::Switch,
+                Value::String(_) => FieldKind::Text,
+                Value::Null | Value::Array(_) | Value::Object(_) => FieldKind::Other("see the documentation"),
+            },
+            default: (!given.contains_key(&name)).then_some(value),
+            name: name.into(),
+            doc: String::new(),
+        };
+        written.into_iter().map(field).collect()
     }
 
     /// It as JSON Schema.

@@ -1,4 +1,6 @@
 //! What is made from data by its name: losses, optimizers, schedules.
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 
 use super::field::Field;
@@ -61,12 +63,28 @@ pub struct Entry<T: ?Sized + 'static> {
     name: &'static str,
     read: fn(Value) -> Result<Box<T>>,
     fields: fn() -> Vec<Field>,
+    example: &'static str,
+}
+
+impl<T: ?Sized> fmt::Debug for Entry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Registry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("of", &self.of)
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: ?Sized> Entry<T> {
     /// A thing whose settings are a table. `read` gets them without the name.
     pub const fn new<C: Configured>(read: fn(Value) -> Result<Box<T>>) -> Self {
-        Self { name: C::NAME, read, fields: Field::all_of::<C> }
+        Self { name: C::NAME, read, fields: Field::all_of::<C>, example: "{}" }
     }
 
     /// A thing that is read and described in a way of its own.
@@ -75,7 +93,14 @@ impl<T: ?Sized> Entry<T> {
         read: fn(Value) -> Result<Box<T>>,
         fields: fn() -> Vec<Field>,
     ) -> Self {
-        Self { name, read, fields }
+        Self { name, read, fields, example: "{}" }
+    }
+
+    /// The settings that it can't do without, as JSON (default: it needs none).
+    #[must_use]
+    pub const fn example(mut self, settings: &'static str) -> Self {
+        self.example = settings;
+        self
     }
 
     /// Its name in data.
@@ -123,6 +148,14 @@ impl<T: ?Sized> Registry<T> {
         self.aliases.iter().find(|(alias, _)| *alias == spelling).map_or(spelling, |(_, name)| name)
     }
 
+    /// The least with which a thing can be made, its name among it: an example. None for a name that is not known.
+    pub fn example(&self, name: &str) -> Option<Value> {
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        let mut settings: Value = serde_json::from_str(entry.example).ok()?;
+        settings["name"] = name.into();
+        Some(settings)
+    }
+
     /// Which thing `{"name": …, settings}` is, and its settings without the name.
     pub fn find(&self, value: Value) -> Result<(&'static Entry<T>, Map<String, Value>)> {
         let wrong = |why: String| Error::Settings { of: self.of.into(), why };
@@ -160,10 +193,11 @@ impl<T: ?Sized> Registry<T> {
     pub fn schema(&self) -> Value {
         let one = |entry: &Entry<T>| {
             let fields = entry.fields();
-            let required = fields.iter().filter(|field| field.default.is_none()).map(|field| field.name);
+            let required =
+                fields.iter().filter(|field| field.default.is_none()).map(|field| field.name.as_ref());
             let required: Vec<&str> = std::iter::once("name").chain(required).collect();
             let mut properties: Map<String, Value> =
-                fields.iter().map(|field| (field.name.to_owned(), field.schema())).collect();
+                fields.iter().map(|field| (field.name.to_string(), field.schema())).collect();
             properties.insert("name".into(), json!({ "const": entry.name }));
             json!({
                 "type": "object", "properties": properties, "required": required, "additionalProperties": false,
