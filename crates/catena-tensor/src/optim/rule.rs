@@ -15,7 +15,8 @@ use crate::settings;
 
 /// An optimizer's arithmetic and its settings; the parameters and the state belong to [`Group`](super::Group).
 ///
-/// catena's own rules are those of [`names`](super::names); a rule of your own is used in the same way.
+/// catena's own rules are those of [`names`](super::names); a rule of your own is used in the same way. Where its settings are a table
+/// ([`Configured`](crate::settings::Configured)), that has the bodies of [`Rule::name`], [`Rule::check`] and [`Rule::setting`].
 pub trait Rule: Debug + Send {
     /// The name, as in torch in lower case.
     fn name(&self) -> &'static str;

@@ -81,6 +81,21 @@ impl<T: ?Sized> fmt::Debug for Registry<T> {
     }
 }
 
+impl<T: ?Sized> fmt::Debug for Registry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("of", &self.of)
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Entry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Entry").field(&self.name).finish()
+    }
+}
+
 impl<T: ?Sized> Entry<T> {
     /// A thing whose settings are a table. `read` gets them without the name.
     pub const fn new<C: Configured>(read: fn(Value) -> Result<Box<T>>) -> Self {
