@@ -186,7 +186,7 @@ fn metrics_are_answered_over_all_batches() {
     let spec = json!({"metric": {"name": "acuracy", "task": "binary"}, "batches": []});
     let error = parity(&spec).unwrap_err();
     assert!(
-        error.starts_with("error: metric: none is named `acuracy`; there are: accuracy, auroc"),
+        error.starts_with("error: metric: unknown name `acuracy`, expected one of `accuracy`, `auroc`"),
         "{error}"
     );
 }

@@ -67,7 +67,7 @@ enum Source {
 pub struct MeasuredTensors(pub BTreeMap<String, Tensor>);
 
 impl Measure {
-    /// This metric of `output` and `target`, under its own name.
+    /// This metric (or a box of one, as [`from_value`](catena_metrics::from_value) reads it) of `output` and `target`, under its own name.
     pub fn new(metric: impl Into<Box<dyn Metric>>) -> Self {
         let metric = metric.into();
         Self {

@@ -6,7 +6,7 @@ use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::metric::Seen;
 use crate::task::Task;
-use crate::weights::weight_like;
+use crate::weights::{ignoring, weight_like};
 use crate::whole::{Whole, wide};
 
 /// A batch: items in rows.
@@ -26,31 +26,31 @@ pub(crate) struct Items {
 /// What labels that the model itself decided for are called.
 const DECIDED: &str = "decided label";
 
-impl Items {
+impl Labels {
     /// The batch's items. What is no label is noted and replaced by one; a row with a NaN is counted.
-    pub(crate) fn of(labels: &Labels, seen: &Seen, memory: &mut Memory) -> Result<Self> {
-        let task = labels.task;
+    pub(crate) fn items(&self, seen: &Seen, memory: &mut Memory) -> Result<Items> {
+        let task = self.task;
         let (input, target) = (seen.input.f_detach()?, seen.need_target()?.f_detach()?);
         fits(task, &input, &target)?;
         let target = wide(&target, "the target")?;
-        let weight = ignoring(labels.ignore_index, weight_like(seen.weight, &target)?, &target)?;
+        let weight = ignoring(self.ignore_index, weight_like(seen.weight, &target)?, &target)?;
         let counts = weight.f_ne(0)?;
         let target = rows(&allowed(task).read(&target, &counts, memory)?, task, Holds::One)?;
         if input.is_floating_point() {
             let weight = spoiled(task, &input, weight, memory)?;
             let (input, weight) =
                 (rows(&at_least_f32(&input)?, task, Holds::Scores)?, rows(&weight, task, Holds::One)?);
-            return Ok(Self { input, scores: true, target, weight });
+            return Ok(Items { input, scores: true, target, weight });
         }
         let decided = Whole { name: DECIDED, ..allowed(task) };
         let input = decided.read(&wide(&input, "the input")?, &counts, memory)?;
         let (input, weight) = (rows(&input, task, Holds::One)?, rows(&weight, task, Holds::One)?);
-        Ok(Self { input, scores: false, target, weight })
+        Ok(Items { input, scores: false, target, weight })
     }
 
-    /// As [`Items::of`], of scores and of targets that are probabilities of the same shape.
-    pub(crate) fn soft(labels: &Labels, seen: &Seen, memory: &mut Memory) -> Result<Self> {
-        let task = labels.task;
+    /// As [`Labels::items`], of scores and of targets that are probabilities of the same shape.
+    pub(crate) fn soft_items(&self, seen: &Seen, memory: &mut Memory) -> Result<Items> {
+        let task = self.task;
         let (input, target) = (seen.input.f_detach()?, seen.need_target()?.f_detach()?);
         let size = input.size();
         let has_classes = !matches!(task, Task::Multiclass(_) | Task::Multilabel(_))
@@ -66,7 +66,7 @@ impl Items {
         let target = wide(&target, "the target")?.f_to_kind(Kind::Double)?;
         let weight = match task {
             Task::Multiclass(_) => weight_like(seen.weight, &target.f_select(1, 0)?)?,
-            _ => ignoring(labels.ignore_index, weight_like(seen.weight, &target)?, &target)?,
+            _ => ignoring(self.ignore_index, weight_like(seen.weight, &target)?, &target)?,
         };
         let mut counts = weight.f_ne(0)?;
         if let Task::Multiclass(_) = task {
@@ -82,12 +82,12 @@ impl Items {
         let weight = spoiled(task, &input, weight, memory)?;
         let input = rows(&at_least_f32(&input)?, task, Holds::Scores)?;
         let (target, weight) = (rows(&target, task, Holds::Scores)?, rows(&weight, task, Holds::One)?);
-        Ok(Self { input, scores: true, target, weight })
+        Ok(Items { input, scores: true, target, weight })
     }
 
     /// An error if something that is no label was noted.
-    pub(crate) fn check_seen(task: Task, memory: &Memory) -> Result<()> {
-        let labels = allowed(task);
+    pub(crate) fn check_seen(&self, memory: &Memory) -> Result<()> {
+        let labels = allowed(self.task);
         let classes = labels.high + 1;
         let range = |label: f64| {
             let hint = if label < 0.0 { "; to leave a label out, name it with `ignore_index`" } else { "" };
@@ -104,30 +104,11 @@ impl Items {
     }
 }
 
-impl Labels {
-    /// The batch's items in rows. What is no label is noted, and replaced by one; see [`Items::of`].
-    pub(crate) fn items(&self, seen: &Seen, memory: &mut Memory) -> Result<Items> {
-        Items::of(self, seen, memory)
-    }
-
-    /// An error if something that is no label was noted.
-    pub(crate) fn check_seen(&self, memory: &Memory) -> Result<()> {
-        Items::check_seen(self.task, memory)
-    }
-}
-
 const SOFT: &str = "soft target";
 const SUM: &str = "sum of soft targets";
 
 fn allowed(task: Task) -> Whole {
     Whole::labels(if let Task::Multiclass(classes) = task { classes } else { 2 })
-}
-
-fn ignoring(ignore_index: Option<i64>, weight: Tensor, target: &Tensor) -> Result<Tensor> {
-    Ok(match ignore_index {
-        Some(label) => weight.f_mul(&target.f_ne(label)?)?,
-        None => weight,
-    })
 }
 
 /// Counts the rows with a NaN among the scores, and makes the weight of such items NaN: of all classes of a multiclass item, for its

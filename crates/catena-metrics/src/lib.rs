@@ -1,8 +1,8 @@
 //! Metrics: numbers over a loader that no split into batches and ranks can change.
 //!
-//! A [`Metric`] is driven by the callback `Measure` in a chain, or by hand. Each is right for a short last batch, counts items by weight,
-//! is computed on the device without waiting for it, can be merged with others of its kind ([`Metric::merge`]) and saved in
-//! the middle of a loader ([`Metric::state`]). Names and arguments are those of torchmetrics' functional interface;
+//! A [`Metric`] is driven by the callback `Measure` in a chain, or by hand with a [`Meter`]. Each is right for a short last batch, counts items by weight,
+//! is computed on the device without waiting for it, can be merged with others of its kind ([`Meter::merge`]) and saved in
+//! the middle of a loader ([`Meter::state`]). Names and arguments are those of torchmetrics' functional interface;
 //! [`from_value`] reads `{"name": "f1_score", "task": "binary"}`.
 //!
 //! | type | metrics | keeps |
@@ -94,7 +94,7 @@ pub use moments::Moments;
 pub use perplexity::Perplexity;
 pub use r2_score::{MultiOutput, R2Score};
 pub use ranking::Ranking;
-pub use registry::{AnyMetric, from_value, names};
+pub use registry::{AnyMetric, from_value, names, registry};
 pub use retrieval::{EmptyTarget, OverQueries, Retrieval};
 pub use statistic::Statistic;
 pub use task::Task;

@@ -136,7 +136,7 @@ impl Metric for LogLoss {
     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {
         Labels::need_scores(seen, self.name())?;
         let items = match self.soft {
-            true => Items::soft(&self.labels, seen, memory)?,
+            true => self.labels.soft_items(seen, memory)?,
             false => self.labels.items(seen, memory)?,
         };
         let kind = seen.input.f_kind()?;

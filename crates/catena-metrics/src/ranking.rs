@@ -18,7 +18,7 @@ use crate::task::Task;
 
 /// The area under the ROC curve (`auroc`), or the average precision.
 ///
-/// Exact by default: every score is kept until the loader's end, and ties are right. With [`Ranking::thresholds`] the curve is
+/// Micro averages are for multilabel only. Exact by default: every score is kept until the loader's end, and ties are right. With [`Ranking::thresholds`] the curve is
 /// taken at fixed probabilities, and what is kept is constant. Multiclass: each class against the rest. A class without
 /// positives or without negatives has an area of 0; a multiclass average precision leaves classes without positives out (unless all targets are class 0).
 /// Source: `torchmetrics.functional.classification` (`auroc`, `average_precision`). Ranks come from the scores as they are:

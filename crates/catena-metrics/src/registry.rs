@@ -1,8 +1,9 @@
 //! Metrics by name, as a file has them.
-use catena_tensor::{Error, Result};
+use catena_tensor::Result;
+use catena_tensor::settings::{Entry, Field, Registry};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::agreement::KappaWeights;
 use crate::bleu::Bleu;
@@ -18,63 +19,95 @@ use crate::perplexity::Perplexity;
 use crate::r2_score::R2Score;
 use crate::ranking::Ranking;
 use crate::retrieval::Retrieval;
-use crate::settings::{ByName, Table};
+use crate::settings::{ByName, Table, written};
 use crate::statistic::Statistic;
 use crate::task::Task;
 use crate::word_error_rate::WordErrorRate;
 
-/// A metric as it is before its settings are read.
-type New = fn() -> Box<dyn ByName>;
-
 /// Stands for the task, which is always read.
 const TASK: Task = Task::Binary;
 
+/// What a metric of a task can't do without.
+const BINARY: &str = r#"{"task": "binary"}"#;
+
+/// A metric as it is before its settings are read, and the settings that it can't do without.
+macro_rules! entry {
+    ($name:literal, $new:expr) => {
+        entry!($name, $new, "{}")
+    };
+    ($name:literal, $new:expr, $needs:expr) => {
+        Entry::<dyn Metric>::with($name, |given| read($name, Box::new($new), given), || fields(&$new, $needs))
+            .example($needs)
+    };
+}
+
 /// Every metric that data can name.
-const METRICS: &[(&str, New)] = &[
-    ("accuracy", || Box::new(ClassScore::accuracy(TASK))),
-    ("auroc", || Box::new(Ranking::auroc(TASK))),
-    ("average_precision", || Box::new(Ranking::average_precision(TASK))),
-    ("balanced_accuracy", || Box::new(ClassScore::balanced_accuracy(TASK, false))),
-    ("bleu_score", || Box::new(Bleu::new())),
-    ("calibration_error", || Box::new(CalibrationError::new(TASK))),
-    ("cmc", || Box::new(Cmc::new([1]))),
-    ("cohen_kappa", || Box::new(ConfusionMatrix::cohen_kappa(TASK, KappaWeights::None))),
-    ("confusion_matrix", || Box::new(ConfusionMatrix::new(TASK))),
-    ("dice", || Box::new(ClassScore::dice(TASK))),
-    ("f1_score", || Box::new(ClassScore::f1_score(TASK))),
-    ("fbeta_score", || Box::new(ClassScore::fbeta_score(TASK, 1.0))),
-    ("jaccard_index", || Box::new(ClassScore::jaccard_index(TASK))),
-    ("log_loss", || Box::new(LogLoss::new(TASK))),
-    ("matthews_corrcoef", || Box::new(ConfusionMatrix::matthews_corrcoef(TASK))),
-    ("max", || Box::new(Statistic::max())),
-    ("mean", || Box::new(Statistic::mean())),
-    ("mean_absolute_error", || Box::new(MeanError::absolute())),
-    ("mean_absolute_percentage_error", || Box::new(MeanError::percentage(1.17e-6))),
-    ("mean_squared_error", || Box::new(MeanError::squared())),
-    ("min", || Box::new(Statistic::min())),
-    ("pearson_corrcoef", || Box::new(Correlation::pearson())),
-    ("perplexity", || Box::new(Perplexity::new())),
-    ("precision", || Box::new(ClassScore::precision(TASK))),
-    ("r2_score", || Box::new(R2Score::new())),
-    ("recall", || Box::new(ClassScore::recall(TASK))),
-    ("retrieval_auroc", || Box::new(Retrieval::auroc(None))),
-    ("retrieval_average_precision", || Box::new(Retrieval::average_precision())),
-    ("retrieval_fall_out", || Box::new(Retrieval::fall_out())),
-    ("retrieval_hit_rate", || Box::new(Retrieval::hit_rate())),
-    ("retrieval_normalized_dcg", || Box::new(Retrieval::normalized_dcg())),
-    ("retrieval_precision", || Box::new(Retrieval::precision())),
-    ("retrieval_r_precision", || Box::new(Retrieval::r_precision())),
-    ("retrieval_recall", || Box::new(Retrieval::recall())),
-    ("retrieval_reciprocal_rank", || Box::new(Retrieval::reciprocal_rank())),
-    ("root_mean_squared_error", || Box::new(MeanError::root())),
-    ("spearman_corrcoef", || Box::new(Correlation::spearman())),
-    ("specificity", || Box::new(ClassScore::specificity(TASK))),
-    ("std", || Box::new(Statistic::std())),
-    ("sum", || Box::new(Statistic::sum())),
-    ("support", || Box::new(ClassScore::support(TASK))),
-    ("tversky_index", || Box::new(ClassScore::tversky_index(TASK, 0.5, 0.5))),
-    ("word_error_rate", || Box::new(WordErrorRate::new())),
+const METRICS: Registry<dyn Metric> = Registry::new("metric", "mean", ENTRIES);
+
+const ENTRIES: &[Entry<dyn Metric>] = &[
+    entry!("accuracy", ClassScore::accuracy(TASK), BINARY),
+    entry!("auroc", Ranking::auroc(TASK), BINARY),
+    entry!("average_precision", Ranking::average_precision(TASK), BINARY),
+    entry!("balanced_accuracy", ClassScore::balanced_accuracy(TASK, false), BINARY),
+    entry!("bleu_score", Bleu::new()),
+    entry!("calibration_error", CalibrationError::new(TASK), BINARY),
+    entry!("cmc", Cmc::new([1])),
+    entry!("cohen_kappa", ConfusionMatrix::cohen_kappa(TASK, KappaWeights::None), BINARY),
+    entry!("confusion_matrix", ConfusionMatrix::new(TASK), BINARY),
+    entry!("dice", ClassScore::dice(TASK), BINARY),
+    entry!("f1_score", ClassScore::f1_score(TASK), BINARY),
+    entry!("fbeta_score", ClassScore::fbeta_score(TASK, 1.0), BINARY),
+    entry!("jaccard_index", ClassScore::jaccard_index(TASK), BINARY),
+    entry!("log_loss", LogLoss::new(TASK), BINARY),
+    entry!("matthews_corrcoef", ConfusionMatrix::matthews_corrcoef(TASK), BINARY),
+    entry!("max", Statistic::max()),
+    entry!("mean", Statistic::mean()),
+    entry!("mean_absolute_error", MeanError::absolute()),
+    entry!("mean_absolute_percentage_error", MeanError::percentage(1.17e-6)),
+    entry!("mean_squared_error", MeanError::squared()),
+    entry!("min", Statistic::min()),
+    entry!("pearson_corrcoef", Correlation::pearson()),
+    entry!("perplexity", Perplexity::new()),
+    entry!("precision", ClassScore::precision(TASK), BINARY),
+    entry!("r2_score", R2Score::new()),
+    entry!("recall", ClassScore::recall(TASK), BINARY),
+    entry!("retrieval_auroc", Retrieval::auroc(None)),
+    entry!("retrieval_average_precision", Retrieval::average_precision()),
+    entry!("retrieval_fall_out", Retrieval::fall_out()),
+    entry!("retrieval_hit_rate", Retrieval::hit_rate()),
+    entry!("retrieval_normalized_dcg", Retrieval::normalized_dcg()),
+    entry!("retrieval_precision", Retrieval::precision()),
+    entry!("retrieval_r_precision", Retrieval::r_precision()),
+    entry!("retrieval_recall", Retrieval::recall()),
+    entry!("retrieval_reciprocal_rank", Retrieval::reciprocal_rank()),
+    entry!("root_mean_squared_error", MeanError::root()),
+    entry!("spearman_corrcoef", Correlation::spearman()),
+    entry!("specificity", ClassScore::specificity(TASK), BINARY),
+    entry!("std", Statistic::std()),
+    entry!("sum", Statistic::sum()),
+    entry!("support", ClassScore::support(TASK), BINARY),
+    entry!("tversky_index", ClassScore::tversky_index(TASK, 0.5, 0.5), BINARY),
+    entry!("word_error_rate", WordErrorRate::new()),
 ];
+
+fn read(name: &str, mut metric: Box<dyn ByName>, given: Value) -> Result<Box<dyn Metric>> {
+    let given = if let Value::Object(given) = given { given } else { Map::new() };
+    let mut table = Table::reading(name, given);
+    metric.each_setting(&mut table)?;
+    table.done()?;
+    metric.check()?;
+    Ok(metric)
+}
+
+/// The fields of a metric, by what it writes of itself.
+fn fields(metric: &(impl ByName + Clone), needs: &str) -> Vec<Field> {
+    let mut settings = written(metric);
+    if let Some(settings) = settings.as_object_mut() {
+        settings.remove("name");
+    }
+    let given: Map<String, Value> = serde_json::from_str(needs).unwrap_or_default();
+    Field::written_by(&settings, &given)
+}
 
 /// Reads a metric: `{"name": …, …}`, with names and arguments of torchmetrics' functional interface. An unknown name or
 /// argument is an error that lists the known ones; values out of range are errors too.
@@ -86,29 +119,21 @@ const METRICS: &[(&str, New)] = &[
 /// let f1 = from_value(json!({"name": "f1_score", "task": "multiclass", "num_classes": 5, "average": "macro"}))?;
 /// assert_eq!(f1.name(), "f1_score");
 /// let error = from_value(json!({"name": "perplexity", "ignore": 0})).unwrap_err();
-/// assert_eq!(error.to_string(), "perplexity has no setting `ignore`; it has: ignore_index");
+/// assert_eq!(error.to_string(), "perplexity: unknown field `ignore`, expected `ignore_index`");
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
 pub fn from_value(value: Value) -> Result<Box<dyn Metric>> {
-    let wrong = |why: String| Error::Settings { of: "metric".into(), why };
-    let known = || names().collect::<Vec<_>>().join(", ");
-    let Value::Object(mut map) = value else {
-        return Err(wrong(format!(
-            "an object is needed, such as {{\"name\": \"mean\"}}, but this is {value}"
-        )));
-    };
-    let name = match map.remove("name") {
-        Some(Value::String(name)) => name,
-        _ => return Err(wrong(format!("it needs a `name`, one of: {}", known()))),
-    };
-    let Some((_, new)) = METRICS.iter().find(|(known, _)| *known == name) else {
-        return Err(wrong(format!("none is named `{name}`; there are: {}", known())));
-    };
-    let (mut metric, mut table) = (new(), Table::reading(&name, map));
-    metric.each_setting(&mut table)?;
-    table.done()?;
-    metric.check()?;
-    Ok(metric)
+    METRICS.read(value)
+}
+
+/// catena's metrics by name, with their fields.
+///
+/// ```
+/// let registry = catena_metrics::registry();
+/// assert_eq!(registry.example("auroc").unwrap()["task"], "binary");
+/// ```
+pub fn registry() -> Registry<dyn Metric> {
+    METRICS
 }
 
 /// The names that [`from_value`] knows.
@@ -117,7 +142,7 @@ pub fn from_value(value: Value) -> Result<Box<dyn Metric>> {
 /// assert!(catena_metrics::names().any(|name| name == "auroc"));
 /// ```
 pub fn names() -> impl Iterator<Item = &'static str> {
-    METRICS.iter().map(|(name, _)| *name)
+    METRICS.names()
 }
 
 /// Any metric as data: it serializes as its settings, and is read by [`from_value`]. A closure can't be written.

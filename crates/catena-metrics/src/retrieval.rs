@@ -11,7 +11,7 @@ use crate::metric::{Computed, Metric, Seen};
 use crate::query::Score;
 use crate::setters::setters;
 use crate::settings::{ByName, Table, require, written};
-use crate::weights::weight_like;
+use crate::weights::{ignoring, weight_like};
 use crate::whole::{Whole, wide};
 
 /// What a query without a relevant document has.
@@ -246,11 +246,7 @@ impl Metric for Retrieval {
             return Err(Error::Shape { what: "the input".into(), got: size, expected });
         }
         let target = wide(target, "the target")?;
-        let weight = weight_like(seen.weight, &target)?;
-        let weight = match self.ignore_index {
-            Some(label) => weight.f_mul(&target.f_ne(label)?)?,
-            None => weight,
-        };
+        let weight = ignoring(self.ignore_index, weight_like(seen.weight, &target)?, &target)?;
         let counts = weight.f_ne(0)?;
         let target = match self.score {
             Score::Ndcg => {

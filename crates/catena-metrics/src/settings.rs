@@ -1,6 +1,6 @@
 //! A metric's settings by name: one table for each metric, by which they are both read and written.
 use catena_record::float;
-use catena_tensor::settings::to_value;
+use catena_tensor::settings::{to_value, unknown_field};
 use catena_tensor::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -85,8 +85,7 @@ impl Table {
     /// All has been read: what is left doesn't exist.
     pub(crate) fn done(self) -> Result<()> {
         let Some((name, _)) = self.map.into_iter().next() else { return Ok(()) };
-        let known = self.known.into_iter().map(str::to_owned).collect();
-        Err(Error::UnknownSetting { of: self.of, name, known })
+        Err(unknown_field(&self.of, &name, &self.known))
     }
 
     pub(crate) fn wrong(&self, why: String) -> Error {

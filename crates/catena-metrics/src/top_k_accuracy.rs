@@ -3,7 +3,6 @@ use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 
 use crate::counts::decided;
-use crate::items::Items;
 use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::metric::Seen;
@@ -46,7 +45,7 @@ pub fn top_k_accuracy(
     let mut labels = Labels::new(Task::Multiclass(classes));
     labels.ignore_index = ignore_index;
     memory.max(CLASSES, Tensor::f_full([0i64; 0], classes, (Kind::Double, seen.input.device()))?)?;
-    let items = Items::of(&labels, seen, memory)?;
+    let items = labels.items(seen, memory)?;
     let weight = items.weight.f_sum(Kind::Double)?;
     let mut shares = Vec::with_capacity(top_k.len());
     for k in top_k {
@@ -60,5 +59,5 @@ pub fn top_k_accuracy(
 /// An error that names the first label, of all batches that [`top_k_accuracy`] has taken into this memory, that is no class of the scores. Waits for the
 /// device.
 pub fn check_labels(memory: &Memory) -> Result<()> {
-    Items::check_seen(Task::Multiclass(memory.number(CLASSES)? as i64), memory)
+    Labels::new(Task::Multiclass(memory.number(CLASSES)? as i64)).check_seen(memory)
 }

@@ -19,6 +19,14 @@ pub(crate) fn weight_like(weight: Option<&Tensor>, like: &Tensor) -> Result<Tens
     Ok(weight.f_reshape([has, ones].concat())?.f_expand(size, false)?)
 }
 
+/// The weight, and 0 where the target is the one that counts for nothing.
+pub(crate) fn ignoring(ignore_index: Option<i64>, weight: Tensor, target: &Tensor) -> Result<Tensor> {
+    Ok(match ignore_index {
+        Some(label) => weight.f_mul(&target.f_ne(label)?)?,
+        None => weight,
+    })
+}
+
 /// Sums of `weight` by index, `[size]`.
 pub(crate) fn count(index: &Tensor, weight: &Tensor, size: i64) -> Result<Tensor> {
     let zeros = Tensor::f_zeros([size], (Kind::Double, index.device()))?;

@@ -162,14 +162,17 @@ fn settings_are_data_and_come_back() {
 #[test]
 fn wrong_settings_are_refused_with_a_sentence() {
     for (settings, text) in [
-        (json!({"name": "f2_score"}), "metric: none is named `f2_score`; there are: accuracy, auroc,"),
-        (json!({"task": "binary"}), "metric: it needs a `name`, one of: accuracy,"),
+        (
+            json!({"name": "f2_score"}),
+            "metric: unknown name `f2_score`, expected one of `accuracy`, `auroc`,",
+        ),
+        (json!({"task": "binary"}), "metric: missing field `name`, one of `accuracy`,"),
         (json!(3), "metric: an object is needed, such as {\"name\": \"mean\"}, but this is 3"),
         (json!({"name": "accuracy"}), "accuracy: `task` must be binary, multiclass or multilabel"),
         (json!({"name": "accuracy", "task": "multiclass"}), "accuracy: task multiclass needs `num_classes`"),
         (
             json!({"name": "accuracy", "task": "binary", "treshold": 0.4}),
-            "accuracy has no setting `treshold`; it has: num_classes, num_labels, task,",
+            "accuracy: unknown field `treshold`, expected one of `num_classes`, `num_labels`, `task`,",
         ),
         (
             json!({"name": "accuracy", "task": "binary", "threshold": 4}),

@@ -440,12 +440,12 @@ fn soft_targets_are_for_the_log_loss_that_says_so() {
     let expected = (of(0.95, 0.9) + of(0.05, 0.2)) / 2.0;
     assert!((value(&loss)[0] - expected).abs() < 1e-15);
 
-    let text = |loss: &mut LogLoss, input: &Tensor, target: &Tensor| {
+    let text = |loss: &mut Meter, input: &Tensor, target: &Tensor| {
         loss.reset();
         loss.update(&Seen::new(input).target(target)).unwrap();
         loss.compute().unwrap_err().to_string()
     };
-    let got = text(&mut LogLoss::new(Task::Binary), &scores, &soft);
+    let got = text(&mut Meter::new(LogLoss::new(Task::Binary)), &scores, &soft);
     assert!(
         got.starts_with(
             "label 0.95 in row 0 is no whole number, and none is made of it; targets that are prob"

@@ -14,4 +14,4 @@ pub use field::{Field, FieldKind};
 pub use range::{Range, require};
 pub use registry::{Entry, Registry};
 pub use setting::{Configured, Setting, count_numbers, number_names};
-pub use value::{read, to_value};
+pub use value::{read, to_value, unknown_field};

@@ -81,7 +81,7 @@ fn a_choice_has_the_words_of_its_table() {
             let FieldKind::OneOf(words) = field.kind else { continue };
             let mut settings = json!({ "name": name, (field.name.as_ref()): "?" });
             for required in fields.iter().filter(|field| field.default.is_none()) {
-                settings[required.name] = json!(1);
+                settings[required.name.as_ref()] = json!(1);
             }
             let error = match name {
                 "reduce_on_plateau" => Plateau::from_value(settings).err(),

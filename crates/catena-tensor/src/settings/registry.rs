@@ -66,21 +66,6 @@ pub struct Entry<T: ?Sized + 'static> {
     example: &'static str,
 }
 
-impl<T: ?Sized> fmt::Debug for Entry<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl<T: ?Sized> fmt::Debug for Registry<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("of", &self.of)
-            .field("entries", &self.entries)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<T: ?Sized> fmt::Debug for Registry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")

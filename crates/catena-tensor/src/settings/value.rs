@@ -92,6 +92,23 @@ fn in_words(why: &str) -> String {
     format!("{what}expected {words}{from_null}")
 }
 
+/// The error for a field that a thing does not have, with those that it has: `serde`'s sentence, for what is read without it.
+///
+/// ```
+/// let error = catena_tensor::settings::unknown_field("std", "bias", &["weight"]);
+/// assert_eq!(error.to_string(), "std: unknown field `bias`, expected `weight`");
+/// ```
+pub fn unknown_field(of: &str, field: &str, known: &[&str]) -> Error {
+    let quoted: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    let expected = match &quoted[..] {
+        [] => "there are no fields".to_owned(),
+        [one] => format!("expected {one}"),
+        [one, other] => format!("expected {one} or {other}"),
+        several => format!("expected one of {}", several.join(", ")),
+    };
+    Error::Settings { of: of.to_owned(), why: format!("unknown field `{field}`, {expected}") }
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
