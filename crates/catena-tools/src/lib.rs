@@ -6,6 +6,7 @@
 mod ckpt;
 mod failure;
 mod holder;
+mod model;
 mod number;
 mod output;
 mod page;

@@ -2,15 +2,15 @@
 mod charts;
 mod checkpoints;
 mod csv_files;
-mod curve;
 mod document;
 mod epochs;
 mod html;
 mod journal;
+mod logged;
 mod matrix;
 mod metrics;
+mod notes;
 mod record;
-mod rows;
 mod ruler;
 mod sections;
 mod settings;
@@ -68,12 +68,12 @@ impl Page {
         let mut text =
             format!("Wrote {to}: {}, {}, {}.\n", count(n, "run"), count(charts, "chart"), size(bytes));
         for record in &records {
-            text.extend(record.notes.iter().map(|note| format!("{}: {note}\n", record.label)));
+            text.extend(record.notes.texts.iter().map(|note| format!("{}: {note}\n", record.label)));
         }
-        let about = |record: &Record| json!({ "name": record.label, "path": record.path.display().to_string(), "notes": record.notes });
+        let about = |record: &Record| json!({ "name": record.label, "path": record.path.display().to_string(), "notes": record.notes.texts });
         let about: Vec<_> = records.iter().map(about).collect();
         let json = json!({ "output": to, "size": bytes, "charts": charts, "runs": about });
-        Ok(Report { text, json, good: !records.iter().any(|record| record.damaged) })
+        Ok(Report { text, json, good: !records.iter().any(|record| record.notes.damaged) })
     }
 }
 

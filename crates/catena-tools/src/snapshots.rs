@@ -3,9 +3,7 @@ use std::path::{Path, PathBuf};
 
 use catena_record::fs::{FileSystem, Kind, Os};
 use catena_record::logs::Mark;
-use catena_record::retention::{Best, Retention};
 use catena_record::{Error, Loaded, Manifest, SnapshotName};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Result};
@@ -17,11 +15,6 @@ use crate::run_directory::{self, HINT};
 pub(crate) struct Run {
     pub(crate) path: PathBuf,
     pub(crate) checkpoints: PathBuf,
-}
-
-/// What the best snapshots are kept by, if these are the settings of the callback that keeps them, as `run.json` has them.
-pub(crate) fn best_kept(settings: &Value) -> Option<Best> {
-    Retention::deserialize(settings.get("keep")?).ok()?.best
 }
 
 /// A snapshot that was looked at.

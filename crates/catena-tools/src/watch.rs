@@ -5,19 +5,15 @@ mod kept;
 mod keys;
 mod look;
 mod pace;
-mod plan;
-mod rows;
 mod screen;
-mod series;
+mod signals;
 mod state;
 mod summary;
-mod tail;
 mod warnings;
 mod words;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use ratatui::buffer::Buffer;
@@ -27,6 +23,7 @@ use self::keys::View;
 use self::look::Looker;
 use self::state::State;
 use crate::failure::{Failure, Result};
+use crate::model::time::now;
 use crate::report::Report;
 
 /// Watch a run that is going on, or look at one that has ended: curves, progress, checkpoints, warnings.
@@ -128,13 +125,4 @@ fn size(text: &str) -> std::result::Result<(u16, u16), String> {
     let parsed = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     let fits = |(w, h): &(u16, u16)| (1..=1000).contains(w) && (1..=1000).contains(h);
     parsed.filter(fits).ok_or_else(|| "columns and rows are expected, such as 80x24".into())
-}
-
-/// Seconds since 1970.
-fn now() -> f64 {
-    since_1970(SystemTime::now())
-}
-
-fn since_1970(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -1,7 +1,9 @@
 //! `catena ckpt show`: what is in a snapshot.
 use std::path::PathBuf;
 
+use catena_record::formats::state::StateFile;
 use clap::Args;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Result;
@@ -19,9 +21,6 @@ pub(crate) struct Show {
     name: Option<String>,
 }
 
-/// The parts of `state.json` that say where the run was: what comes next, and the counters.
-const PLACE: [&str; 2] = ["cursor", "books"];
-
 /// How wide what was measured is.
 const LINE: usize = 80;
 
@@ -30,7 +29,8 @@ impl Show {
         let path = snapshots::find(&self.run, self.name.as_deref())?;
         let loaded = snapshots::load(&path)?;
         let manifest = &loaded.manifest;
-        let place = PLACE.map(|key| (key, scalars(loaded.state.get(key))));
+        let StateFile { cursor, books, shared } = StateFile::deserialize(&loaded.state).unwrap_or_default();
+        let place = [("cursor", scalars(cursor)), ("books", scalars(books))];
         let tensors: Vec<(&String, &catena_record::tensors::Entry)> = loaded
             .files
             .iter()
@@ -48,7 +48,6 @@ impl Show {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             about.extend(values.iter().map(|(key, value)| [format!("{part}.{key}"), text(value)]));
         }
-        let shared = shared(&loaded.state);
         about.extend(shared.iter().map(|names| ["one tensor".to_owned(), names.join(" = ")]));
         about.retain(|[_, value]| !value.is_empty());
         let files = manifest.files.iter().map(|(name, file)| [name.clone(), report::size(file.size)]);
@@ -72,14 +71,8 @@ impl Show {
     }
 }
 
-/// The names of each of the model's tensors that has several: its file has them all, with the same bytes.
-fn shared(state: &Value) -> Vec<Vec<String>> {
-    state.get("shared").and_then(|shared| serde_json::from_value(shared.clone()).ok()).unwrap_or_default()
-}
-
 /// The members of an object that are one value each, and not nothing.
-fn scalars(object: Option<&Value>) -> Map<String, Value> {
-    let members = object.and_then(Value::as_object).into_iter().flatten();
+fn scalars(object: Map<String, Value>) -> Map<String, Value> {
     let single = |value: &Value| !matches!(value, Value::Null | Value::Object(_) | Value::Array(_));
-    members.filter(|(_, value)| single(value)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    object.into_iter().filter(|(_, value)| single(value)).collect()
 }

@@ -6,11 +6,12 @@ use plotly::layout::{Axis, AxisType, HoverMode, Legend, Margin};
 use plotly::{Bar, HeatMap, Layout, Plot, Scatter};
 use serde_json::{Value, json};
 
-use super::curve::{Curve, Point};
 use super::html::{escape, script_json};
 use super::matrix::Matrix;
-use super::record::{Name, Record, Topic};
+use super::record::Record;
 use super::ruler::Ruler;
+use crate::model::curve::{Curve, Point};
+use crate::model::name::{Name, Topic};
 
 /// Colours that can be told apart and read on white and on black.
 const COLORS: [&str; 10] = [

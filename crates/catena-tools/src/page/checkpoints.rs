@@ -2,12 +2,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use catena_record::{Listed, SnapshotName};
-use serde_json::{Map, Value};
+use catena_record::SnapshotName;
+use catena_record::formats::timing::TimingRow;
+use catena_record::retention::Best;
 
-use super::curve::Point;
-use super::record::{Name, Record, Topic};
+use super::notes::Notes;
+use super::ruler::Ruler;
 use crate::failure::Result;
+use crate::model::curve::Point;
+use crate::model::curves::Curves;
+use crate::model::name::{Name, Topic};
+use crate::model::ranking;
 use crate::report::count;
 use crate::snapshots::Run;
 
@@ -34,52 +39,60 @@ pub(crate) type Checkpoints = BTreeMap<SnapshotName, Checkpoint>;
 const MOST: usize = 20_000;
 
 /// Takes over what a row of `timing.jsonl` says of a snapshot.
-pub(crate) fn timed(record: &mut Record, name: &str, row: &Map<String, Value>) {
+pub(crate) fn timed(checkpoints: &mut Checkpoints, name: &str, row: &TimingRow) {
     let Ok(name) = name.parse() else { return };
-    let checkpoint = record.checkpoints.entry(name).or_default();
-    let field = |name: &str| row.get(name).and_then(Value::as_f64);
-    checkpoint.bytes = row.get("bytes").and_then(Value::as_u64).or(checkpoint.bytes);
-    checkpoint.write = field("write").or(checkpoint.write);
-    checkpoint.stall = field("stall").or(checkpoint.stall);
-    checkpoint.wait = field("wait").or(checkpoint.wait);
-    if record.checkpoints.len() > MOST {
-        record.checkpoints.pop_first();
+    let checkpoint = checkpoints.entry(name).or_default();
+    checkpoint.bytes = row.bytes.or(checkpoint.bytes);
+    checkpoint.write = row.write.or(checkpoint.write);
+    checkpoint.stall = row.stall.or(checkpoint.stall);
+    checkpoint.wait = row.wait.or(checkpoint.wait);
+    if checkpoints.len() > MOST {
+        checkpoints.pop_first();
     }
 }
 
-/// Looks at those that are kept, and makes curves of what all of them cost.
-pub(crate) fn examine(path: &Path, record: &mut Record) -> Result<()> {
-    for (name, checkpoint) in record.checkpoints.clone() {
+/// Curves of what snapshots cost.
+pub(crate) fn costs(checkpoints: &Checkpoints, steps: &Ruler) -> Curves {
+    let mut curves = Curves::default();
+    for (name, checkpoint) in checkpoints {
         let batch = name.global_batch as f64;
-        let step = record.steps.at(batch).unwrap_or(batch);
+        let step = steps.at(batch).unwrap_or(batch);
         for (of, value) in
             [("stall", checkpoint.stall), ("wait", checkpoint.wait), ("write", checkpoint.write)]
         {
             if let Some(value) = value {
-                let name = Name {
-                    topic: Topic::Checkpoint,
-                    chart: "checkpoint".into(),
-                    of: of.into(),
-                    is_fine: false,
-                };
-                record.push(name, Point { step, batch, value });
+                let (topic, chart) = (Topic::Checkpoint, "checkpoint".into());
+                curves
+                    .push(Name { topic, chart, of: of.into(), is_fine: false }, Point { step, batch, value });
             }
         }
     }
+    curves
+}
+
+/// Looks at those that are kept, and marks the best of them.
+pub(crate) fn examine(
+    path: &Path,
+    mut checkpoints: Checkpoints,
+    best: Option<Best>,
+) -> Result<(Checkpoints, Notes)> {
+    let mut notes = Notes::default();
     if !path.join("checkpoints").is_dir() {
-        return Ok(());
+        return Ok((checkpoints, notes));
     }
     let run = Run::open(path)?;
     let mut all = run.examine(false)?;
     if let Some((name, newest)) = all.last_mut() {
         newest.check_logs(path);
-        record.notes.extend(
-            newest.logs.iter().map(|log| format!("{log}, so that the run can't go on from {name} as it is")),
-        );
-        record.notes.extend(newest.lost().iter().map(|lost| format!("{lost} that could not be written")));
+        for log in &newest.logs {
+            notes.add(format!("{log}, so that the run can't go on from {name} as it is"));
+        }
+        for lost in newest.lost() {
+            notes.add(format!("{lost} that could not be written"));
+        }
     }
     for (name, examined) in all {
-        let checkpoint = record.checkpoints.entry(name).or_default();
+        let checkpoint = checkpoints.entry(name).or_default();
         checkpoint.bytes = examined.bytes().or(checkpoint.bytes);
         checkpoint.state = Some(examined.state());
         match examined.manifest {
@@ -89,12 +102,14 @@ pub(crate) fn examine(path: &Path, record: &mut Record) -> Result<()> {
             }
             Err(_) => {
                 let state = checkpoint.state.clone().unwrap_or_default();
-                record.notes.push(format!("checkpoint {name} is {state}"));
-                record.damaged = true;
+                notes.add(format!("checkpoint {name} is {state}"));
+                notes.damaged = true;
             }
         }
     }
-    mark_best(record);
+    if let Some(best) = best {
+        mark_best(&mut checkpoints, &best);
+    }
     for (names, what) in
         [(run.corrupt()?, "set aside as damaged when the run went on"), (run.aside()?, "never gone on from")]
     {
@@ -102,24 +117,17 @@ pub(crate) fn examine(path: &Path, record: &mut Record) -> Result<()> {
             let few: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
             let more = if names.len() > few.len() { ", …" } else { "" };
             let (n, few) = (count(names.len(), "checkpoint"), few.join(", "));
-            record.notes.push(format!("{n} {what}: {few}{more}"));
+            notes.add(format!("{n} {what}: {few}{more}"));
         }
     }
-    Ok(())
+    Ok((checkpoints, notes))
 }
 
 /// Marks the best of those that are kept, by the metric that the run chooses by.
-fn mark_best(record: &mut Record) {
-    let Some(by) = &record.about.best_by else { return };
-    let listed = |(name, checkpoint): (&SnapshotName, &Checkpoint)| Listed {
-        name: *name,
-        sequence: 0,
-        stage: String::new(),
-        measured: checkpoint.measured.clone(),
-    };
-    let listed: Vec<Listed> = record.checkpoints.iter().map(listed).collect();
-    let best = by.ranked(&listed).first().map(|best| best.name);
-    if let Some(checkpoint) = best.and_then(|name| record.checkpoints.get_mut(&name)) {
+fn mark_best(checkpoints: &mut Checkpoints, by: &Best) {
+    let measured = checkpoints.iter().map(|(name, checkpoint)| (*name, &checkpoint.measured));
+    let best = ranking::best(by, measured).map(|(name, _)| name);
+    if let Some(checkpoint) = best.and_then(|name| checkpoints.get_mut(&name)) {
         checkpoint.is_best = true;
     }
 }

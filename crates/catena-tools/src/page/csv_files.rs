@@ -4,16 +4,16 @@ use std::path::Path;
 
 use catena_record::fs::{FileSystem, Os};
 
-use super::curve::Point;
-use super::metrics;
-use super::record::Record;
+use super::logged::{Logged, name_of};
 use crate::failure::{Failure, Result};
+use crate::model::curve::Point;
+use crate::model::plan::Plan;
 
 /// Reads the files that are there.
-pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
-    let folder = run.join("metrics");
+pub(crate) fn read(run: &Path, plan: &Plan) -> Result<Logged> {
+    let (folder, mut logged) = (run.join("metrics"), Logged::default());
     if !folder.is_dir() {
-        return Ok(());
+        return Ok(logged);
     }
     let files = Os.list(&folder).map_err(Failure::io("can't read", &folder))?;
     let mut names: Vec<String> = files.into_iter().map(|(name, _)| name).collect();
@@ -24,16 +24,16 @@ pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
                 loader.strip_suffix(".batches").map_or((loader, false), |loader| (loader, true));
             let path = folder.join(&name);
             let file = File::open(&path).map_err(Failure::io("can't read", &path))?;
-            read_file(file, loader, is_fine, record, &name);
+            read_file(file, (loader, is_fine), plan, &mut logged, &name);
         }
     }
-    Ok(())
+    Ok(logged)
 }
 
-fn read_file(file: File, loader: &str, is_fine: bool, record: &mut Record, name: &str) {
+fn read_file(file: File, (loader, is_fine): (&str, bool), plan: &Plan, logged: &mut Logged, name: &str) {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
     let Ok(heads) = reader.headers().cloned() else {
-        record.note_damaged(&format!("metrics/{name}"), 1);
+        logged.notes.damaged_lines(&format!("metrics/{name}"), 1);
         return;
     };
     let (mut damaged, mut is_last_cut) = (0, false);
@@ -49,16 +49,16 @@ fn read_file(file: File, loader: &str, is_fine: bool, record: &mut Record, name:
         is_last_cut = place.is_none();
         let Some((row, ((epoch, step), batch))) = row.as_ref().zip(place) else { continue };
         let stage = heads.iter().position(|head| head == "stage").and_then(|at| row.get(at));
-        metrics::saw(record, stage.unwrap_or_default(), epoch, loader, step, batch);
+        logged.saw(plan, stage.unwrap_or_default(), epoch, loader, step, batch);
         let place = ["stage", "epoch", "batch", "global_step", "global_batch"];
         for (metric, cell) in heads.iter().zip(row).filter(|(head, _)| !place.contains(head)) {
             // a metric of a column's name has this before its own
             let metric = metric.strip_prefix("value:").unwrap_or(metric);
             if let Ok(value) = cell.parse() {
                 let point = Point { step: step as f64, batch: batch as f64, value };
-                record.push(metrics::name(loader, metric, is_fine), point);
+                logged.curves.push(name_of(loader, metric, is_fine), point);
             }
         }
     }
-    record.note_damaged(&format!("metrics/{name}"), damaged);
+    logged.notes.damaged_lines(&format!("metrics/{name}"), damaged);
 }

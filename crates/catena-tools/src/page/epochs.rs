@@ -1,6 +1,6 @@
 //! Where epochs end, in batches.
 use super::ruler::Ruler;
-use super::settings::About;
+use crate::model::plan::Plan;
 
 /// The epochs that were seen, and the last batch of each.
 #[derive(Debug, Default)]
@@ -30,8 +30,13 @@ impl Epochs {
         }
     }
 
+    /// Adds those that another file tells of.
+    pub(crate) fn join(&mut self, other: Self) {
+        other.seen.iter().for_each(|epoch| self.saw(&epoch.stage, epoch.number, epoch.last));
+    }
+
     /// Epochs by batch. The last one may be going on: it is as long as its loaders say, or as the one before it.
-    pub(crate) fn ruler(mut self, about: &About) -> Ruler {
+    pub(crate) fn ruler(mut self, plan: &Plan) -> Ruler {
         self.seen.sort_by_key(|epoch| epoch.last);
         let mut ruler = Ruler::from_zero();
         let Some(last) = self.seen.pop() else { return ruler };
@@ -44,7 +49,7 @@ impl Epochs {
             [only] => only.last,
             [.., a, b] => b.last - a.last,
         };
-        let length = about.batches_of(&last.stage).unwrap_or(before) as f64;
+        let length = plan.batches_of(&last.stage).unwrap_or(before) as f64;
         ruler.add((last.last as f64).max(start + length), count + 1.0);
         ruler
     }
@@ -60,13 +65,13 @@ mod tests {
         for (stage, number, batch) in [("a", 1, 5), ("a", 1, 10), ("a", 2, 20), ("b", 1, 25), ("b", 2, 27)] {
             epochs.saw(stage, number, batch);
         }
-        let ruler = epochs.ruler(&About::default());
+        let ruler = epochs.ruler(&Plan::default());
         let at = [5.0, 10.0, 20.0, 25.0, 27.0, 30.0].map(|batch| ruler.at(batch));
         assert_eq!(at, [0.5, 1.0, 2.0, 3.0, 3.4, 4.0].map(Some));
     }
 
     #[test]
     fn a_run_without_epochs_has_no_axis_of_them() {
-        assert!(!Epochs::default().ruler(&About::default()).is_known());
+        assert!(!Epochs::default().ruler(&Plan::default()).is_known());
     }
 }

@@ -1,63 +1,50 @@
 //! `journal.jsonl`, as curves: the loss, the learning rate and the gradients' norm of each step; and the steps that were skipped.
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::Value;
+use catena_record::formats::journal::{JournalRow, NAME};
 
-use super::curve::Point;
-use super::record::{Name, Record, Topic, number};
-use super::rows::Rows;
+use super::epochs::Epochs;
+use super::notes::Notes;
+use super::skipped::Skipped;
 use crate::failure::{Failure, Result};
+use crate::model::curve::Point;
+use crate::model::curves::Curves;
+use crate::model::lines::Lines;
+use crate::model::name::{Name, Topic};
 
-#[derive(Deserialize)]
-struct Row {
-    #[serde(default)]
-    stage: String,
-    #[serde(default)]
-    epoch: u64,
-    global_batch: u64,
-    global_step: u64,
-    #[serde(default)]
-    lr: Value,
-    /// None if the step was made.
-    outcome: Option<String>,
-    /// A float's bits.
-    loss: Option<String>,
-    #[serde(default)]
-    grad_norm: Value,
+/// What the journal tells.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    pub(crate) curves: Curves,
+    pub(crate) epochs: Epochs,
+    pub(crate) skipped: Skipped,
+    /// The batch and the step of the last line.
+    pub(crate) last: Option<(f64, f64)>,
+    pub(crate) notes: Notes,
 }
 
 /// Reads the file, if it is there.
-pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
-    let path = run.join("journal.jsonl");
-    let Some(mut rows) = Rows::open(&path)? else { return Ok(()) };
-    let mut last = None;
-    while let Some(row) = rows.next::<Row>().map_err(Failure::io("can't read", &path))? {
+pub(crate) fn read(run: &Path) -> Result<Journal> {
+    let (path, mut journal, mut damaged) = (run.join(NAME), Journal::default(), 0);
+    let Some(mut lines) = Lines::open(&path)? else { return Ok(journal) };
+    while let Some(line) = lines.next().map_err(Failure::io("can't read", &path))? {
+        let Some(row) = line.row::<JournalRow>(&mut damaged) else { continue };
         let (step, batch) = (row.global_step as f64, row.global_batch as f64);
-        let loss = row.loss.and_then(|bits| u64::from_str_radix(&bits, 16).ok()).map(f64::from_bits);
-        for (topic, chart, value) in [
-            (Topic::Metric, "loss", loss),
-            (Topic::Optimization, "lr", number(&row.lr)),
-            (Topic::Optimization, "grad_norm", number(&row.grad_norm)),
-        ] {
+        for (chart, value) in row.numbers() {
             if let Some(value) = value {
+                let topic = if chart == "loss" { Topic::Metric } else { Topic::Optimization };
                 let name = Name { topic, chart: chart.into(), of: "each step".into(), is_fine: true };
-                record.push(name, Point { step, batch, value });
+                journal.curves.push(name, Point { step, batch, value });
             }
         }
         if row.epoch > 0 {
-            record.saw_epoch(&row.stage, row.epoch, row.global_batch);
+            journal.epochs.saw(&row.stage, row.epoch, row.global_batch);
         }
-        if let Some(who) = row.outcome {
-            record.skipped.add(who, row.global_batch);
+        if let Some(outcome) = row.outcome {
+            journal.skipped.add(outcome.into_owned(), row.global_batch);
         }
-        last = Some((batch, step));
+        journal.last = Some((batch, step));
     }
-    if let Some((batch, step)) = last
-        && record.steps.last().is_none_or(|(known, _)| known < batch)
-    {
-        record.steps.add(batch, step);
-    }
-    record.note_damaged("journal.jsonl", rows.damaged);
-    Ok(())
+    journal.notes.damaged_lines(NAME, damaged);
+    Ok(journal)
 }

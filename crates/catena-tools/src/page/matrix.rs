@@ -1,9 +1,8 @@
 //! Confusion matrices among what was logged.
 use std::collections::BTreeMap;
 
+use catena_record::float::number;
 use serde_json::Value;
-
-use super::record::{Record, number};
 
 /// A square of numbers: targets down, decisions across.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,26 +14,20 @@ pub(crate) struct Matrix {
 pub(crate) const CLASSES: usize = 128;
 const LABELS: usize = 16;
 
-/// Takes over a matrix, or a list of some. What can't be shown is told of.
-pub(crate) fn add(key: &str, value: &Value, record: &mut Record) {
+/// The matrices that a value has, by name: one, or a list of some; and what is to be told of those that can't be shown.
+pub(crate) fn read(key: &str, value: &Value) -> (Vec<(String, Matrix)>, Option<String>) {
     if let Some(matrix) = Matrix::of(value) {
-        record.matrices.insert(key.to_owned(), matrix);
-        return;
+        return (vec![(key.to_owned(), matrix)], None);
     }
     let list: Option<Vec<Matrix>> = value.as_array().and_then(|list| list.iter().map(Matrix::of).collect());
-    let note = match list {
-        Some(list) => {
-            let n = list.len();
-            for (label, matrix) in list.into_iter().enumerate().take(LABELS) {
-                record.matrices.insert(format!("{key}/{label}"), matrix);
-            }
-            (n > LABELS).then(|| format!("{key}: of {n} matrices the first {LABELS} are shown"))
-        }
-        None => Some(format!("{key} is no matrix of at most {CLASSES} × {CLASSES} and is not shown")),
+    let Some(list) = list else {
+        let note = format!("{key} is no matrix of at most {CLASSES} × {CLASSES} and is not shown");
+        return (Vec::new(), Some(note));
     };
-    if let Some(note) = note.filter(|note| !record.notes.contains(note)) {
-        record.notes.push(note);
-    }
+    let n = list.len();
+    let shown = list.into_iter().enumerate().take(LABELS);
+    let shown = shown.map(|(label, matrix)| (format!("{key}/{label}"), matrix)).collect();
+    (shown, (n > LABELS).then(|| format!("{key}: of {n} matrices the first {LABELS} are shown")))
 }
 
 impl Matrix {

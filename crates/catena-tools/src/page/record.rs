@@ -2,18 +2,22 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use catena_record::formats::{journal as journal_file, metrics as metrics_file, run, timing as timing_file};
 
 use super::checkpoints::{self, Checkpoints};
-use super::curve::{Curve, Point};
-use super::epochs::Epochs;
+use super::logged::Logged;
 use super::matrix::Matrix;
+use super::notes::Notes;
 use super::ruler::Ruler;
 use super::settings::{self, About};
 use super::skipped::Skipped;
 use super::spans::Spans;
-use super::{csv_files, journal, metrics, timing};
+use super::timing::{self, Syncs, Timing};
+use super::{csv_files, journal, metrics};
 use crate::failure::Result;
+use crate::model::curve::Curve;
+use crate::model::curves::{Curves, MOST};
+use crate::model::name::Name;
 use crate::run_directory;
 
 /// A run, read.
@@ -28,115 +32,72 @@ pub(crate) struct Record {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) spans: Spans,
     pub(crate) skipped: Skipped,
-    /// How many numbers, tensors and sizes callbacks made the host wait for, by event and callback.
-    pub(crate) syncs: BTreeMap<(String, String), [u64; 3]>,
+    pub(crate) syncs: Syncs,
     /// What the reader of the page should know of the reading.
-    pub(crate) notes: Vec<String>,
-    /// Whether something is damaged.
-    pub(crate) damaged: bool,
+    pub(crate) notes: Notes,
     /// Steps, epochs and seconds since the start, by batch.
     pub(crate) steps: Ruler,
     pub(crate) epochs: Ruler,
     pub(crate) clock: Ruler,
-    epochs_seen: Epochs,
 }
-
-/// What a curve is of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Name {
-    pub(crate) topic: Topic,
-    /// The chart that it belongs to: the metric's name.
-    pub(crate) chart: String,
-    /// What tells it from the others of its chart, such as the loader.
-    pub(crate) of: String,
-    /// A point a batch or a step, not an epoch.
-    pub(crate) is_fine: bool,
-}
-
-/// The part of the page where a curve is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Topic {
-    Metric,
-    Optimization,
-    Speed,
-    Checkpoint,
-}
-
-/// How many curves are read of a run.
-const CURVES: usize = 400;
 
 impl Record {
+    /// Reads the files one after the other and puts together what they tell.
     pub(crate) fn read(path: &Path, label: String) -> Result<Self> {
-        let parts = ["run.json", "metrics.jsonl", "journal.jsonl", "timing.jsonl", "metrics", "checkpoints"];
+        let files = [run::NAME, metrics_file::NAME, journal_file::NAME, timing_file::NAME];
+        let parts: Vec<&str> = files.into_iter().chain(["metrics", "checkpoints"]).collect();
         run_directory::check_parts(path, &parts)?;
-        let mut record = Self {
+        let (about, mut notes) = settings::read(path)?;
+        let logged = match metrics::read(path, &about.plan)? {
+            Some(logged) => logged,
+            None => csv_files::read(path, &about.plan)?,
+        };
+        let Logged { mut curves, matrices, mut steps, mut epochs, notes: of_metrics } = logged;
+        notes.join(of_metrics);
+        let journal = journal::read(path)?;
+        curves.join(journal.curves);
+        epochs.join(journal.epochs);
+        notes.join(journal.notes);
+        if let Some((batch, step)) = journal.last
+            && steps.last().is_none_or(|(known, _)| known < batch)
+        {
+            steps.add(batch, step);
+        }
+        let Timing { clock, taken, curves: of_timing, mut spans, syncs, notes: of_clock } =
+            timing::read(path, &about.plan, &steps)?;
+        curves.join(of_timing);
+        notes.join(of_clock);
+        spans.read_traces(path, &mut notes)?;
+        curves.join(checkpoints::costs(&taken, &steps));
+        let (checkpoints, of_checkpoints) = checkpoints::examine(path, taken, about.plan.best())?;
+        notes.join(of_checkpoints);
+        tell_of_curves(&curves, &mut notes);
+        Ok(Self {
             label,
             path: path.to_owned(),
-            steps: Ruler::from_zero(),
-            clock: Ruler::from_zero(),
-            ..Self::default()
-        };
-        settings::read(path, &mut record)?;
-        if !metrics::read(path, &mut record)? {
-            csv_files::read(path, &mut record)?;
-        }
-        journal::read(path, &mut record)?;
-        record.epochs = std::mem::take(&mut record.epochs_seen).ruler(&record.about);
-        timing::read(path, &mut record)?;
-        record.spans.read_traces(path, &mut record.notes)?;
-        checkpoints::examine(path, &mut record)?;
-        record.clock = std::mem::take(&mut record.clock).thinned(2000);
-        record.count_what_is_not_finite();
-        Ok(record)
-    }
-
-    /// Adds a point to a curve.
-    pub(crate) fn push(&mut self, name: Name, point: Point) {
-        let left_out = "there are more than 400 names of values; those that came later are left out";
-        match self.curves.len() {
-            n if n < CURVES || self.curves.contains_key(&name) => {
-                self.curves.entry(name).or_default().push(point);
-            }
-            _ if !self.notes.iter().any(|note| note == left_out) => self.notes.push(left_out.into()),
-            _ => {}
-        }
-    }
-
-    /// Says that an epoch went on to at least this batch.
-    pub(crate) fn saw_epoch(&mut self, stage: &str, epoch: u64, batch: u64) {
-        self.epochs_seen.saw(stage, epoch, batch);
-    }
-
-    /// Tells of lines that were left out.
-    pub(crate) fn note_damaged(&mut self, file: &str, lines: u64) {
-        if lines > 0 {
-            let lines = crate::report::count(usize::try_from(lines).unwrap_or(usize::MAX), "line");
-            self.notes.push(format!("{file}: {lines} left out that can't be read"));
-            self.damaged = true;
-        }
-    }
-
-    fn count_what_is_not_finite(&mut self) {
-        for (name, curve) in self.curves.iter().filter(|(_, curve)| curve.not_finite > 0) {
-            let of = if name.of.is_empty() { String::new() } else { format!(" ({})", name.of) };
-            let (chart, some, all) = (&name.chart, curve.not_finite, curve.seen);
-            self.notes.push(format!(
-                "{chart}{of}: {some} of {all} values are not finite and are gaps in the curve"
-            ));
-        }
+            epochs: epochs.ruler(&about.plan),
+            about,
+            curves: curves.named,
+            matrices,
+            checkpoints,
+            spans,
+            skipped: journal.skipped,
+            syncs,
+            notes,
+            steps,
+            clock: clock.thinned(2000),
+        })
     }
 }
 
-/// A number as catena writes it.
-pub(crate) fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(word) => match word.as_str() {
-            "nan" => Some(f64::NAN),
-            "inf" => Some(f64::INFINITY),
-            "-inf" => Some(f64::NEG_INFINITY),
-            _ => None,
-        },
-        _ => None,
+/// Says which curves are left out, and which have gaps.
+fn tell_of_curves(curves: &Curves, notes: &mut Notes) {
+    if curves.is_full {
+        notes.add(format!("there are more than {MOST} names of values; those that came later are left out"));
+    }
+    for (name, curve) in curves.named.iter().filter(|(_, curve)| curve.not_finite > 0) {
+        let of = if name.of.is_empty() { String::new() } else { format!(" ({})", name.of) };
+        let (chart, some, all) = (&name.chart, curve.not_finite, curve.seen);
+        notes.add(format!("{chart}{of}: {some} of {all} values are not finite and are gaps in the curve"));
     }
 }

@@ -3,9 +3,11 @@ use catena_record::span;
 
 use super::charts::{Charts, color};
 use super::html::{Table, details, escape};
-use super::record::{Record, Topic};
-use super::settings;
+use super::record::Record;
+use super::settings::{self, About};
 use super::spans::DETAIL;
+use crate::model::curve::Point;
+use crate::model::name::Topic;
 use crate::report::{self, short};
 
 /// The page's body.
@@ -89,7 +91,7 @@ fn overview(runs: &[Record]) -> String {
         let cells = vec![
             run.label.clone(),
             about.status.clone().unwrap_or_else(|| "not known".into()),
-            about.started.as_deref().map(minute).unwrap_or_default(),
+            about.plan.file.started.as_deref().map(minute).unwrap_or_default(),
             run.clock
                 .last()
                 .filter(|_| run.clock.is_known())
@@ -110,7 +112,7 @@ fn overview(runs: &[Record]) -> String {
     let mut notes: Vec<String> = Vec::new();
     for run in runs {
         let of = if runs.len() > 1 { format!("{}: ", run.label) } else { String::new() };
-        notes.extend(run.notes.iter().map(|note| format!("{of}{note}")));
+        notes.extend(run.notes.texts.iter().map(|note| format!("{of}{note}")));
         if run.curves.is_empty() {
             notes.push(format!("{of}nothing was logged yet"));
         } else if !run.clock.is_known() {
@@ -140,12 +142,8 @@ fn values(runs: &[Record]) -> String {
         for (name, curve) in
             run.curves.iter().filter(|(name, _)| name.topic == Topic::Metric && !name.is_fine)
         {
-            let value = |point: Option<super::curve::Point>| {
-                point.map(|point| short(point.value)).unwrap_or_default()
-            };
-            let step = |point: Option<super::curve::Point>| {
-                point.map(|point| point.step.to_string()).unwrap_or_default()
-            };
+            let value = |point: Option<Point>| point.map(|point| short(point.value)).unwrap_or_default();
+            let step = |point: Option<Point>| point.map(|point| point.step.to_string()).unwrap_or_default();
             let mut cells = vec![name.chart.clone(), name.of.clone()];
             cells.extend(has_several.then(|| run.label.clone()));
             cells.extend([value(curve.last), value(curve.lowest), step(curve.lowest)]);
@@ -306,7 +304,8 @@ fn checkpoints(runs: &[Record]) -> String {
 }
 
 fn configuration(runs: &[Record]) -> String {
-    let all = settings::compared(runs);
+    let abouts: Vec<&About> = runs.iter().map(|run| &run.about).collect();
+    let all = settings::compared(&abouts);
     if all.is_empty() {
         return String::new();
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::notes::Notes;
 use crate::failure::{Failure, Result};
 
 /// The time of all that has one name.
@@ -75,7 +76,7 @@ impl Spans {
     }
 
     /// Adds the slices of the traces, if there are some and nothing tells the same already: they may hold only the first ones.
-    pub(crate) fn read_traces(&mut self, run: &Path, notes: &mut Vec<String>) -> Result<()> {
+    pub(crate) fn read_traces(&mut self, run: &Path, notes: &mut Notes) -> Result<()> {
         if !self.0.is_empty() {
             return Ok(());
         }
@@ -88,16 +89,16 @@ impl Spans {
         names.iter().try_for_each(|name| self.read_trace(&run.join(name), name, &mut room, notes))
     }
 
-    fn read_trace(&mut self, path: &Path, name: &str, room: &mut u64, notes: &mut Vec<String>) -> Result<()> {
+    fn read_trace(&mut self, path: &Path, name: &str, room: &mut u64, notes: &mut Notes) -> Result<()> {
         let io = || Failure::io("can't read", path);
         let file = File::open(path).map_err(io())?;
         let Some(left) = room.checked_sub(file.metadata().map_err(io())?.len()) else {
-            notes.push(format!("{name} is left out: of traces, at most 256 MiB are read"));
+            notes.add(format!("{name} is left out: of traces, at most 256 MiB are read"));
             return Ok(());
         };
         *room = left;
         let Ok(trace) = serde_json::from_reader(BufReader::new(file)) else {
-            notes.push(format!("{name} is no whole Chrome trace (yet) and left out"));
+            notes.add(format!("{name} is no whole Chrome trace (yet) and left out"));
             return Ok(());
         };
         let (Trace::Whole { events } | Trace::Events(events)) = trace;

@@ -1,93 +1,104 @@
 //! `timing.jsonl`: the time of batches, what snapshots cost, and whatever else the clock says.
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use catena_record::SnapshotName;
-use chrono::DateTime;
-use serde_json::{Map, Value};
+use catena_record::float::number;
+use catena_record::formats::timing::{CallbackTime, NAME, SyncCounts, TimingRow};
+use serde_json::Value;
 
-use super::curve::Point;
-use super::record::{Name, Record, Topic, number};
-use super::rows::Rows;
-use super::spans::{self, Span};
+use super::checkpoints::{self, Checkpoints};
+use super::notes::Notes;
+use super::ruler::Ruler;
+use super::spans::{self, Span, Spans};
 use crate::failure::{Failure, Result};
+use crate::model::curve::Point;
+use crate::model::curves::Curves;
+use crate::model::lines::Lines;
+use crate::model::name::{Name, Topic};
+use crate::model::plan::Plan;
+use crate::model::time::seconds;
 
-type Row = Map<String, Value>;
+/// What the clock says.
+#[derive(Debug)]
+pub(crate) struct Timing {
+    /// Seconds since the start, by batch.
+    pub(crate) clock: Ruler,
+    /// What is known of the snapshots that were taken.
+    pub(crate) taken: Checkpoints,
+    pub(crate) curves: Curves,
+    pub(crate) spans: Spans,
+    pub(crate) syncs: Syncs,
+    pub(crate) notes: Notes,
+}
 
-/// What says where a row belongs, and what `checkpoints` reads.
-const PLACE: [&str; 13] = [
-    "time",
-    "stage",
-    "epoch",
-    "loader",
-    "scope",
-    "batch",
-    "global_step",
-    "global_batch",
-    "snapshot",
-    "stall",
-    "wait",
-    "share",
-    "seconds",
-];
+/// How many numbers, tensors and sizes callbacks made the host wait for, by event and callback.
+pub(crate) type Syncs = BTreeMap<(String, String), [u64; 3]>;
+
+/// Where a row of another program belongs: no number to be shown.
+const PLACE: [&str; 5] = ["stage", "epoch", "scope", "batch", "global_step"];
 
 /// Reads the file, if it is there: once for the clock and the snapshots, once for what is measured against it.
-pub(crate) fn read(run: &Path, record: &mut Record) -> Result<()> {
-    let path = run.join("timing.jsonl");
+pub(crate) fn read(run: &Path, plan: &Plan, steps: &Ruler) -> Result<Timing> {
+    let path = run.join(NAME);
     let io = || Failure::io("can't read", &path);
-    let Some(mut rows) = Rows::open(&path)? else { return Ok(()) };
-    let mut start = record.about.started.as_deref().and_then(seconds);
-    while let Some(row) = rows.next::<Row>().map_err(io())? {
-        let time = row.get("time").and_then(Value::as_str).and_then(seconds);
+    let mut timing = Timing {
+        clock: Ruler::from_zero(),
+        taken: Checkpoints::new(),
+        curves: Curves::default(),
+        spans: Spans::default(),
+        syncs: Syncs::new(),
+        notes: Notes::default(),
+    };
+    let Some(mut lines) = Lines::open(&path)? else { return Ok(timing) };
+    let (mut start, mut damaged) = (plan.started(), 0);
+    while let Some(line) = lines.next().map_err(io())? {
+        let Some(row) = line.row::<TimingRow>(&mut damaged) else { continue };
+        let time = seconds(&row.time);
         start = start.or(time);
-        let snapshot = row.get("snapshot").and_then(Value::as_str);
-        if let Some(name) = snapshot {
-            super::checkpoints::timed(record, name, &row);
+        if let Some(name) = &row.snapshot {
+            checkpoints::timed(&mut timing.taken, name, &row);
         }
-        let is_late = row.contains_key("write");
-        let batch =
-            batch_of(&row).or_else(|| Some(snapshot?.parse::<SnapshotName>().ok()?.global_batch as f64));
-        if let (Some(batch), Some(time), Some(start), false) = (batch, time, start, is_late) {
-            record.clock.add(batch, time - start);
+        let of_snapshot = || Some(row.snapshot.as_ref()?.parse::<SnapshotName>().ok()?.global_batch);
+        let batch = row.global_batch.or_else(of_snapshot).map(|batch| batch as f64);
+        // the row of a snapshot that was written comes late
+        if let (Some(batch), Some(time), Some(start), None) = (batch, time, start, row.write) {
+            timing.clock.add(batch, time - start);
         }
     }
-    record.note_damaged("timing.jsonl", rows.damaged);
-    let ended = record.about.ended.as_deref().and_then(seconds);
-    if let (Some((batch, _)), Some(ended), Some(start)) = (record.steps.last(), ended, start)
-        && record.clock.last().is_none_or(|(known, _)| known < batch)
+    timing.notes.damaged_lines(NAME, damaged);
+    if let (Some((batch, _)), Some(ended), Some(start)) = (steps.last(), plan.ended(), start)
+        && timing.clock.last().is_none_or(|(known, _)| known < batch)
     {
-        record.clock.add(batch, ended - start);
+        timing.clock.add(batch, ended - start);
     }
 
-    let Some(mut rows) = Rows::open(&path)? else { return Ok(()) };
-    while let Some(row) = rows.next::<Row>().map_err(io())? {
-        if row.contains_key("snapshot") {
-            continue;
+    let Some(mut lines) = Lines::open(&path)? else { return Ok(timing) };
+    while let Some(line) = lines.next().map_err(io())? {
+        if let Some(row) = line.row::<TimingRow>(&mut damaged).filter(|row| row.snapshot.is_none()) {
+            timing.measured(&row, start, steps);
         }
-        let time = row.get("time").and_then(Value::as_str).and_then(seconds).zip(start);
-        let batch = batch_of(&row).or_else(|| record.clock.batch_at(time.map(|(time, start)| time - start)?));
-        for (name, value) in row.iter().filter(|(name, _)| !PLACE.contains(&name.as_str())) {
-            match (name.as_str(), batch) {
-                ("timings", _) => timings(value, record),
-                ("syncs", _) => syncs(value, record),
-                (name, Some(batch)) => {
-                    let step = record.steps.at(batch).unwrap_or(batch);
-                    let loader = row.get("loader").and_then(Value::as_str).unwrap_or_default();
-                    numbers(name, value, loader, (step, batch), record);
-                }
-                (_, None) => {}
+    }
+    Ok(timing)
+}
+
+impl Timing {
+    /// Takes over what a row says was measured.
+    fn measured(&mut self, row: &TimingRow, start: Option<f64>, steps: &Ruler) {
+        row.timings.iter().flatten().for_each(|row| add_time(row, &mut self.spans));
+        row.syncs.iter().flatten().for_each(|row| add_syncs(row, &mut self.syncs));
+        let time = seconds(&row.time).zip(start);
+        let at_time = || self.clock.batch_at(time.map(|(time, start)| time - start)?);
+        let Some(batch) = row.global_batch.map(|batch| batch as f64).or_else(at_time) else { return };
+        let at = (steps.at(batch).unwrap_or(batch), batch);
+        let loader = row.loader.as_deref().unwrap_or_default();
+        // what was read as JSON is JSON
+        for (name, value) in row.measured().unwrap_or_default() {
+            if !PLACE.contains(&name.as_str()) {
+                numbers(&name, &value, loader, at, &mut self.curves);
             }
         }
     }
-    Ok(())
-}
-
-fn batch_of(row: &Row) -> Option<f64> {
-    row.get("global_batch")?.as_f64()
-}
-
-/// Seconds of a time as catena writes it.
-fn seconds(time: &str) -> Option<f64> {
-    Some(DateTime::parse_from_rfc3339(time).ok()?.timestamp_millis() as f64 / 1000.0)
 }
 
 /// Kinds of memory, in bytes, which share a chart.
@@ -98,11 +109,11 @@ const MIB: f64 = 1_048_576.0;
 const DEEPEST: usize = 4;
 
 /// The numbers below a value, each a curve of its own.
-fn numbers(path: &str, value: &Value, loader: &str, (step, batch): (f64, f64), record: &mut Record) {
+fn numbers(path: &str, value: &Value, loader: &str, (step, batch): (f64, f64), curves: &mut Curves) {
     match value {
         Value::Object(map) if path.matches('/').count() < DEEPEST => {
             map.iter().for_each(|(name, value)| {
-                numbers(&format!("{path}/{name}"), value, loader, (step, batch), record);
+                numbers(&format!("{path}/{name}"), value, loader, (step, batch), curves);
             });
         }
         value => {
@@ -113,40 +124,34 @@ fn numbers(path: &str, value: &Value, loader: &str, (step, batch): (f64, f64), r
                 };
                 let (chart, of) = (chart.to_owned(), of.to_owned());
                 let name = Name { topic: Topic::Speed, chart, of, is_fine: false };
-                record.push(name, Point { step, batch, value });
+                curves.push(name, Point { step, batch, value });
             }
         }
     }
 }
 
 /// Adds up the times of events, callbacks and loaders. Those of a run that went on are only of its later part.
-fn timings(rows: &Value, record: &mut Record) {
-    for row in rows.as_array().into_iter().flatten() {
-        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (event, callback, loader) = (text("event"), text("callback"), text("loader"));
-        let Some(seconds) = row.get("seconds").and_then(Value::as_f64) else { continue };
-        let calls = row.get("calls").and_then(Value::as_u64);
-        let span = Span { seconds, calls, longest: row.get("longest").and_then(Value::as_f64) };
-        // the time of an evaluation is that of its hooks
-        if event != "evaluation" {
-            record.spans.add("callback", if callback.is_empty() { event } else { callback }, &span);
-            record.spans.add("event", event, &span);
-        }
-        let parts = [event, callback, loader].into_iter().filter(|part| !part.is_empty());
-        record.spans.add(spans::DETAIL, &parts.collect::<Vec<_>>().join(" · "), &span);
+fn add_time(row: &CallbackTime, spans: &mut Spans) {
+    let CallbackTime { event, callback, loader, calls, seconds, longest } = row;
+    let Some(seconds) = *seconds else { return };
+    let span = Span { seconds, calls: *calls, longest: *longest };
+    // the time of an evaluation is that of its hooks
+    if event != "evaluation" {
+        spans.add("callback", if callback.is_empty() { event } else { callback }, &span);
+        spans.add("event", event, &span);
     }
+    let parts = [event, callback, loader].into_iter().filter(|part| !part.is_empty());
+    let parts: Vec<&str> = parts.map(String::as_str).collect();
+    spans.add(spans::DETAIL, &parts.join(" · "), &span);
 }
 
 /// Adds up how many values callbacks made the host wait for.
-fn syncs(rows: &Value, record: &mut Record) {
-    for row in rows.as_array().into_iter().flatten() {
-        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let key = (text("event"), text("callback"));
-        if record.syncs.len() < MOST_SYNCS || record.syncs.contains_key(&key) {
-            let sums = record.syncs.entry(key).or_default();
-            for (sum, name) in sums.iter_mut().zip(["scalars", "copies", "sizes"]) {
-                *sum = sum.saturating_add(row.get(name).and_then(Value::as_u64).unwrap_or_default());
-            }
+fn add_syncs(row: &SyncCounts, syncs: &mut Syncs) {
+    let SyncCounts { event, callback, scalars, copies, sizes } = row;
+    let key = (event.clone(), callback.clone());
+    if syncs.len() < MOST_SYNCS || syncs.contains_key(&key) {
+        for (sum, n) in syncs.entry(key).or_default().iter_mut().zip([scalars, copies, sizes]) {
+            *sum = sum.saturating_add(*n);
         }
     }
 }

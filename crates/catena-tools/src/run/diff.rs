@@ -3,6 +3,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use catena_record::formats::journal::of_bits;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -201,9 +202,9 @@ impl Agreement {
 fn value(name: &str, value: Option<&Value>) -> String {
     match value {
         None => "(not there)".into(),
-        Some(Value::String(text)) if name == "loss" => match u64::from_str_radix(text, 16) {
-            Ok(bits) => format!("{} ({text})", f64::from_bits(bits)),
-            Err(_) => text.clone(),
+        Some(Value::String(text)) if name == "loss" => match of_bits(text) {
+            Some(loss) => format!("{loss} ({text})"),
+            None => text.clone(),
         },
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),

@@ -1,25 +1,23 @@
 //! A run's journal, read line by line.
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use catena_record::formats::journal::NAME;
 use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Result};
+use crate::model::lines::{End, Lines};
 use crate::run_directory::HINT;
 
 /// A line: what a step did.
 pub(crate) type Line = Map<String, Value>;
 
-/// The longest line that is read.
-const MAX_LINE: u64 = 1 << 20;
-
 /// A run's journal.
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
-    file: BufReader<File>,
-    line: usize,
+    lines: Lines<BufReader<File>>,
     /// Whether its last line was cut short, as by a process that was killed.
     pub(crate) torn: bool,
 }
@@ -31,34 +29,26 @@ impl Journal {
         if !path.exists() {
             return Err(Failure::Usage(format!("there is no directory {at}; {HINT}")));
         }
-        let file = if path.is_dir() { path.join("journal.jsonl") } else { path.to_owned() };
+        let file = if path.is_dir() { path.join(NAME) } else { path.to_owned() };
         if !file.is_file() {
             return Err(Failure::Usage(format!(
-                "{at} has no journal.jsonl, so its steps can't be compared; {HINT}"
+                "{at} has no {NAME}, so its steps can't be compared; {HINT}"
             )));
         }
         let opened = File::open(&file).map_err(Failure::io("can't read", &file))?;
-        Ok(Self { path: file, file: BufReader::new(opened), line: 0, torn: false })
+        Ok(Self { path: file, lines: Lines::new(BufReader::new(opened)), torn: false })
     }
 
     /// The next line, or none at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Line>> {
-        let mut bytes = Vec::new();
-        let read = self.file.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes);
-        read.map_err(Failure::io("can't read", &self.path))?;
-        self.line += 1;
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let whole = bytes.ends_with(b"\n");
-        if !whole && (bytes.len() as u64) < MAX_LINE {
+        let line = self.lines.next().map_err(Failure::io("can't read", &self.path))?;
+        let Some(line) = line else { return Ok(None) };
+        if line.end == End::CutShort {
             self.torn = true;
             return Ok(None);
         }
-        let why = if whole { None } else { Some(format!("it is longer than {MAX_LINE} bytes")) };
-        let parsed = serde_json::from_slice(&bytes).map_err(|error| why.unwrap_or_else(|| error.to_string()));
-        parsed.map(Some).map_err(|why| {
-            Failure::Damaged(format!("{} is damaged: line {}: {why}", self.path.display(), self.line))
+        line.read().map(Some).map_err(|why| {
+            Failure::Damaged(format!("{} is damaged: line {}: {why}", self.path.display(), line.number))
         })
     }
 

@@ -10,7 +10,6 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget};
 
 use super::keys::{HELP, View};
-use super::plan::StoppedBy;
 use super::state::{Standing, State};
 use super::warnings::{self, Warning};
 use super::words::{grouped, number, rate, span};
@@ -44,7 +43,7 @@ pub(crate) fn picture(state: &State, view: &View, now: f64, area: Rect, buffer: 
 fn whole(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
     let warnings = warnings::of(state, now);
     let room = if area.height < 24 { 2 } else { 4 };
-    let stopped = state.plan.stopped_by.as_ref().map(StoppedBy::text).or_else(|| state.plan.stopped_stage());
+    let stopped = state.plan.stopped();
     let rows = (warnings.len() + usize::from(stopped.is_some())).min(room) as u16;
     let heights = [1, 1, 1].map(Constraint::Length).into_iter();
     let heights = heights.chain([Constraint::Min(1)]).chain([1, rows, 1].map(Constraint::Length));
@@ -64,7 +63,7 @@ fn head(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
         _ if state.behind => ("reading".into(), Color::Cyan),
         Standing::Unknown => ("no run.json yet".into(), Color::Yellow),
         Standing::Gone => ("gone".into(), Color::Red),
-        Standing::Ended => (state.plan.status.clone(), Color::Cyan),
+        Standing::Ended => (state.plan.file.status.clone(), Color::Cyan),
         Standing::Running => match state.holder {
             Holder::Process(Some(process)) => (format!("running, process {process}"), Color::Green),
             _ => ("running".into(), Color::Green),

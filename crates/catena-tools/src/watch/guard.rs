@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::screen::Signals;
+use super::signals::Signals;
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_millis(250);

@@ -1,11 +1,12 @@
 //! The checkpoints of a run.
 use std::collections::BTreeMap;
 
+use catena_record::SnapshotName;
 use catena_record::retention::{Best, Goal};
-use catena_record::{Listed, SnapshotName};
 
-use super::rows::seconds;
 use crate::failure::Result;
+use crate::model::ranking;
+use crate::model::time::seconds;
 use crate::snapshots::{Run, examine};
 
 /// Of how many checkpoints the tables of contents are read, newest first.
@@ -79,18 +80,9 @@ impl Kept {
             let metric = self.newest()?.1.measured.keys().find(is_eval_loss)?.clone();
             Some(Best { k: 1, metric, goal: Goal::Min })
         })?;
-        let listed: Vec<Listed> = self
-            .whole()
-            .map(|(name, checkpoint)| Listed {
-                name,
-                sequence: 0,
-                stage: String::new(),
-                measured: checkpoint.measured.clone(),
-            })
-            .collect();
-        let first = best.ranked(&listed).first().copied()?;
-        let value = first.measured.get(&best.metric).copied()?;
-        Some((first.name, best.metric, value))
+        let measured = self.whole().map(|(name, checkpoint)| (name, &checkpoint.measured));
+        let (name, value) = ranking::best(&best, measured)?;
+        Some((name, best.metric, value))
     }
 
     fn whole(&self) -> impl DoubleEndedIterator<Item = (SnapshotName, &Checkpoint)> {

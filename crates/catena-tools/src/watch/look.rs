@@ -4,11 +4,13 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::state::{Part, State};
-use super::tail::Tail;
 use crate::failure::Result;
 use crate::holder;
+use crate::model::tail::Tail;
+use crate::model::time::since_1970;
 use crate::run_directory;
 use crate::snapshots::Run;
+use catena_record::formats::{journal, metrics, run, timing};
 
 /// How many pieces of a file are read before the picture is drawn again.
 const PIECES: usize = 8;
@@ -26,12 +28,12 @@ pub(crate) struct Looker {
 impl Looker {
     /// A directory that a run writes into, or did.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        run_directory::check_parts(path, &["run.json", "journal.jsonl", "metrics.jsonl", "checkpoints"])?;
+        run_directory::check_parts(path, &[run::NAME, journal::NAME, metrics::NAME, "checkpoints"])?;
         let tail = |name: &str| Tail::new(path.join(name));
         Ok(Self {
-            journal: tail("journal.jsonl"),
-            metrics: tail("metrics.jsonl"),
-            timing: tail("timing.jsonl"),
+            journal: tail(journal::NAME),
+            metrics: tail(metrics::NAME),
+            timing: tail(timing::NAME),
             run: Run { path: path.to_owned(), checkpoints: path.join("checkpoints") },
             plan_seen: None,
         })
@@ -51,7 +53,7 @@ impl Looker {
             unreadable.push(error.to_string());
         }
         changed.extend(fs::metadata(&self.run.checkpoints).and_then(|m| m.modified()).ok());
-        state.changed = changed.into_iter().map(super::since_1970).reduce(f64::max);
+        state.changed = changed.into_iter().map(since_1970).reduce(f64::max);
         state.holder = holder::of(&self.run.path);
         (state.unreadable, state.behind) = (unreadable, behind);
         if !behind && let Some(batch) = state.position().map(|position| position.batch) {
@@ -60,7 +62,7 @@ impl Looker {
     }
 
     fn plan(&mut self, state: &mut State, changed: &mut Vec<SystemTime>, unreadable: &mut Vec<String>) {
-        let path = self.run.path.join("run.json");
+        let path = self.run.path.join(run::NAME);
         let Ok(metadata) = fs::metadata(&path) else { return };
         let seen = metadata.modified().ok().map(|time| (time, metadata.len()));
         changed.extend(seen.map(|(time, _)| time));

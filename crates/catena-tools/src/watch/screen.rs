@@ -1,19 +1,18 @@
 //! The terminal: taken, drawn on until a key or a signal ends it, and given back as it was.
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::draw;
 use super::guard::Guard;
 use super::keys::View;
 use super::look::Looker;
+use super::signals::Signals;
 use super::state::State;
-use super::{draw, now};
 use crate::failure::{Failure, Result};
+use crate::model::time::now;
 
 /// How often the run directory is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -91,28 +90,5 @@ impl Drop for Screen {
         // nothing is left to tell of a terminal that is gone
         let _shown = self.0.show_cursor();
         let _given_back = ratatui::try_restore();
-    }
-}
-
-/// The signals that end the program: first the terminal is given back.
-#[derive(Clone)]
-pub(super) struct Signals(Arc<AtomicUsize>);
-
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        let caught = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
-            signal_hook::flag::register_usize(signal, Arc::clone(&caught), signal as usize)?;
-        }
-        Ok(Self(caught))
-    }
-
-    pub(super) fn caught(&self) -> Option<i32> {
-        i32::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
-    }
-
-    /// Ends the program as the signal would have, so that who sent it sees that.
-    pub(super) fn pass_on(&self) -> io::Result<()> {
-        self.caught().map_or(Ok(()), signal_hook::low_level::emulate_default_handler)
     }
 }

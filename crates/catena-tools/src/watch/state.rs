@@ -1,10 +1,16 @@
 //! What is known of a run: pure data, fed with lines and looked at by what draws.
 use super::kept::Kept;
 use super::pace::Pace;
-use super::plan::{Place, Plan};
-use super::rows::{Measured, Step, Throughput, Timed};
-use super::series::Series;
 use crate::holder::{GONE_AFTER, Holder};
+use crate::model::name;
+use crate::model::plan::{Place, Plan};
+use crate::model::series::Series;
+use crate::model::time::seconds;
+use catena_record::SnapshotName;
+use catena_record::formats::journal::JournalRow;
+use catena_record::formats::metrics::{Metric, MetricsRow};
+use catena_record::formats::run::RUNNING;
+use catena_record::formats::timing::{Throughput, TimingRow};
 
 /// The most curves; a run that logs ever new names is not followed beyond.
 const MOST_CURVES: usize = 256;
@@ -138,10 +144,10 @@ impl State {
     }
 
     pub(crate) fn standing(&self, now: f64) -> Standing {
-        match (self.plan.status.as_str(), self.holder) {
+        match (self.plan.file.status.as_str(), self.holder) {
             ("", _) => Standing::Unknown,
-            ("running", Holder::Nobody) if self.silent(now) > GONE_AFTER => Standing::Gone,
-            ("running", _) => Standing::Running,
+            (RUNNING, Holder::Nobody) if self.silent(now) > GONE_AFTER => Standing::Gone,
+            (RUNNING, _) => Standing::Running,
             _ => Standing::Ended,
         }
     }
@@ -232,15 +238,14 @@ impl Part for Journal {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Some(step) = self.bad.read::<Step<'_>>(line) else { return };
-        let known =
-            [(&mut self.loss, step.loss()), (&mut self.lr, step.lr), (&mut self.grad_norm, step.grad_norm)];
-        for (series, value) in known {
+        let Some(step) = self.bad.read::<JournalRow<'_>>(line) else { return };
+        let all = [&mut self.loss, &mut self.lr, &mut self.grad_norm];
+        for (series, (_, value)) in all.into_iter().zip(step.numbers()) {
             if let Some(value) = value {
                 series.push(step.global_step, value);
             }
         }
-        let Step { stage, epoch, global_batch, global_step, .. } = step;
+        let JournalRow { stage, epoch, global_batch, global_step, .. } = step;
         Position::set(&mut self.last, &stage, epoch, global_batch, global_step);
     }
 }
@@ -251,16 +256,15 @@ impl Part for Metrics {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Some(row) = self.bad.read::<Measured<'_>>(line) else { return };
-        let by_batch = row.scope.is_some();
-        // what is logged outside of loaders
-        let loader = if row.loader.is_empty() { "(run)" } else { &*row.loader };
-        for (name, value) in row.metrics.0 {
-            if let Some(series) = series(&mut self.named, &mut self.count, &name, loader, by_batch) {
+        let Some(row) = self.bad.read::<MetricsRow<'_>>(line) else { return };
+        let (by_batch, loader) = (row.is_of_batch(), name::of_loader(&row.loader));
+        for (name, metric) in &row.metrics.0 {
+            let Metric::Number(value) = *metric else { continue };
+            if let Some(series) = series(&mut self.named, &mut self.count, name, loader, by_batch) {
                 series.push(row.global_step, value);
             }
         }
-        let Measured { stage, epoch, global_batch, global_step, .. } = row;
+        let MetricsRow { stage, epoch, global_batch, global_step, .. } = row;
         Position::set(&mut self.last, &stage, epoch, global_batch, global_step);
     }
 }
@@ -300,12 +304,11 @@ impl Part for Timing {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Some(row) = self.bad.read::<Timed>(line) else { return };
-        let time = row.time();
+        let Some(row) = self.bad.read::<TimingRow>(line) else { return };
+        let time = seconds(&row.time);
         if let Some(share) = row.share {
             self.share = Some(share);
-            let name =
-                row.snapshot.as_deref().and_then(|name| name.parse::<catena_record::SnapshotName>().ok());
+            let name = row.snapshot.as_deref().and_then(|name| name.parse::<SnapshotName>().ok());
             if let Some((time, name)) = time.zip(name) {
                 self.pace.push(time, name.global_batch);
             }

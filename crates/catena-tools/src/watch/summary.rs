@@ -30,8 +30,8 @@ pub(crate) fn of(state: &State, now: f64) -> Value {
     let warnings: Vec<String> = warnings::of(state, now).into_iter().map(|warning| warning.text).collect();
     json!({
         "run": state.name,
-        "status": state.plan.status,
-        "stopped_by": state.plan.stopped_by,
+        "status": state.plan.file.status,
+        "stopped_by": state.plan.file.stopped_by,
         "gone": state.standing(now) == Standing::Gone,
         "stage": state.position().map(|position| &position.stage),
         "epoch": state.position().map(|position| position.epoch),

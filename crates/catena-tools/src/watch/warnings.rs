@@ -1,8 +1,9 @@
 //! What is wrong with a run, the worst first.
-use super::series::Series;
 use super::state::{Bad, Standing, State};
 use super::words::span;
+use crate::model::series::Series;
 use crate::report;
+use catena_record::formats::{journal, metrics, timing};
 
 /// Snapshots that take more of the run's time than this are told of.
 const SHARE: f64 = 0.1;
@@ -22,7 +23,7 @@ pub(crate) fn of(state: &State, now: f64) -> Vec<Warning> {
         let silent = span(state.silent(now));
         grave.push(format!("process gone or on another host, silent for {silent}"));
     }
-    grave.extend(state.plan.error.iter().map(|error| format!("the run failed: {error}")));
+    grave.extend(state.plan.file.error.iter().map(|error| format!("the run failed: {error}")));
     if state.is_stuck(now) {
         light.push(format!("no progress for {}", span(state.silent(now))));
     }
@@ -56,9 +57,9 @@ pub(crate) fn of(state: &State, now: f64) -> Vec<Warning> {
         light.push(format!("checkpoints take {:.0} % of the time", share * 100.0));
     }
     let files = [
-        ("journal.jsonl", state.journal.bad),
-        ("metrics.jsonl", state.metrics.bad),
-        ("timing.jsonl", state.timing.bad),
+        (journal::NAME, state.journal.bad),
+        (metrics::NAME, state.metrics.bad),
+        (timing::NAME, state.timing.bad),
     ];
     light.extend(files.into_iter().filter_map(|(file, bad)| bad_lines(file, bad)));
     light.extend(state.unreadable.iter().cloned());

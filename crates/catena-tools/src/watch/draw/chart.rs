@@ -7,8 +7,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Widget};
 
 use super::finish;
+use crate::model::series::Series;
 use crate::watch::keys::View;
-use crate::watch::series::Series;
 use crate::watch::state::Curve;
 use crate::watch::words::{grouped, number};
 

@@ -5,7 +5,7 @@ use ratatui::style::{Modifier, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Widget};
 
-use crate::watch::series::Series;
+use crate::model::series::Series;
 use crate::watch::state::{Curve, State};
 use crate::watch::words::number;
 

@@ -132,3 +132,25 @@ fn ever_new_names_do_not_take_ever_more_memory() {
     }
     assert_eq!(state.curves().len(), MOST_CURVES);
 }
+
+#[test]
+fn lines_are_read_as_catena_writes_them() {
+    let step: JournalRow = serde_json::from_str(
+        r#"{"stage":"s","epoch":1,"global_batch":2,"global_step":2,"ids":"00","lr":0.5,"loss":"3ff8000000000000","grad_norm":"nan"}"#,
+    )
+    .unwrap();
+    assert_eq!((step.loss, step.lr), (Some(1.5), Some(0.5)));
+    assert!(step.grad_norm.unwrap().is_nan());
+    let mut metrics = Metrics::default();
+    metrics.line(
+        br#"{"stage":"s","epoch":1,"loader":"valid","global_step":2,"global_batch":2,"metrics":{"loss":"inf","auc":0.5,"n":null}}"#,
+    );
+    let last: Vec<_> =
+        metrics.named.iter().map(|(name, lines)| (name.as_str(), lines[0].series.last)).collect();
+    assert_eq!(last, [("loss", Some(f64::INFINITY)), ("auc", Some(0.5))]);
+    let mut timing = Timing::default();
+    let line = r#"{"time":"1970-01-01T00:01:00.500Z","throughput":{"samples":10.0}}"#;
+    timing.line(line.as_bytes());
+    assert_eq!(serde_json::from_str::<TimingRow>(line).ok().and_then(|row| seconds(&row.time)), Some(60.5));
+    assert_eq!(timing.throughput.unwrap().samples, Some(10.0));
+}

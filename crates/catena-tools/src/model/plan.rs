@@ -1,95 +1,15 @@
-//! What a run is to do, by its `run.json`.
+//! What a run is to do, by its `run.json`, and where it is.
+use catena_record::formats::run::{EndedStage, RunFile, StageDescription, StoppedBy, StoppedStage};
 use catena_record::retention::Best;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 
-use super::rows::seconds;
-use crate::snapshots::best_kept;
+use super::time::seconds;
 
-/// A run as `run.json` has it. What is not known here is left out, and all of it may be missing.
+/// A run as `run.json` has it. All of it may be missing.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(transparent)]
 pub(crate) struct Plan {
-    /// `running`, `completed`, `stopped`, `interrupted` or `failed`.
-    pub(crate) status: String,
-    started: Option<String>,
-    ended: Option<String>,
-    /// Who stopped the run.
-    pub(crate) stopped_by: Option<StoppedBy>,
-    /// How the stages ended that have.
-    stages: Vec<EndedStage>,
-    /// The error that ended it.
-    pub(crate) error: Option<String>,
-    run: Run,
-}
-
-/// How a stage ended.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct EndedStage {
-    stage: String,
-    epoch: u64,
-    epochs: u64,
-    stopped: Option<StoppedStage>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct StoppedStage {
-    by: String,
-    why: Option<String>,
-}
-
-/// Who stopped a run, and why.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default)]
-pub(crate) struct StoppedBy {
-    pub(crate) callback: String,
-    pub(crate) why: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Run {
-    stages: Vec<Stage>,
-    chain: Vec<Member>,
-    machine: Machine,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Stage {
-    name: String,
-    epochs: u64,
-    loaders: Vec<Loader>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Loader {
-    mode: String,
-    batches: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Member {
-    settings: Value,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Machine {
-    device: String,
-}
-
-impl StoppedBy {
-    /// As a sentence.
-    pub(crate) fn text(&self) -> String {
-        let Self { callback, why } = self;
-        let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-        format!("stopped by {callback}{why}")
-    }
+    pub(crate) file: RunFile,
 }
 
 /// Where a run is among what it is to do.
@@ -108,40 +28,59 @@ pub(crate) struct Place {
 }
 
 impl Plan {
-    /// When the run began, in seconds since 1970.
-    /// The stage that was stopped last before its end: in which epoch, by whom, and why.
-    pub(crate) fn stopped_stage(&self) -> Option<String> {
-        let stopped = |ended: &EndedStage| {
+    /// Who stopped the run and why, as a sentence; or the stage that was stopped last before its end: in which epoch, by whom, and why.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        let because = |why: &Option<String>| why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+        let run = |StoppedBy { callback, why }: &StoppedBy| format!("stopped by {callback}{}", because(why));
+        let stage = |ended: &EndedStage| {
             let EndedStage { stage, epoch, epochs, stopped } = ended;
             let StoppedStage { by, why } = stopped.as_ref()?;
-            let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-            Some(format!("stage {stage} stopped in epoch {epoch} of {epochs} by {by}{why}"))
+            Some(format!("stage {stage} stopped in epoch {epoch} of {epochs} by {by}{}", because(why)))
         };
-        self.stages.iter().rev().find_map(stopped)
+        let RunFile { stopped_by, stages, .. } = &self.file;
+        stopped_by.as_ref().map(run).or_else(|| stages.iter().rev().find_map(stage))
     }
 
+    /// When the run began, in seconds since 1970.
     pub(crate) fn started(&self) -> Option<f64> {
-        seconds(self.started.as_deref()?)
+        seconds(self.file.started.as_deref()?)
     }
 
     /// When it ended.
     pub(crate) fn ended(&self) -> Option<f64> {
-        seconds(self.ended.as_deref()?)
+        seconds(self.file.ended.as_deref()?)
     }
 
     /// The device that it trains on.
     pub(crate) fn device(&self) -> &str {
-        &self.run.machine.device
+        &self.file.run.machine.device
     }
 
     /// By which metric the run keeps its best checkpoints, if it does.
     pub(crate) fn best(&self) -> Option<Best> {
-        self.run.chain.iter().find_map(|member| best_kept(&member.settings))
+        self.file.run.best()
+    }
+
+    /// A stage by its name.
+    fn stage(&self, name: &str) -> Option<&StageDescription> {
+        self.file.run.stages.iter().find(|known| known.name == name)
+    }
+
+    /// Whether a loader of this name trains, so far as is known.
+    pub(crate) fn may_train(&self, loader: &str) -> bool {
+        let all = self.file.run.stages.iter().flat_map(|stage| &stage.loaders);
+        let mut named = all.filter(|known| known.name == loader).peekable();
+        named.peek().is_none() || named.any(|known| known.is_train())
+    }
+
+    /// How many Train batches an epoch of a stage has, if that is known.
+    pub(crate) fn batches_of(&self, stage: &str) -> Option<u64> {
+        self.stage(stage)?.batches_per_epoch().filter(|batches| *batches > 0)
     }
 
     /// Where the run is, by the stage's name, its epoch from 1, and the run's train batches.
     pub(crate) fn place(&self, stage: &str, epoch: u64, batch: u64) -> Place {
-        let stages = &self.run.stages;
+        let stages = &self.file.run.stages;
         let Some(index) = stages.iter().position(|known| known.name == stage) else {
             return Place::default();
         };
@@ -149,13 +88,16 @@ impl Plan {
         let Some(here) = from_here.first() else { return Place::default() };
         let number = (stages.len() > 1).then_some((index + 1, stages.len()));
         let epochs_done = epoch.saturating_sub(1).min(here.epochs);
-        let sum = |stages: &[Stage]| -> Option<u64> {
-            stages.iter().map(Stage::batches).try_fold(0_u64, |sum, batches| sum.checked_add(batches?))
+        let sum = |stages: &[StageDescription]| -> Option<u64> {
+            stages.iter().map(batches).try_fold(0_u64, |sum, batches| sum.checked_add(batches?))
         };
         let mut place = Place { stage: number, epochs: Some(here.epochs), ..Place::default() };
-        let (Some(per_epoch), Some(earlier), Some(all)) = (here.per_epoch(), sum(before), sum(stages)) else {
-            let epochs =
-                |stages: &[Stage]| stages.iter().map(|stage| stage.epochs).fold(0, u64::saturating_add);
+        let (Some(per_epoch), Some(earlier), Some(all)) =
+            (here.batches_per_epoch(), sum(before), sum(stages))
+        else {
+            let epochs = |stages: &[StageDescription]| {
+                stages.iter().map(|stage| stage.epochs).fold(0, u64::saturating_add)
+            };
             let (done, all) = (epochs(before).saturating_add(epochs_done), epochs(stages));
             place.share = (all > 0).then(|| done as f64 / all as f64);
             return place;
@@ -172,21 +114,15 @@ impl Plan {
     }
 }
 
-impl Stage {
-    fn per_epoch(&self) -> Option<u64> {
-        let train = self.loaders.iter().filter(|loader| loader.mode == "train");
-        train.map(|loader| loader.batches).try_fold(0_u64, |sum, batches| sum.checked_add(batches?))
-    }
-
-    fn batches(&self) -> Option<u64> {
-        self.per_epoch()?.checked_mul(self.epochs)
-    }
+/// All Train batches of a stage.
+fn batches(stage: &StageDescription) -> Option<u64> {
+    stage.batches_per_epoch()?.checked_mul(stage.epochs)
 }
 
 #[cfg(test)]
 mod tests {
     use catena_record::retention::Goal;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
