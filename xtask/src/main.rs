@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod demo;
 mod faults;
+mod folders;
 mod fuzz;
 mod interop;
 mod setup;

@@ -5,7 +5,8 @@ mod layout;
 mod pinned;
 mod pip;
 mod pytorch;
-pub(crate) mod source;
+mod source;
+mod wanted;
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
@@ -15,17 +16,7 @@ use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// The libtorch that tch 0.26 is written for.
-pub(crate) const VERSION: &str = "2.13.0";
-
-/// What the user asked of the set-up.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wanted {
-    /// The build with CUDA; without it either build serves.
-    pub(crate) cuda: bool,
-    /// Not what an earlier set-up left.
-    pub(crate) force: bool,
-}
+pub(crate) use wanted::{VERSION, Wanted};
 
 /// The folders of a set-up, siblings so that a rename is all it takes to put the finished one in its place.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Where the workspace is, and how its cargo commands are started.
 
-use crate::setup::source;
+use crate::folders::same_folder;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl Workspace {
         command.current_dir(&self.root).env_remove("CARGO_MANIFEST_DIR");
         match std::env::var_os("LIBTORCH") {
             // torch-sys asks for LIBTORCH_USE_PYTORCH first, the set-up for LIBTORCH: see to it that they agree.
-            Some(value) if !source::same_folder(Path::new(&value), &self.libtorch()) => {
+            Some(value) if !same_folder(Path::new(&value), &self.libtorch()) => {
                 command.env_remove("LIBTORCH_USE_PYTORCH")
             }
             _ => command.env_remove("LIBTORCH"),

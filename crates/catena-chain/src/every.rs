@@ -110,7 +110,7 @@ fn percent(share: f64) -> String {
 }
 
 impl FromStr for Every {
-    type Err = crate::BoxError;
+    type Err = crate::error::BoxError;
 
     fn from_str(text: &str) -> Result<Self> {
         let error = || {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::error::Result;
 use catena_record::logs::set_aside;
 
 use self::table::{Table, is_own};
+use crate::error::Result;
 use crate::file::{at, make_folder};
 use crate::logger::{Entry, Logger, Position, RunInfo, Scope};
 use crate::payload::Payload;

@@ -1,6 +1,7 @@
 //! How numbers are distributed.
-use crate::error::Result;
 use catena_tensor::tch::{Device, Kind, Tensor};
+
+use crate::error::Result;
 
 /// How numbers are distributed: their count in 64 bins of equal width between the smallest and the largest.
 ///

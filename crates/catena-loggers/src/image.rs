@@ -1,6 +1,7 @@
 //! Pictures to log.
-use crate::error::Result;
 use catena_tensor::tch::{Device, Kind, Tensor};
+
+use crate::error::Result;
 
 /// A picture: rows of pixels with 1 (grey), 3 (RGB) or 4 (RGBA) bytes.
 ///

@@ -2,12 +2,12 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use crate::error::Result;
 use catena_record::formats::metrics::{BATCH, Metric, Metrics, MetricsRow, NAME};
 use catena_record::logs::{LogFile, Mark};
 use serde_json::Value as Json;
 
 use crate::array::Array;
+use crate::error::Result;
 use crate::file::make_folder;
 use crate::logger::{Entry, Logger, Position, RunInfo, Scope};
 use crate::payload::{Payload, Scalars};

@@ -2,12 +2,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::Result;
 use catena_record::float;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use crate::array::Array;
+use crate::error::Result;
 use crate::histogram::Histogram;
 use crate::image::Image;
 

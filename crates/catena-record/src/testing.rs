@@ -312,10 +312,10 @@ pub(crate) fn warnings(run: impl FnOnce()) -> Vec<String> {
 
 /// A small snapshot, for this crate's own tests.
 #[cfg(test)]
-pub(crate) fn snapshot(n: u64) -> crate::Snapshot {
-    crate::Snapshot {
+pub(crate) fn snapshot(n: u64) -> crate::snapshot::Snapshot {
+    crate::snapshot::Snapshot {
         logs: crate::logs::Marks::new(),
-        name: crate::SnapshotName { global_batch: n, cut: crate::Cut::Batch },
+        name: crate::name::SnapshotName { global_batch: n, cut: crate::name::Cut::Batch },
         stage: "train".into(),
         time: String::new(),
         why: Vec::new(),

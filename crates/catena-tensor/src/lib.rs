@@ -25,6 +25,7 @@ pub mod hash;
 pub mod init;
 pub mod layers;
 pub mod loss;
+mod mode;
 pub mod model;
 pub mod optim;
 pub mod params;

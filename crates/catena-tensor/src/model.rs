@@ -7,23 +7,7 @@ use crate::batch::{Batch, INPUT, OUTPUT, Outputs};
 use crate::error::{BoxError, Result};
 use crate::layers::Layers;
 
-/// What a loader's batches are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Gradients are computed and the optimizer steps.
-    Train,
-    /// The loss is computed, without gradients.
-    Eval,
-    /// Only outputs are computed, without gradients.
-    Infer,
-}
-
-impl Mode {
-    /// Whether this is [`Mode::Train`]: what tch calls `train`.
-    pub fn is_train(self) -> bool {
-        self == Self::Train
-    }
-}
+pub use crate::mode::Mode;
 
 /// A forward pass and its variables.
 ///

@@ -1,7 +1,6 @@
 //! The folder `.libtorch`: unpacked beside, marked last, and renamed when it is whole.
 
-use super::VERSION;
-use super::source::is_version;
+use super::wanted::{VERSION, is_version};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::fs::File;

@@ -1,7 +1,8 @@
 //! The PyTorch that is installed: asked for its version and its folder.
 
+use super::layout;
 use super::source::is_version;
-use super::{VERSION, layout};
+use super::wanted::VERSION;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -1,7 +1,8 @@
 //! The order in which libtorch is looked for, as a pure function, and the check of a folder that the user names.
 
 use super::layout::Kind;
-use super::{VERSION, Wanted};
+use super::wanted::{VERSION, Wanted, is_version};
+use crate::folders::same_folder;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -53,12 +54,6 @@ pub(crate) fn choose(environment: &Environment) -> Source {
     }
 }
 
-/// Whether two paths name one folder; by their text if they do not exist.
-pub(crate) fn same_folder(a: &Path, b: &Path) -> bool {
-    a.components().eq(b.components())
-        || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
 /// Refuses a LIBTORCH that could not be built against.
 pub(crate) fn check_folder(folder: &Path, cuda: bool) -> Result<()> {
     let flag = if cuda { " --cuda" } else { "" };
@@ -84,11 +79,6 @@ pub(crate) fn check_folder(folder: &Path, cuda: bool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a version such as `2.13.0+cpu` is the one that is needed.
-pub(super) fn is_version(text: &str) -> bool {
-    text.trim().split('+').next() == Some(VERSION)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::Result;
 use catena_record::float;
 use catena_record::logs::{LogFile, Mark};
 
+use crate::error::Result;
 use crate::file::at;
 use crate::payload::Scalars;
 

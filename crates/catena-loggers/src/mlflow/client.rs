@@ -7,9 +7,9 @@ use serde_json::{Value as Json, json};
 use ureq::http::Response;
 use ureq::{Agent, AsSendBody, Body};
 
-use super::Settings;
 use super::item::Item;
 use super::run_file::RunFile;
+use super::settings::Settings;
 
 /// Speaks to the server about one run.
 pub(super) struct Client {

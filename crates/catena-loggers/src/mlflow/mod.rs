@@ -4,20 +4,22 @@ mod client;
 mod item;
 mod queue;
 mod run_file;
+mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
 use self::item::{Item, key, number, param};
 use self::queue::{Queue, work};
 use self::run_file::RunFile;
+use self::settings::Settings;
 use crate::array::Shown;
+use crate::error::Result;
 use crate::file::{at, make_folder};
 use crate::logger::{Ending, Entry, Logger, Position, RunInfo};
 use crate::payload::Payload;
@@ -52,17 +54,6 @@ pub struct Mlflow {
     position: Position,
     /// Whether it was told that the backlog can't be written.
     told: bool,
-}
-
-/// Where runs go, and under which names.
-#[derive(Clone, Default)]
-struct Settings {
-    server: String,
-    experiment: String,
-    run_name: Option<String>,
-    authorization: Option<String>,
-    /// The run directory.
-    dir: Option<PathBuf>,
 }
 
 /// What a snapshot has of it.

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::error::Result;
 use catena_record::logs::{LogFile, Marks};
 use prost::Message as _;
 
 use self::proto::{Event, SessionLog, Summary, Value, What};
 use crate::array::Shown;
+use crate::error::Result;
 use crate::file::{at, make_folder};
 use crate::logger::{Entry, Logger, Position, RunInfo};
 use crate::payload::Payload;

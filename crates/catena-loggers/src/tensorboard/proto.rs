@@ -2,9 +2,9 @@
 //! `tensor.proto` and the plugins' own.
 use std::collections::BTreeMap;
 
-use crate::error::Result;
 use serde_json::Value as Json;
 
+use crate::error::Result;
 use crate::histogram::Histogram;
 use crate::image::Image;
 use crate::payload::Params;

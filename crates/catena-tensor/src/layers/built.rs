@@ -9,7 +9,7 @@ use super::name::name_of;
 use super::record::tell;
 use super::variables::{Variable, Variables};
 use crate::error::Result;
-use crate::model::Mode;
+use crate::mode::Mode;
 use crate::settings;
 
 /// Layers one after the other, each with its name: `torch.nn.Sequential`, or `nn::seq_t()` whose layers can be seen.

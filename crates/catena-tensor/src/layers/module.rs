@@ -14,7 +14,7 @@ use super::group_norm::one_value_a_group;
 use super::name::{kind_of, name_of};
 use super::record::tell;
 use crate::error::Result;
-use crate::model::Mode;
+use crate::mode::Mode;
 use crate::panics::caught;
 
 /// A module of tch with a name. In a forward pass of your own it stands where the module would:
