@@ -1,5 +1,5 @@
 //! How a run differs from the one that a snapshot was taken of, and what can be done about it.
-use catena_record::formats::run::{CallbackDescription, Machine, StageDescription};
+use catena_record::formats::run::{CallbackDescription, LOOKS, Machine, StageDescription};
 use serde_json::{Map, Value};
 
 use super::description::Description;
@@ -127,6 +127,11 @@ fn compare_machines(now: &Machine, before: &Machine, found: &mut Differences) {
 impl Differences {
     fn chains(&mut self, before: &[CallbackDescription], now: &[CallbackDescription], same_catena: bool) {
         let find = |all: &[CallbackDescription], key: &str| all.iter().find(|c| c.key == key).cloned();
+        if before.iter().any(|callback| callback.effect.is_empty()) {
+            self.tell(UNRECORDED.into());
+        }
+        let before: Vec<_> = before.iter().map(|was| as_recorded(was, find(now, &was.key))).collect();
+        let before = before.as_slice();
         let keys = before.iter().chain(now.iter().filter(|c| find(before, &c.key).is_none()));
         for CallbackDescription { key, .. } in keys {
             let pair = (find(before, key), find(now, key));
@@ -158,7 +163,10 @@ impl Differences {
     fn callback(&mut self, remedy: &Remedy, was: &CallbackDescription, is: &CallbackDescription, all: bool) {
         let key = &is.key;
         self.add(remedy.clone(), &format!("the phase of {key}"), was.phase.clone(), is.phase.clone());
-        let effect = |callback: &CallbackDescription| if callback.acts() { "acts" } else { "only looks" };
+        let effect = |callback: &CallbackDescription| match callback.effect.as_str() {
+            LOOKS => "only looks".to_owned(),
+            other => other.to_owned(),
+        };
         self.add(remedy.clone(), key, effect(was), effect(is));
         let (before, now) = (was.adapters.join(", "), is.adapters.join(", "));
         self.add(remedy.clone(), &format!("how {key} is adapted"), before, now);
@@ -203,6 +211,57 @@ fn text_of(value: &Value) -> String {
     if value.is_null() { String::new() } else { value.to_string() }
 }
 
+/// What is told of a snapshot from before callbacks said whether they act.
+const UNRECORDED: &str =
+    "the snapshot does not record whether callbacks act, nor how they are adapted, so neither was compared";
+
+/// A callback of a snapshot that does not record its effect has that of now.
+fn as_recorded(was: &CallbackDescription, is: Option<CallbackDescription>) -> CallbackDescription {
+    match is {
+        Some(is) if was.effect.is_empty() => {
+            let (effect, adapters) = (is.effect, is.adapters);
+            CallbackDescription { effect, adapters, ..was.clone() }
+        }
+        _ => was.clone(),
+    }
+}
+
 fn allow(name: &str) -> Remedy {
     Remedy::Allow(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_record::formats::run::ACTS;
+
+    use super::*;
+
+    fn callback(key: &str, effect: &str, note: &str) -> CallbackDescription {
+        let (key, name, effect, note) = (key.into(), key.into(), effect.into(), note.into());
+        CallbackDescription { key, name, effect, note, ..CallbackDescription::default() }
+    }
+
+    fn found(before: &[CallbackDescription], now: &[CallbackDescription]) -> Vec<Difference> {
+        let mut found = Differences::default();
+        found.chains(before, now, true);
+        found.0
+    }
+
+    #[test]
+    fn notes_are_for_people_and_are_not_compared() {
+        let before = [callback("Ema", ACTS, "every step"), callback("Console", LOOKS, "each epoch")];
+        let now = [callback("Ema", ACTS, "each step"), callback("Console", LOOKS, "")];
+        assert_eq!(found(&before, &now), []);
+    }
+
+    #[test]
+    fn what_an_older_snapshot_does_not_record_is_told_once_and_not_compared() {
+        let before = [callback("Console", "", ""), callback("Ema", "", "")];
+        let now = [callback("Ema", ACTS, ""), callback("Console", LOOKS, "")];
+        assert_eq!(found(&before, &now), [Difference { text: UNRECORDED.into(), remedy: Remedy::None }]);
+        let acting = [callback("Ema", ACTS, "")];
+        let told = found(&[callback("Ema", LOOKS, "")], &acting);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].text, "Ema: only looks before, acts now");
+    }
 }

@@ -19,3 +19,6 @@ pub mod run;
 pub mod state;
 mod text;
 pub mod timing;
+
+#[cfg(test)]
+mod tests;

@@ -182,8 +182,8 @@ pub struct CallbackDescription {
     pub stage: Option<usize>,
     /// Where in the chain it stands, such as `forward`.
     pub phase: String,
-    /// [`ACTS`] or [`LOOKS`]. One of a version that did not say it may act.
-    #[serde(default = "acts")]
+    /// [`ACTS`] or [`LOOKS`]; empty in a file of a version that did not say it.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub effect: String,
     /// How it is adapted, from the innermost to the outermost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -260,12 +260,8 @@ impl StageLoaderDescription {
     }
 }
 
-fn acts() -> String {
-    ACTS.into()
-}
-
 impl CallbackDescription {
-    /// Whether it may change the training.
+    /// Whether it may change the training. One that does not say so may.
     pub fn acts(&self) -> bool {
         self.effect != LOOKS
     }

@@ -215,3 +215,26 @@ fn where_is(line: &Line) -> Map<String, Value> {
     let known = ["stage", "epoch", "global_batch", "global_step"];
     known.iter().filter_map(|key| Some(((*key).to_owned(), line.get(*key)?.clone()))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use catena_record::formats::journal::JournalRow;
+
+    use super::*;
+
+    #[test]
+    fn the_names_that_are_read_here_are_fields_of_the_journal() {
+        let row = JournalRow {
+            outcome: Some("skipped".into()),
+            loss: Some(0.5),
+            grad_norm: Some(1.0),
+            params: Some("".into()),
+            ..JournalRow::default()
+        };
+        let row = serde_json::to_value(row).unwrap();
+        let read = ["stage", "epoch", "global_batch", "global_step", "outcome", "loss"];
+        for name in read.into_iter().chain(OPTIONAL) {
+            assert!(row.get(name).is_some(), "{name}");
+        }
+    }
+}

@@ -124,7 +124,8 @@ pub(crate) fn model(weight: [f32; 6]) -> Vec<Tensor> {
 }
 
 pub(crate) fn save(store: &mut Store, name: &str, measured: &[(&str, f64)], tensors: Vec<Tensor>) {
-    let keep_all = Retention { keep_last: 1000, ..Retention::default() };
+    // each of them, also those of one batch, which have the same parameters
+    let keep_all = Retention { every: Some(1), ..Retention::default() };
     store.save(&snapshot(name, measured, tensors), &keep_all).unwrap();
 }
 
