@@ -49,7 +49,7 @@ pub(crate) fn read(run: &Path) -> Result<(About, Notes)> {
     };
     let status = (!file.status.is_empty()).then(|| standing(&file, run));
     let mut settings = BTreeMap::new();
-    for callback in &file.run.chain {
+    for callback in file.run.chain.iter().take(MOST_SETTINGS) {
         let (path, text) = shown(callback);
         settings.insert(path, text);
     }
