@@ -2,7 +2,7 @@
 use catena_record::float;
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::adadelta::Adadelta;
 use super::adafactor::Adafactor;
@@ -235,6 +235,32 @@ const RULES: Registry<dyn Rule> = Registry::new(
 /// ```
 pub fn registry() -> Registry<dyn Rule> {
     RULES
+}
+
+/// What [`OptimizerConfig::from_value`] reads, as JSON Schema.
+///
+/// ```
+/// let schema = catena_tensor::optim::schema();
+/// let adadelta = &schema["oneOf"][0]["properties"];
+/// assert_eq!(adadelta["rho"]["default"], 0.9);
+/// assert_eq!(adadelta["groups"]["items"]["properties"]["rho"], adadelta["rho"]);
+/// ```
+pub fn schema() -> Value {
+    let mut schema = RULES.schema();
+    for rule in schema["oneOf"].as_array_mut().into_iter().flatten() {
+        let mut of_group = rule["properties"].clone();
+        if let Value::Object(of_group) = &mut of_group {
+            of_group.remove("name");
+            of_group.insert("pattern".into(), json!({"type": "string"}));
+            of_group.insert("max_dimensions".into(), json!({"type": "integer", "minimum": 0}));
+        }
+        let group = json!({
+            "type": "object", "properties": of_group, "required": ["pattern"], "additionalProperties": false,
+        });
+        rule["properties"]["groups"] = json!({"type": "array", "items": group, "default": []});
+        rule["properties"][NO_DECAY] = json!({"type": "boolean", "default": false});
+    }
+    schema
 }
 
 /// The names of catena's own rules, as [`OptimizerConfig::from_value`] takes them.

@@ -53,7 +53,7 @@ pub use adam::Adam;
 pub use adamax::Adamax;
 pub use adamw::AdamW;
 pub use asgd::Asgd;
-pub use config::{names, registry};
+pub use config::{names, registry, schema};
 pub use group::Group;
 pub use lamb::Lamb;
 pub use lion::Lion;
