@@ -341,8 +341,8 @@ fn after_a_run_a_call_can_see_the_model_whose_metrics_were_reported() {
     let swa = |stage: Stage| stage.callback(Swa::new(2));
     let both = |stage: Stage| stage.callback(Swa::new(2)).callback(Ema::new(0.8));
     let none = |stage: Stage| stage;
-    let all: [(&str, fn(Stage) -> Stage); 4] =
-        [("Ema", of_stage), ("Swa", swa), ("both", both), ("none", none)];
+    type Averages = fn(Stage) -> Stage;
+    let all: [(&str, Averages); 4] = [("Ema", of_stage), ("Swa", swa), ("both", both), ("none", none)];
     for (name, averages) in all {
         let stage = Stage::new("train")
             .epochs(3)

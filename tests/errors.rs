@@ -280,7 +280,7 @@ fn a_hook_that_hears_leaves_out_is_found() {
             Ok(Flow::STOP_RUN)
         }
     }
-    let text = fails(stage().callback(Forgetful));
+    let text = catena::chain::testing::check_callback(|| Box::new(Forgetful)).unwrap_err().to_string();
     assert_eq!(
         text,
         "Forgetful has a hook for epoch_end, but its about() leaves it out of what it hears; add it there, or it is never called"

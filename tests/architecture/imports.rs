@@ -56,7 +56,7 @@ fn find(folder: &Path, at: &[String], modules: &mut BTreeMap<Vec<String>, syn::F
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let below = || [at, &[name.clone()]].concat();
+        let below = || [at, std::slice::from_ref(&name)].concat();
         if path.is_dir() {
             if name != "bin" && name != "snapshots" {
                 find(&path, &below(), modules);
@@ -93,7 +93,7 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
 
 impl Reader {
     /// A path as one from the crate's root, if it begins there.
-    fn from_root(&self, path: &[String]) -> Option<Vec<String>> {
+    fn rooted(&self, path: &[String]) -> Option<Vec<String>> {
         let mut path = path.iter().peekable();
         let mut from = match path.next().map(String::as_str) {
             Some("crate") => Vec::new(),
@@ -117,12 +117,12 @@ impl<'a> Visit<'a> for Reader {
         let hands_on = matches!(item.vis, syn::Visibility::Public(_) | syn::Visibility::Restricted(_));
         for (name, path) in leaves(&item.tree, &[]) {
             if !hands_on {
-                self.paths.extend(self.from_root(&path));
+                self.paths.extend(self.rooted(&path));
                 continue;
             }
             // a face may leave out the `self`
             let below = || [&self.module[..], &path[..]].concat();
-            let path = self.from_root(&path).unwrap_or_else(below);
+            let path = self.rooted(&path).unwrap_or_else(below);
             self.hands_on.insert(name, path);
         }
     }
@@ -138,7 +138,7 @@ impl<'a> Visit<'a> for Reader {
     fn visit_path(&mut self, path: &'a syn::Path) {
         let parts: Vec<String> = path.segments.iter().map(|part| part.ident.to_string()).collect();
         if parts.len() > 1 {
-            self.paths.extend(self.from_root(&parts));
+            self.paths.extend(self.rooted(&parts));
         }
         visit::visit_path(self, path);
     }

@@ -2,12 +2,10 @@
 //! crate with programs or tests has a build script, of one line:
 //!
 //! ```no_run
-//! fn main() {
-//!     catena_build::link_libtorch();
-//! }
+//! catena_build::link_libtorch();
 //! ```
 //!
-//! with `catena-build` among its `[build-dependencies]`.
+//! in its `main`, with `catena-build` among its `[build-dependencies]`.
 #![forbid(unsafe_code)]
 
 use std::path::Path;

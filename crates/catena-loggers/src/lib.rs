@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | [`JsonLines`] | `RUN/metrics.jsonl` | scalars, arrays as lists |
 //! | [`CsvFiles`] | `RUN/metrics/<loader>.csv` | scalars |
-//! | [`TensorBoard`] | `RUN/tensorboard/` | all but artifacts; arrays as pictures and scalars |
-//! | [`Mlflow`] | to a tracking server | all but histograms; arrays as pictures and metrics |
+//! | `TensorBoard` (feature `tensorboard`) | `RUN/tensorboard/` | all but artifacts; arrays as pictures and scalars |
+//! | `Mlflow` (feature `mlflow`) | to a tracking server | all but histograms; arrays as pictures and metrics |
 //!
 //! No file but TensorBoard's holds what a clock says, so two equal runs write equal files, and so does a run that was killed
 //! and resumed.

@@ -1,8 +1,7 @@
 //! The PyTorch that is installed: asked for its version and its folder.
 
 use super::layout;
-use super::source::is_version;
-use super::wanted::VERSION;
+use super::wanted::{VERSION, is_version};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

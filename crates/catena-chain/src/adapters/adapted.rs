@@ -41,8 +41,8 @@ pub trait Adapter {
     }
 }
 
-/// A callback with an adapter around it. Made by [`CallbackExt::named`], [`CallbackExt::in_phase`], [`CallbackExt::in_role`],
-/// [`CallbackExt::every`] and [`CallbackExt::only`].
+/// A callback with an adapter around it. Made by [`CallbackExt::named`](crate::CallbackExt::named), [`CallbackExt::in_phase`](crate::CallbackExt::in_phase), [`CallbackExt::in_role`](crate::CallbackExt::in_role),
+/// [`CallbackExt::every`](crate::CallbackExt::every) and [`CallbackExt::only`](crate::CallbackExt::only).
 ///
 /// ```
 /// use catena_chain::{CallbackExt, Event, Every, Phase, look};

@@ -12,7 +12,7 @@ use catena_tensor::state::State;
 /// A callback of one event, from a closure that may act: it answers with a [`Flow`]. It has no state: what the closure keeps is lost
 /// over a resume.
 ///
-/// Its name is `on_<event>`; two closures for one event need [`CallbackExt::named`]. For a closure that only looks, see [`look`].
+/// Its name is `on_<event>`; two closures for one event need [`CallbackExt::named`](crate::CallbackExt::named). For a closure that only looks, see [`look`].
 ///
 /// ```
 /// use catena_chain::{Callback, Event, Flow, on};
@@ -26,7 +26,7 @@ pub fn on<F: FnMut(&mut Context) -> Result<Flow>>(event: Event, hook: F) -> On<F
 
 /// A callback of one event, from a closure that only looks: it can't skip or stop. It may log, and may come and go at a resume.
 ///
-/// Its name is `look_<event>`; two closures for one event need [`CallbackExt::named`]. It has no state.
+/// Its name is `look_<event>`; two closures for one event need [`CallbackExt::named`](crate::CallbackExt::named). It has no state.
 ///
 /// ```
 /// use catena_chain::{Callback, Event, Reduce, look};

@@ -6,7 +6,6 @@ mod queue;
 mod run_file;
 mod settings;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
@@ -26,7 +25,7 @@ use crate::payload::Payload;
 
 /// Sends a run to an MLflow tracking server: hyper-parameters, metrics on the axis of global steps, images and texts as
 /// artifacts (`images/<tag>/<step>.png`, `texts/<tag>/<step>.md`), and artifacts. Of arrays, a matrix is an image and a list the
-/// metrics `<tag>/0`, `<tag>/1`, …, as in [`TensorBoard`](super::TensorBoard).
+/// metrics `<tag>/0`, `<tag>/1`, …, as in `TensorBoard`.
 ///
 /// The training never waits for the server, and nothing that the server does ends the run. While it is away, up to 50,000 values are kept (or 5 MB of
 /// images; then the oldest are dropped, with a warning) and sending is tried again, at first after half a second, at last every half minute. So it is

@@ -123,7 +123,10 @@ impl<'a> Charts<'a> {
         }
         // a legend takes a line for each two or three names
         plot.set_layout(
-            layout(320 + 16 * all.len().saturating_sub(3).min(20)).hover_mode(HoverMode::XUnified),
+            layout(320 + 16 * all.len().saturating_sub(3).min(20))
+                .hover_mode(HoverMode::XUnified)
+                // a label such as 7.5×10³⁸ is wider than the margin
+                .y_axis(Axis::new().auto_margin(true)),
         );
         let mut figure = json_of(&plot);
         figure["axes"] = json!({ "epoch": epochs, "time": times });
