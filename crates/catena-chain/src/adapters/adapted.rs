@@ -45,7 +45,7 @@ pub trait Adapter {
 /// [`CallbackExt::every`](crate::CallbackExt::every) and [`CallbackExt::only`](crate::CallbackExt::only).
 ///
 /// ```
-/// use catena_chain::{CallbackExt, Event, Every, Phase, look};
+/// use catena_chain::{Callback, CallbackExt, Event, Every, Phase, look};
 ///
 /// let about = look(Event::Step, |_| Ok(())).named("first").in_phase(Phase::Clip).every(Every::Steps(2)).about();
 /// assert_eq!((about.name.as_str(), about.phase), ("first", Phase::Clip));

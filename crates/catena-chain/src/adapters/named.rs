@@ -6,7 +6,7 @@ use crate::phase::Phase;
 /// Gives a callback another name. Made by [`CallbackExt::named`](crate::CallbackExt::named).
 ///
 /// ```
-/// use catena_chain::{CallbackExt, Event, Flow, on};
+/// use catena_chain::{Callback, CallbackExt, Event, Flow, on};
 ///
 /// assert_eq!(on(Event::Step, |_| Ok(Flow::GO)).named("first").about().name, "first");
 /// ```
@@ -20,7 +20,7 @@ pub struct InPhase(pub(crate) Phase);
 /// Gives a callback a role. Made by [`CallbackExt::in_role`](crate::CallbackExt::in_role).
 ///
 /// ```
-/// use catena_chain::{CallbackExt, Event, Flow, Phase, Role, on};
+/// use catena_chain::{Callback, CallbackExt, Event, Flow, Phase, Role, on};
 ///
 /// let forward = on(Event::Forward, |_| Ok(Flow::GO)).in_role(Role::Forward).in_phase(Phase::Forward);
 /// assert_eq!(forward.about().role, Some(Role::Forward));

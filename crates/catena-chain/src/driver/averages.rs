@@ -15,11 +15,12 @@ impl Driver {
     ///
     /// ```
     /// use catena_chain::tensor::tch::Tensor;
-    /// use catena_chain::{CallbackExt, Event, Phase, on, testing};
+    /// use catena_chain::{CallbackExt, Event, Flow, Phase, on, testing};
     ///
     /// let doubled = on(Event::LoaderStart, |cx| {
     ///     let bias = cx.model.var_store().variables()["fc.bias"].shallow_clone();
-    ///     cx.put_in([(bias.shallow_clone(), bias.ones_like())])
+    ///     cx.put_in([(bias.shallow_clone(), bias.ones_like())])?;
+    ///     Ok(Flow::GO)
     /// });
     /// let mut driver = testing::driver(vec![Box::new(doubled.in_phase(Phase::Average))])?;
     /// let bias = |vs: &catena_chain::tensor::tch::nn::VarStore| f64::try_from(vs.variables()["fc.bias"].sum(None)).unwrap();
