@@ -86,3 +86,41 @@ fn the_snapshots_that_are_kept_are_of_different_batches() {
         assert_eq!(names, expected);
     }
 }
+
+/// Nine epochs, of which none is better by so much; a snapshot at the end of every second.
+fn patient(dir: &Path, patience: u64) -> Runner {
+    let stage = Stage::new("train")
+        .epochs(9)
+        .train(tiny_loader(24, 4))
+        .valid(tiny_loader(12, 4))
+        .loss(CrossEntropy::new())
+        .optimizer(Sgd::new(1e-4))
+        .callback(EarlyStopping::new("valid/loss").patience(patience).min_delta(10.0));
+    let builder = Runner::builder(tiny_model()).stage(stage).run_dir(dir);
+    let builder = builder.callback(Checkpoint::new().every(Every::Epochs(2)));
+    builder.allow("stop").allow("EarlyStopping").build().unwrap()
+}
+
+#[test]
+fn a_snapshot_before_a_stop_stays_beside_the_one_after_it_for_who_forgets_the_stop() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    let report = patient(dir.path(), 1).run().unwrap();
+    assert!(matches!(report.status, Status::Stopped(_)) && report.epochs == 2, "{report:?}");
+    let kept = checkpoints(dir.path());
+    let names: Vec<&str> = kept.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    assert_eq!(names, ["000000000012-e", "000000000012-z"]);
+    let report = patient(dir.path(), 20).resume(Resume::Latest).unwrap();
+    assert_eq!((report.epochs, report.resumed_from), (9, Some(12)));
+}
+
+#[test]
+fn the_last_snapshot_says_what_was_measured_of_its_parameters() {
+    let _exclusive = Exclusive::wait();
+    let dir = tempfile::tempdir().unwrap();
+    let runner = run(dir.path(), Sgd::new(0.1), Checkpoint::new());
+    let manifest = std::fs::read(checkpoints(dir.path()).pop().unwrap().join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let measured = runner.driver().context().metrics.get("valid/loss");
+    assert_eq!(manifest["measured"]["valid/loss"].as_f64(), measured);
+}

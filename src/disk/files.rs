@@ -17,6 +17,7 @@ use crate::error::RunResult as Result;
 
 /// Copies the tensors into the buffer: from here on the run may change them. The buffer's memory is used again.
 pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Result<Snapshot> {
+    let stopped = kept.state.has_stopped();
     let Kept { state, files, mut metadata } = kept;
     let mut end = 0;
     let mut staged = Vec::new();
@@ -56,7 +57,7 @@ pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Resu
         json.map_err(|error| Error::Build(format!("the state of the run can't be written: {error}")))?;
     let SavedState { time, why, stage_name: stage, measured, callbacks, .. } = state;
     let logs = callbacks.into_iter().flat_map(|callback| callback.logs).collect();
-    Ok(Snapshot { name, stage, time, why, measured, logs, state: json, files, buffer })
+    Ok(Snapshot { name, stage, time, why, measured, stopped, logs, state: json, files, buffer })
 }
 
 /// From how many bytes on more than one thread copies: one alone does not use the memory's whole bandwidth.

@@ -1,7 +1,7 @@
 //! What a snapshot is made of: `state.json` as a type, and the tensors by file.
 use std::collections::BTreeMap;
 
-use catena_chain::{Books, State};
+use catena_chain::{Books, State, Stop};
 use catena_record::Cut;
 use catena_record::logs::Marks;
 use catena_record::tensors::Metadata;
@@ -77,6 +77,15 @@ pub(crate) struct SavedState {
     pub(crate) callbacks: Vec<SavedCallback>,
     /// What the run is made of.
     pub(crate) run: Description,
+}
+
+impl SavedState {
+    /// Whether it was taken after the end of something that a stop had cut short.
+    pub(crate) fn has_stopped(&self) -> bool {
+        let Self { cut, cursor, books, run, .. } = self;
+        let is_over = cursor.stage == run.0.stages.len();
+        *cut != Cut::Batch && cursor.cut_short && (books.stop() > Stop::None || is_over)
+    }
 }
 
 /// Parameters whose `requires_grad` is not what their stage says, by name.

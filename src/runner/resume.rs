@@ -18,12 +18,6 @@ use crate::error::RunResult as Result;
 use crate::report::Report;
 use crate::resume::Resume;
 
-/// Whether a snapshot was taken after the end of something that a stop had cut short.
-fn has_stopped(state: &SavedState, stages: usize) -> bool {
-    let SavedState { cut, cursor, books, .. } = state;
-    *cut != Cut::Batch && cursor.cut_short && (books.stop() > Stop::None || cursor.stage == stages)
-}
-
 impl Runner {
     /// Goes on from a snapshot in the run directory, as if the run had never stopped, and runs to the end. A finished run does
     /// no batch and gives its report.
@@ -39,7 +33,7 @@ impl Runner {
         let mut loaded = disk.load(&from)?;
         if self.allowed.iter().any(|allowed| allowed == "stop") && from.is_latest() {
             // what ended because of the stop has ended: the stop is forgotten where it was asked for
-            while let Some(after) = loaded.take_if(|loaded| has_stopped(&loaded.state, self.stages.len())) {
+            while let Some(after) = loaded.take_if(|loaded| loaded.state.has_stopped()) {
                 loaded = disk.load_before(after.name)?;
             }
         }

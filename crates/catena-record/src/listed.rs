@@ -14,4 +14,6 @@ pub struct Listed {
     pub stage: String,
     /// What was measured of just its parameters.
     pub measured: BTreeMap<String, f64>,
+    /// Whether a stop had cut something short before it was taken: who forgets the stop goes on from one before it.
+    pub stopped: bool,
 }

@@ -31,8 +31,9 @@ pub struct Best {
 
 /// Which snapshots are kept: the newest, the best, every m-th. The newest one always is.
 ///
-/// Snapshots that a stage takes at one Train batch (after the batch, at the epoch's, the stage's and the run's end) have the same parameters: of these
-/// only the newest counts, so that `keep_last` keeps so many different states.
+/// Snapshots that are taken at one Train batch (after the batch, at the epoch's, the stage's and the run's end) have the same parameters: of these
+/// only the newest counts, so that `keep_last` keeps so many different states. One that was taken after a stop does not stand for one before it, from which a
+/// run goes on that forgets the stop.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub struct Best {
 ///         sequence: i as u64 + 1,
 ///         stage: "train".into(),
 ///         measured: BTreeMap::from([("valid/loss".to_owned(), loss)]),
+///         stopped: false,
 ///     })
 ///     .collect();
 /// let best = Best { k: 1, metric: "valid/loss".into(), goal: Goal::Min };
@@ -75,7 +77,7 @@ impl Default for Retention {
 }
 
 impl Best {
-    /// The snapshots in which the metric was measured, best first. NaN is left out; of two equal ones the older is better, and of those that a stage took
+    /// The snapshots in which the metric was measured, best first. NaN is left out; of two equal ones the older is better, and of those that were taken
     /// at one batch only the newest is there.
     pub fn ranked<'a>(&self, listed: &'a [Listed]) -> Vec<&'a Listed> {
         let value = |l: &Listed| l.measured.get(&self.metric).copied().filter(|value| !value.is_nan());
@@ -91,13 +93,13 @@ impl Best {
     }
 }
 
-/// The newest of those that a stage took at one batch, oldest first.
+/// The newest of those that were taken at one batch before a stop, and after one, oldest first.
 fn newest_of_each_batch<'a>(listed: impl IntoIterator<Item = &'a Listed>) -> Vec<&'a Listed> {
     let mut sorted: Vec<&Listed> = listed.into_iter().collect();
     sorted.sort_by_key(|l| l.name);
     let mut newest: Vec<&Listed> = Vec::new();
     for listed in sorted {
-        let place = |l: &Listed| (l.name.global_batch, l.stage.clone());
+        let place = |l: &Listed| (l.name.global_batch, l.stopped);
         newest.retain(|other| place(other) != place(listed));
         newest.push(listed);
     }
@@ -158,6 +160,7 @@ mod tests {
             sequence: i as u64 + 1,
             stage: String::new(),
             measured: value.map(|value| ("m".to_owned(), value)).into_iter().collect::<BTreeMap<_, _>>(),
+            stopped: false,
         };
         values.iter().enumerate().map(one).collect()
     }
@@ -203,12 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn of_the_snapshots_that_a_stage_took_at_one_batch_only_the_newest_counts() {
+    fn of_the_snapshots_of_one_batch_only_the_newest_counts_but_for_one_before_a_stop() {
         let at = |global_batch, cut, stage: &str| Listed {
             name: SnapshotName { global_batch, cut },
             sequence: global_batch * 4 + cut as u64 + 1,
             stage: stage.into(),
             measured: [("m".to_owned(), -(global_batch as f64))].into(),
+            stopped: false,
         };
         let all = [
             at(1, Cut::Epoch, "a"),
@@ -225,9 +229,14 @@ mod tests {
             kept.map(|name| name.to_string().trim_start_matches('0').to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(names(Retention::default()), ["2-z", "3-z"]);
-        assert_eq!(names(Retention { keep_last: 3, ..Retention::default() }), ["2-s", "2-z", "3-z"]);
+        assert_eq!(names(Retention { keep_last: 3, ..Retention::default() }), ["1-e", "2-z", "3-z"]);
         let best = Some(Best { k: 2, metric: "m".into(), goal: Goal::Max });
-        assert_eq!(names(Retention { keep_last: 1, best, ..Retention::default() }), ["1-e", "2-s", "3-z"]);
+        assert_eq!(names(Retention { keep_last: 1, best, ..Retention::default() }), ["1-e", "2-z", "3-z"]);
+        let mut stopped = all.clone();
+        stopped[6].stopped = true;
+        let doomed: Vec<String> =
+            Retention::default().doomed(&stopped).iter().map(|name| name.to_string()).collect();
+        assert!(!doomed.contains(&stopped[5].name.to_string()), "the one before the stop stays: {doomed:?}");
     }
 
     #[test]

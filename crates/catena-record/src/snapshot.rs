@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub why: Vec<String>,
     /// What was measured of just its parameters.
     pub measured: BTreeMap<String, f64>,
+    /// Whether a stop had cut something short before it was taken.
+    pub stopped: bool,
     /// How far the logs went that a run which goes on from it needs.
     pub logs: Marks,
     /// The content of `state.json`.

@@ -31,6 +31,7 @@ use crate::snapshot::Snapshot;
 ///     time: "2026-01-01T00:00:00Z".into(),
 ///     why: vec!["7 batches".into()],
 ///     measured: Default::default(),
+///     stopped: false,
 ///     logs: Default::default(),
 ///     state: b"{}".to_vec(),
 ///     files: vec![],
@@ -145,8 +146,8 @@ impl Store {
                 Err(_) => continue,
             };
             self.sequence = self.sequence.max(manifest.sequence);
-            let (sequence, stage, measured) = (manifest.sequence, manifest.stage, manifest.measured);
-            self.listed.push(Listed { name, sequence, stage, measured });
+            let (sequence, stage, stopped) = (manifest.sequence, manifest.stage, manifest.stopped);
+            self.listed.push(Listed { name, sequence, stage, measured: manifest.measured, stopped });
         }
         self.listed.sort_by_key(|listed| listed.name);
         Ok(())
@@ -188,12 +189,8 @@ impl Store {
         self.sync_logs(&snapshot.logs)?;
         let temporary = self.free_name(&format!("{TEMPORARY}{}", snapshot.name))?;
         let (name, stage, sequence) = (snapshot.name, snapshot.stage.clone(), self.sequence + 1);
-        // what an older snapshot of the same parameters has is that one's
-        let mut measured = snapshot.measured.clone();
-        for other in self.listed.iter().filter(|other| other.name.global_batch == name.global_batch) {
-            measured.retain(|metric, _| !other.measured.contains_key(metric));
-        }
-        let listed = Listed { name, sequence, stage, measured };
+        let (measured, stopped) = (snapshot.measured.clone(), snapshot.stopped);
+        let listed = Listed { name, sequence, stage, measured, stopped };
         let bytes = self.write(snapshot, &listed, &temporary, &self.path(name))?;
         // it is there now, durable or not
         self.sequence = sequence;

@@ -320,6 +320,7 @@ pub(crate) fn snapshot(n: u64) -> crate::snapshot::Snapshot {
         time: String::new(),
         why: Vec::new(),
         measured: Default::default(),
+        stopped: false,
         state: n.to_string().into_bytes(),
         files: Vec::new(),
         buffer: Vec::with_capacity(1000 + n as usize),

@@ -24,6 +24,7 @@ fn snapshot(n: u64) -> Snapshot {
         time: "2026-01-01T00:00:00Z".into(),
         why: vec!["a test".into()],
         measured: [("valid/loss".to_owned(), n as f64)].into(),
+        stopped: false,
         state: format!("{{\"n\": {n}}}").into_bytes(),
         files: vec![TensorFile {
             name: "model.safetensors".into(),

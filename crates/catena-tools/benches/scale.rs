@@ -135,6 +135,7 @@ fn make_run(run: &Path, steps: u64) {
             stage: "train".into(),
             time: "2026-01-01T00:00:00.000Z".into(),
             why: vec!["1 epoch".into()],
+            stopped: false,
             measured: (0..100)
                 .map(|series| (format!("valid/m{series}"), 1.0 / (epoch + series) as f64))
                 .collect(),

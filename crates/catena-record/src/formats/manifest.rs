@@ -40,6 +40,9 @@ pub struct Manifest {
     /// What was measured of just its parameters, by name.
     #[serde(with = "crate::float::map")]
     pub measured: BTreeMap<String, f64>,
+    /// Whether a stop had cut something short before it was taken.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stopped: bool,
     /// How far the logs went that a run which goes on from it needs, by their paths in the run directory.
     #[serde(default, skip_serializing_if = "Marks::is_empty")]
     pub logs: Marks,
@@ -67,11 +70,15 @@ struct Version {
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 const END: &[u8] = b"\"\n}\n";
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl Manifest {
     pub(crate) fn new(listed: Listed, time: String, why: Vec<String>) -> Self {
-        let Listed { name: snapshot, sequence, stage, measured } = listed;
+        let Listed { name: snapshot, sequence, stage, measured, stopped } = listed;
         let (logs, files, sha256) = (Marks::new(), BTreeMap::new(), ZEROS.into());
-        Self { format: FORMAT, snapshot, sequence, stage, time, why, measured, logs, files, sha256 }
+        Self { format: FORMAT, snapshot, sequence, stage, time, why, measured, stopped, logs, files, sha256 }
     }
 
     /// The file's content, with the hash of itself.

@@ -167,7 +167,7 @@ fn whole_timing() -> TimingRow {
 
 fn whole_manifest() -> BTreeSet<String> {
     let (name, sequence) = ("000000000001-b".parse().unwrap(), 1);
-    let listed = Listed { name, sequence, stage: String::new(), measured: BTreeMap::new() };
+    let listed = Listed { name, sequence, stage: String::new(), measured: BTreeMap::new(), stopped: true };
     let mut contents = Manifest::new(listed, String::new(), Vec::new());
     let mark = Mark { bytes: 0, tail: String::new(), columns: Some(1), lost: 1 };
     let of_parts = [fields(&mark), fields(&ManifestFile { size: 0, sha256: String::new() })];

@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 use crate::fs::{Os, WriteFile};
 use crate::name::Cut;
+use crate::retention::{Best, Goal};
 use crate::testing::{snapshot, warnings};
 
 fn open(run: &Path) -> Store {
@@ -68,24 +69,24 @@ fn newer_ones_are_set_aside_in_the_first_free_folder() {
 }
 
 #[test]
-fn a_measurement_is_that_of_the_first_snapshot_of_the_parameters() {
+fn what_was_measured_stands_with_the_newest_snapshot_of_the_parameters() {
     let dir = tempfile::tempdir().unwrap();
-    let measured = |all: &[(&str, f64)]| all.iter().map(|(name, x)| ((*name).to_owned(), *x)).collect();
-    let with = |cut, all: &[(&str, f64)]| {
+    let measured = || std::collections::BTreeMap::from([("loss".to_owned(), 0.5)]);
+    let at = |cut| {
         let plain = snapshot(1);
-        Snapshot { name: SnapshotName { cut, ..plain.name }, measured: measured(all), ..plain }
+        Snapshot { name: SnapshotName { cut, ..plain.name }, measured: measured(), ..plain }
     };
-    let expected = [measured(&[("loss", 0.5)]), measured(&[("f1", 0.25)])];
-    // both have the same parameters, and of these only the newest counts among the last ones
-    let keep_each = Retention { every: Some(1), ..keep_all() };
-    let found = |store: &Store| store.listed().iter().map(|l| l.measured.clone()).collect::<Vec<_>>();
+    let best = Best { k: 2, metric: "loss".into(), goal: Goal::Min };
+    let retention = Retention { keep_last: 1, best: Some(best), ..Retention::default() };
+    let found =
+        |store: &Store| store.listed().iter().map(|l| (l.name.cut, l.measured.clone())).collect::<Vec<_>>();
     {
         let mut store = open(dir.path());
-        store.save(&with(Cut::Epoch, &[("loss", 0.5)]), &keep_each).unwrap();
-        store.save(&with(Cut::Stage, &[("loss", 0.5), ("f1", 0.25)]), &keep_each).unwrap();
-        assert_eq!(found(&store), expected);
+        store.save(&at(Cut::Epoch), &retention).unwrap();
+        store.save(&at(Cut::Run), &retention).unwrap();
+        assert_eq!(found(&store), [(Cut::Run, measured())]);
     }
-    assert_eq!(found(&open(dir.path())), expected, "and it is so on the disk");
+    assert_eq!(found(&open(dir.path())), [(Cut::Run, measured())], "and it is so on the disk");
 }
 
 #[test]

@@ -141,9 +141,9 @@ impl Store {
                 remove(fs.as_ref(), &crash.join(name))?;
             }
         }
-        let Snapshot { name, stage, measured, .. } = snapshot;
-        let listed =
-            super::Listed { name: *name, sequence: 0, stage: stage.clone(), measured: measured.clone() };
+        let Snapshot { name, stage, measured, stopped, .. } = snapshot;
+        let (stage, measured) = (stage.clone(), measured.clone());
+        let listed = super::Listed { name: *name, sequence: 0, stage, measured, stopped: *stopped };
         self.write(snapshot, &listed, &temporary, &path)?;
         for folder in [&crash, &self.run] {
             fs.sync_folder(folder).map_err(Error::io("can't sync", folder))?;

@@ -145,7 +145,8 @@ fn open(run: &Path) -> Result<Store> {
 fn listed((name, examined): &(SnapshotName, Examined)) -> Option<Listed> {
     let manifest = examined.manifest.as_ref().ok()?;
     let (sequence, stage) = (manifest.sequence, manifest.stage.clone());
-    Some(Listed { name: *name, sequence, stage, measured: manifest.measured.clone() })
+    let (measured, stopped) = (manifest.measured.clone(), manifest.stopped);
+    Some(Listed { name: *name, sequence, stage, measured, stopped })
 }
 
 /// A metric that is mistyped, or NaN everywhere, would let the best go.

@@ -9,10 +9,10 @@ pub(crate) fn best<'a>(
     by: &Best,
     measured: impl Iterator<Item = (SnapshotName, &'a BTreeMap<String, f64>)>,
 ) -> Option<(SnapshotName, f64)> {
-    // neither the sequence nor the stage counts in a ranking
+    // neither the sequence, nor the stage, nor a stop counts in a ranking
     let listed = |(name, measured): (SnapshotName, &BTreeMap<String, f64>)| {
         let (stage, measured) = (String::new(), measured.clone());
-        Listed { name, sequence: 0, stage, measured }
+        Listed { name, sequence: 0, stage, measured, stopped: false }
     };
     let listed: Vec<Listed> = measured.map(listed).collect();
     let best = by.ranked(&listed).first().copied()?;

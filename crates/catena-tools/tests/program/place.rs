@@ -163,6 +163,7 @@ pub(crate) fn snapshot(name: &str, measured: &[(&str, f64)], tensors: Vec<Tensor
         stage: "train".into(),
         time: "2026-01-02T03:04:05Z".into(),
         why: vec!["1 epoch".into()],
+        stopped: false,
         measured: measured.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         state: serde_json::to_vec(&state).unwrap(),
         files,
