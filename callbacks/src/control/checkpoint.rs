@@ -95,8 +95,8 @@ impl Checkpoint {
         self
     }
 
-    /// How many of the newest are kept (default 2). Those that a stage takes at one batch, such as at its last epoch's end and at its own, have the same parameters:
-    /// of these the newest stands for all.
+    /// How many of the newest are kept (default 2). Those that are taken at one batch, such as at the last epoch's end and at the run's, have the same
+    /// parameters: of these the newest stands for all. One after a stop does not stand for one before it, which `allow("stop")` needs.
     #[must_use]
     pub fn keep_last(mut self, n: usize) -> Self {
         self.policy.retention.keep_last = n;
