@@ -1,5 +1,5 @@
 //! Going on from a snapshot.
-use catena_chain::{Event, State, Stop};
+use catena_chain::{Event, State};
 use catena_tensor::device;
 use catena_tensor::native::tensor::{copy_, set_grad};
 use catena_tensor::params::{check_values, parameters, shared, state_dict};
