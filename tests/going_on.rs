@@ -21,7 +21,7 @@ fn stage(epochs: u64) -> Stage {
 }
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_last(100)
+    Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_every(1)
 }
 
 fn builder(dir: &Path, stage: Stage) -> catena::RunnerBuilder {

@@ -40,7 +40,7 @@ fn builder(dir: &Path, until: u64, loggers: Loggers) -> catena::RunnerBuilder {
         .stage(stage())
         .run_dir(dir)
         .callback(stop.in_phase(Phase::Report).named("stop"))
-        .callback(Checkpoint::new().every(Every::Batches(4)).keep_last(99))
+        .callback(Checkpoint::new().every(Every::Batches(4)).keep_every(1))
         .callback(loggers)
 }
 

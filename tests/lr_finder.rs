@@ -118,7 +118,7 @@ fn a_sweep_that_was_left_in_its_middle_goes_on_and_puts_the_same_back() {
             .stage(find)
             .stage(stage("train").epochs(1))
             .run_dir(dir.path())
-            .callback(Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_last(999))
+            .callback(Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_every(1))
             .build()
             .unwrap()
     };

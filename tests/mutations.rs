@@ -104,7 +104,8 @@ fn checkpoint() -> Checkpoint {
         .every(Every::Batches(11))
         .every(Every::Batches(7))
         .every(Every::Epochs(1))
-        .keep_last(100)
+        // also those of one batch, of which the newest would stand for all
+        .keep_every(1)
 }
 
 /// Copies a run, with this one of its snapshots.

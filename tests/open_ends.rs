@@ -34,7 +34,7 @@ fn runner(dir: &Path, case: &Case) -> (Runner, Record) {
         .callback(ask.in_phase(phase).named("ask"))
         .callback(Accumulate::new(4))
         .callback(recorder)
-        .callback(Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_last(99))
+        .callback(Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_every(1))
         .run_dir(dir);
     (runner.build().unwrap(), record)
 }

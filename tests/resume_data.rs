@@ -91,7 +91,7 @@ impl Run {
         };
         let stage = Stage::new("s").epochs(self.epochs).train(self.train).valid(self.valid);
         let stage = stage.loss(CrossEntropy::new()).optimizer(Sgd::new(0.1));
-        let checkpoint = Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_last(100);
+        let checkpoint = Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_every(1);
         let builder = Runner::builder(tiny_model()).stage(stage).run_dir(dir).callback(checkpoint);
         let builder = builder.callback(note.in_phase(Phase::Report).named("note"));
         let builder = builder.callback(stop(Event::BatchEnd).named("batches"));

@@ -47,7 +47,7 @@ fn impatient() -> EarlyStopping {
 const WHY: &str = "train/loss has not got better in 1 measurement; the best was";
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint::new().every(Every::Epochs(1)).keep_last(100)
+    Checkpoint::new().every(Every::Epochs(1)).keep_every(1)
 }
 
 fn run_json(dir: &Path) -> Value {

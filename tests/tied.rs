@@ -141,7 +141,7 @@ fn a_summary_and_the_plan_count_a_tied_weight_once() {
 fn saved(dir: &Path, tied: bool, epochs: u64) -> (catena::RunnerBuilder, Tensor) {
     let (net, w) = net(tied);
     let stage = stage(Adam::new(0.1)).epochs(epochs).callback(Ema::new(0.5)).callback(Lookahead::new().k(2));
-    let checkpoint = Checkpoint::new().every(catena::chain::Every::Epochs(1)).keep_last(100);
+    let checkpoint = Checkpoint::new().every(catena::chain::Every::Epochs(1)).keep_every(1);
     (Runner::builder(net).run_dir(dir).stage(stage).callback(checkpoint), w)
 }
 
@@ -196,7 +196,7 @@ fn a_model_with_other_ties_is_another_run() {
     let (w, _) = (vs.root().ones("embed", &[4]), vs.root().ones("head", &[4]));
     let net = Net::from_fn(vs, move |batch, _| Ok(Outputs::from(batch.get("input")?.matmul(&w))));
     let stage = stage(Adam::new(0.1)).callback(Ema::new(0.5)).callback(Lookahead::new().k(2));
-    let checkpoint = Checkpoint::new().every(catena::chain::Every::Epochs(1)).keep_last(100);
+    let checkpoint = Checkpoint::new().every(catena::chain::Every::Epochs(1)).keep_every(1);
     let builder = Runner::builder(net).run_dir(dir.path()).stage(stage).callback(checkpoint);
     let text = builder.build().unwrap().resume(Resume::Latest).unwrap_err().to_string();
     assert!(text.contains("the names of one tensor: embed = head before, none now"), "{text}");

@@ -189,7 +189,7 @@ pub(crate) fn chain(seed: u64, looked_at: bool, dir: Option<&Path>) -> Chain {
     if let Some(dir) = dir {
         runner = runner
             .run_dir(dir)
-            .callback(Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_last(999));
+            .callback(Checkpoint::new().every(Every::Batches(1)).every(Every::Epochs(1)).keep_every(1));
     }
     Chain { built: runner.build(), says: says.join("; "), plain: plain.then_some(by_hand) }
 }
