@@ -11,6 +11,9 @@ use std::process::{Command, Stdio};
 const EXAMPLE_ARGUMENTS: [(&str, Option<&[&str]>); 2] =
     [("digits", Some(&["--epochs", "1"])), ("parity", None)];
 
+/// Features of loggers, each of which must compile without the others.
+const LOGGER_FEATURES: [&str; 4] = ["tensorboard", "http", "mlflow", "https"];
+
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let command = |name: &str, mut command: Command| {
         command.stdin(Stdio::null());
@@ -27,9 +30,26 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
             "clippy",
             workspace.cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ),
-        command("test", workspace.test(&[])),
-        command("doc", doc),
+        // with what tests need beside them a feature that is missing would not be seen
+        command(
+            "features none",
+            workspace.cargo([
+                "clippy",
+                "--package",
+                "catena",
+                "--no-default-features",
+                "--",
+                "-D",
+                "warnings",
+            ]),
+        ),
     ];
+    for feature in LOGGER_FEATURES {
+        let check = ["clippy", "--package", "catena-loggers", "--features", feature, "--", "-D", "warnings"];
+        steps.push(command(&format!("features {feature}"), workspace.cargo(check)));
+    }
+    steps.push(command("test", workspace.test(&[])));
+    steps.push(command("doc", doc));
     for name in workspace.programs("examples")? {
         if let Some(args) = example(&name) {
             steps.push(command(&format!("example {name}"), workspace.cargo(args)));

@@ -23,10 +23,12 @@ pub struct Array {
     values: Vec<f64>,
 }
 
-/// What an array is shown as where neither lists nor tensors are.
-#[derive(Debug, PartialEq)]
-pub(super) enum Shown {
+/// What a part of an array is shown as, by a logger that takes neither lists nor matrices.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    /// A number.
     Number(f64),
+    /// A matrix, as a heat map.
     Picture(Image),
 }
 
@@ -53,8 +55,8 @@ impl Array {
     }
 
     /// A number under the name itself, a list as `name/0`, `name/1`, …, a matrix as a picture, and of what has more dimensions
-    /// each part by the same rule. What is too large for that is left out.
-    pub(super) fn shown(&self, name: &str) -> Result<Vec<(String, Shown)>> {
+    /// each part by the same rule. What is too large for that is left out: more than 128 parts, and matrices with a side of more than 2048.
+    pub fn shown(&self, name: &str) -> Result<Vec<(String, Shown)>> {
         let mut shown = Vec::new();
         show(name.to_owned(), self.rows(), &mut shown)?;
         Ok(shown)

@@ -4,33 +4,25 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// One thing to send.
+/// One thing to send to MLflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Item {
-    Metric {
-        key: String,
-        value: Json,
-        timestamp: u64,
-        step: u64,
-    },
-    Param {
-        key: String,
-        value: String,
-    },
+#[non_exhaustive]
+pub enum Item {
+    /// One value of a metric.
+    Metric { key: String, value: Json, timestamp: u64, step: u64 },
+    /// A hyper-parameter.
+    Param { key: String, value: String },
+    /// An artifact of these bytes.
     Bytes {
         name: String,
         #[serde(with = "base64_text")]
         bytes: Vec<u8>,
     },
-    File {
-        name: String,
-        path: PathBuf,
-    },
-    Status {
-        status: String,
-        end_time: Option<u64>,
-    },
+    /// An artifact that is read from a file.
+    File { name: String, path: PathBuf },
+    /// How the run is.
+    Status { status: String, end_time: Option<u64> },
 }
 
 /// Bytes as text, which is a third longer than they are.
@@ -46,21 +38,6 @@ mod base64_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         STANDARD.decode(String::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
-impl Item {
-    /// How much it counts in the buffer: about a metric's size is 1.
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Bytes { bytes, .. } => 1 + bytes.len() / 100,
-            _ => 1,
-        }
-    }
-
-    /// Whether it may be dropped when the buffer is full.
-    pub(super) fn may_be_lost(&self) -> bool {
-        !matches!(self, Self::Param { .. } | Self::Status { .. })
     }
 }
 

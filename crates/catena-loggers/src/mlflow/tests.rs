@@ -2,15 +2,16 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use catena_tensor::tch::Tensor;
 use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::array::Array;
-use crate::logger::Scope;
-use crate::payload::Params;
+use crate::logger::{Ending, Entry, Logger, RunInfo, Scope};
+use crate::payload::{Params, Payload};
 
 /// A request, as a server sees it.
 #[derive(Debug)]
@@ -183,7 +184,7 @@ fn what_a_busy_server_does_not_take_is_sent_again_and_what_it_refuses_is_left_ou
     assert!(taken.len() > 3, "{taken:?}");
     let last: std::collections::BTreeSet<u64> = taken.concat().into_iter().collect();
     assert_eq!(last.into_iter().collect::<Vec<u64>>(), [1, 2, 3]);
-    assert_eq!(mlflow.queue.as_ref().unwrap().position().2, []);
+    assert_eq!(mlflow.waiting(), []);
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn a_server_that_never_comes_is_waited_for_no_longer_than_patience_allows() {
     mlflow.end(Ending::Done).unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(50) && begun.elapsed() < Duration::from_secs(20));
     // the values and both statuses, for a run that goes on
-    assert_eq!(mlflow.queue.as_ref().unwrap().position().2.len(), 5);
+    assert_eq!(mlflow.waiting().len(), 5);
 }
 
 #[test]

@@ -4,14 +4,16 @@ use std::io;
 use std::path::Path;
 
 use catena_record::logs::LogFile;
-
-use super::item::Item;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// The file's name in the run directory. It is as large as what waits in memory may be.
-pub(super) const NAME: &str = "mlflow.backlog.jsonl";
+pub(super) fn name(logger: &str) -> String {
+    format!("{}.backlog.jsonl", logger.to_lowercase())
+}
 
 /// Puts what waits in the place of what waited: an item with its number a line.
-pub(super) fn write<'a>(path: &Path, waiting: impl Iterator<Item = &'a (u64, Item)>) -> io::Result<()> {
+pub(super) fn write<I: Serialize>(path: &Path, waiting: &[(u64, I)]) -> io::Result<()> {
     let mut text = Vec::new();
     for item in waiting {
         serde_json::to_writer(&mut text, item)?;
@@ -25,14 +27,14 @@ pub(super) fn write<'a>(path: &Path, waiting: impl Iterator<Item = &'a (u64, Ite
 
 /// What waited of that which had been logged before this number: what was logged later is logged again. Lines that can't be read are left out, and
 /// counted.
-pub(super) fn read(path: &Path, before: u64) -> io::Result<(Vec<(u64, Item)>, usize)> {
+pub(crate) fn read<I: DeserializeOwned>(path: &Path, before: u64) -> io::Result<(Vec<(u64, I)>, usize)> {
     let text = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         text => text?,
     };
     let (mut items, mut unread) = (Vec::new(), 0);
     for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        match serde_json::from_slice::<(u64, Item)>(line) {
+        match serde_json::from_slice::<(u64, I)>(line) {
             Ok(item) => items.push(item),
             Err(_) => unread += 1,
         }
