@@ -18,7 +18,7 @@ impl SkipSpikes {
 impl Callback for SkipSpikes {
     // phase decide: the metrics have seen the loss, and nobody has used it yet; it needs the number at once, and `plan()` marks that
     fn about(&self) -> About {
-        About::of::<Self>().phase(Phase::Decide).hears([Event::Loss, Event::StageEnd]).syncs(true)
+        About::new::<Self>(Phase::Decide, [Event::Loss, Event::StageEnd]).syncs(true)
     }
 
     // what must survive a resume; a field added later does not compile until it is looked at here

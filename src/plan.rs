@@ -57,7 +57,7 @@ fn events(text: &mut String, driver: &Driver, stage: Option<usize>) {
         }
         line(text, format_args!("  {event}"));
         for member in hearing {
-            let note = &member.about().note;
+            let note = member.about().text();
             let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
             let mark = if member.about().syncs { " *" } else { "" };
             line(text, format_args!("    {:<9} {}{note}{mark}", phase(member.about().phase), member.name()));

@@ -74,7 +74,7 @@ fn a_watch_gives_a_value_of_mid_epoch_and_the_epochs_own_and_none_before_its_sta
     }
     impl Callback for See {
         fn about(&self) -> About {
-            About::of::<Self>().phase(Phase::Decide).hears(Watch::EVENTS).looks()
+            About::new::<Self>(Phase::Decide, Watch::EVENTS).looks()
         }
         fn state(&self) -> State {
             State::none()

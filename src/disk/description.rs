@@ -110,7 +110,7 @@ fn of_stage(stage: &Stage) -> Result<run::StageDescription> {
 }
 
 fn of_member(member: &Member) -> run::CallbackDescription {
-    let About { phase, effect, adapters, writes, note, settings, .. } = member.about();
+    let About { phase, effect, adapters, writes, settings, .. } = member.about();
     run::CallbackDescription {
         key: member.key(),
         name: member.name().to_owned(),
@@ -122,7 +122,7 @@ fn of_member(member: &Member) -> run::CallbackDescription {
         },
         adapters: adapters.clone(),
         writes: writes.iter().map(of_write).collect(),
-        note: note.clone(),
+        note: member.about().text(),
         settings: settings.clone(),
     }
 }

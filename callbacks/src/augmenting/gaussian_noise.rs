@@ -57,12 +57,7 @@ impl GaussianNoise {
 
 impl Callback for GaussianNoise {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Input)
-            .hears([Event::BatchStart])
-            .logs_nothing()
-            .settings(self)
-            .note(format!("sigma {}", self.sigma))
+        About::new::<Self>(Phase::Input, [Event::BatchStart]).logs_nothing().settings(self)
     }
 
     fn state(&self) -> State {

@@ -91,13 +91,10 @@ impl Ema {
 
 impl Callback for Ema {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Average)
-            .hears([Event::LoaderStart, Event::Step, Event::LoaderEnd])
+        About::new::<Self>(Phase::Average, [Event::LoaderStart, Event::Step, Event::LoaderEnd])
             .logs_nothing()
             .of_weights()
             .settings(self)
-            .note(format!("decay {}{}", self.decay, if self.by_epoch { " by epoch" } else { "" }))
     }
 
     fn state(&self) -> State {

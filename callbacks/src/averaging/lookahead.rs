@@ -60,14 +60,11 @@ impl Lookahead {
 
 impl Callback for Lookahead {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Average)
+        About::new::<Self>(Phase::Average, [Event::StageStart, Event::Step])
             .per_pass()
-            .hears([Event::StageStart, Event::Step])
             .logs_nothing()
             .lifetime(Lifetime::Stage)
             .settings(self)
-            .note(format!("k {}, alpha {}", self.k, self.alpha))
     }
 
     fn state(&self) -> State {

@@ -42,12 +42,7 @@ impl SoftUpdate {
 
 impl Callback for SoftUpdate {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Average)
-            .hears([Event::Step])
-            .logs_nothing()
-            .settings(self)
-            .note(format!("{} to {}, tau {}", self.source, self.target, self.tau))
+        About::new::<Self>(Phase::Average, [Event::Step]).logs_nothing().settings(self)
     }
 
     fn state(&self) -> State {

@@ -140,24 +140,20 @@ impl Swa {
 
 impl Callback for Swa {
     fn about(&self) -> About {
-        let often = self.every_steps.map_or(String::new(), |steps| format!(", every {steps} steps"));
-        let bn = self.update_bn.as_ref().map_or(String::new(), |name| format!(", statistics of {name}"));
-        let last = if self.replace { ", replaces the weights" } else { "" };
-        let note = format!("from epoch {}{often}{bn}{last}", self.start_epoch);
-        About::of::<Self>()
-            .phase(Phase::Average)
-            .hears([
+        About::new::<Self>(
+            Phase::Average,
+            [
                 Event::StageStart,
                 Event::LoaderStart,
                 Event::BatchStart,
                 Event::Step,
                 Event::LoaderEnd,
                 Event::StageEnd,
-            ])
-            .logs_nothing()
-            .lifetime(Lifetime::Stage)
-            .settings(self)
-            .note(note)
+            ],
+        )
+        .logs_nothing()
+        .lifetime(Lifetime::Stage)
+        .settings(self)
     }
 
     fn state(&self) -> State {

@@ -166,18 +166,11 @@ impl EarlyStopping {
 
 impl Callback for EarlyStopping {
     fn about(&self) -> About {
-        let Self { metric, patience, min_delta, mode, .. } = self;
-        let delta = if *min_delta == 0.0 { String::new() } else { format!(", min_delta {min_delta}") };
-        let mode = if *mode == PlateauMode::Min { "min" } else { "max" };
-        let note = format!("{mode} of {metric}, patience {patience}{delta}");
-        About::of::<Self>()
-            .phase(Phase::Decide)
-            .hears(Watch::EVENTS)
+        About::new::<Self>(Phase::Decide, Watch::EVENTS)
             .logs_nothing()
-            .watches([metric])
+            .watches([&self.metric])
             .lifetime(if self.across_stages { Lifetime::Run } else { Lifetime::Stage })
             .settings(self)
-            .note(note)
     }
 
     fn state(&self) -> State {

@@ -77,15 +77,11 @@ impl FiniteModel {
 
 impl Callback for FiniteModel {
     fn about(&self) -> About {
-        let note = if self.warn { "warns" } else { "" };
-        About::of::<Self>()
-            .phase(Phase::Decide)
-            .hears([Event::StageStart, Event::LoaderEnd])
+        About::new::<Self>(Phase::Decide, [Event::StageStart, Event::LoaderEnd])
             .looks()
             .role(Role::FiniteModel)
             .logs_nothing()
             .settings(self)
-            .note(note)
     }
 
     fn state(&self) -> State {

@@ -39,12 +39,7 @@ impl From<MaxSteps> for Settings {
 
 impl Callback for MaxSteps {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Decide)
-            .hears([Event::BatchEnd, Event::LoaderEnd])
-            .logs_nothing()
-            .settings(self)
-            .note(self.0.to_string())
+        About::new::<Self>(Phase::Decide, [Event::BatchEnd, Event::LoaderEnd]).logs_nothing().settings(self)
     }
 
     fn state(&self) -> State {

@@ -52,9 +52,7 @@ impl NanGuard {
 
 impl Callback for NanGuard {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Decide)
-            .hears([Event::Loss])
+        About::new::<Self>(Phase::Decide, [Event::Loss])
             .logs_nothing()
             .lifetime(Lifetime::Stage)
             .syncs(true)

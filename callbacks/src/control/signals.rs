@@ -61,9 +61,7 @@ impl Drop for Signals {
 
 impl Callback for Signals {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Decide)
-            .hears([Event::RunStart, Event::BatchEnd, Event::RunEnd, Event::Exception])
+        About::new::<Self>(Phase::Decide, [Event::RunStart, Event::BatchEnd, Event::RunEnd, Event::Exception])
             .looks()
             .logs_nothing()
     }

@@ -61,9 +61,7 @@ impl Callback for Validate {
         } else {
             Events::of(&[Event::BatchEnd, Event::LoaderEnd])
         };
-        About::of::<Self>()
-            .phase(Phase::Decide)
-            .hears(events.with([Event::StageStart].into()))
+        About::new::<Self>(Phase::Decide, events.with([Event::StageStart].into()))
             .looks()
             .lifetime(Lifetime::Stage)
             .logs_nothing()

@@ -106,19 +106,10 @@ impl Accumulate {
 
 impl Callback for Accumulate {
     fn about(&self) -> About {
-        let Self { n, tail, sum, from_epoch } = self;
-        let how = if *sum { "sum" } else { "mean" };
-        let later: String =
-            from_epoch.iter().map(|(epoch, n)| format!(", of {n} from epoch {epoch}")).collect();
-        let tail = if *tail == Tail::Drop { ", drops a short tail" } else { "" };
-        let note = format!("{how} of {n}{later}{tail}");
-        About::of::<Self>()
-            .phase(Phase::Loss)
+        About::new::<Self>(Phase::Loss, [Event::Loss, Event::Backward, Event::Step])
             .per_pass()
-            .hears([Event::Loss, Event::Backward, Event::Step])
             .logs_nothing()
             .settings(self)
-            .note(note)
     }
 
     fn state(&self) -> State {

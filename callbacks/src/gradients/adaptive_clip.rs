@@ -90,15 +90,12 @@ fn unit_norm(tensor: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
 
 impl Callback for AdaptiveClip {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Clip)
+        About::new::<Self>(Phase::Clip, [Event::StageStart, Event::Step])
             .per_pass()
-            .hears([Event::StageStart, Event::Step])
             .logs_nothing()
             .lifetime(Lifetime::Stage)
             .syncs(self.on_nonfinite.is_some())
             .settings(self)
-            .note(format!("clip_factor {}", self.clip_factor))
     }
 
     fn state(&self) -> State {

@@ -48,16 +48,7 @@ impl Autocast {
 
 impl Callback for Autocast {
     fn about(&self) -> About {
-        let note = match self.dtype {
-            Half::Bf16 => "bf16",
-            Half::F16 => "f16",
-        };
-        About::of::<Self>()
-            .phase(Phase::Input)
-            .hears([Event::Forward])
-            .logs_nothing()
-            .settings(self)
-            .note(note)
+        About::new::<Self>(Phase::Input, [Event::Forward]).logs_nothing().settings(self)
     }
 
     fn state(&self) -> State {

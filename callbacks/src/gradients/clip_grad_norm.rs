@@ -66,13 +66,10 @@ impl ClipGradNorm {
 
 impl Callback for ClipGradNorm {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Clip)
-            .hears([Event::Step])
+        About::new::<Self>(Phase::Clip, [Event::Step])
             .logs(["grad_norm"])
             .syncs(self.on_nonfinite.is_some())
             .settings(self)
-            .note(format!("max_norm {}", self.max_norm))
     }
 
     fn state(&self) -> State {

@@ -54,13 +54,10 @@ impl ClipGradValue {
 
 impl Callback for ClipGradValue {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Clip)
-            .hears([Event::Step])
+        About::new::<Self>(Phase::Clip, [Event::Step])
             .logs_nothing()
             .syncs(self.on_nonfinite.is_some())
             .settings(self)
-            .note(format!("clip_value {}", self.clip_value))
     }
 
     fn state(&self) -> State {

@@ -85,7 +85,7 @@ impl GradNorms {
 
 impl Callback for GradNorms {
     fn about(&self) -> About {
-        About::of::<Self>().phase(Phase::Clip).hears([Event::StageStart, Event::Step]).looks().note(format!(
+        About::new::<Self>(Phase::Clip, [Event::StageStart, Event::Step]).looks().note(format!(
             "{}{}",
             self.pattern,
             if self.param_norms { ", parameters too" } else { "" }

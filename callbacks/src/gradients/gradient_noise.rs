@@ -49,12 +49,7 @@ impl GradientNoise {
 
 impl Callback for GradientNoise {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Clip)
-            .hears([Event::Step])
-            .logs_nothing()
-            .settings(self)
-            .note(format!("eta {}, gamma {}", self.eta, self.gamma))
+        About::new::<Self>(Phase::Clip, [Event::Step]).logs_nothing().settings(self)
     }
 
     fn state(&self) -> State {

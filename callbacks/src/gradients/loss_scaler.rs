@@ -103,10 +103,8 @@ impl LossScaler {
 
 impl Callback for LossScaler {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Unscale)
+        About::new::<Self>(Phase::Unscale, [Event::Loss, Event::Step])
             .per_pass()
-            .hears([Event::Loss, Event::Step])
             .logs(["loss_scale"])
             .syncs(true)
             .settings(self)

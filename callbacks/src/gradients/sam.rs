@@ -119,12 +119,7 @@ impl Sam {
 
 impl Callback for Sam {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Loss)
-            .hears([Event::StageStart, Event::Backward])
-            .logs_nothing()
-            .settings(self)
-            .note(format!("rho {}{}", self.rho, if self.adaptive { ", adaptive" } else { "" }))
+        About::new::<Self>(Phase::Loss, [Event::StageStart, Event::Backward]).logs_nothing().settings(self)
     }
 
     fn state(&self) -> State {

@@ -93,11 +93,12 @@ impl Console {
 
 impl Callback for Console {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Report)
-            .hears([Event::LoaderStart, Event::LoaderEnd, Event::StageEnd, Event::RunEnd])
-            .looks()
-            .logs_nothing()
+        About::new::<Self>(
+            Phase::Report,
+            [Event::LoaderStart, Event::LoaderEnd, Event::StageEnd, Event::RunEnd],
+        )
+        .looks()
+        .logs_nothing()
     }
 
     fn state(&self) -> State {

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use catena_chain::{
-    About, Callback, Context, Event, Events, Every, Flow, Phase, Result, Role, State, Trigger,
+    About, Callback, Context, Event, Every, Flow, Phase, Result, Role, State, Trigger,
 };
 use catena_loggers::{Ending, Entry, Logger, Params, Payload, Position, RunInfo, Scalars, Scope};
 use catena_record::logs::Marks;
@@ -191,8 +191,8 @@ impl Callback for Loggers {
         use Event::{
             BatchEnd, EpochEnd, EpochStart, Exception, LoaderEnd, RunEnd, RunStart, StageEnd, StageStart,
         };
-        let starts = Events::of(&[RunStart, StageStart, EpochStart]);
-        let hears = starts.with(Events::of(&[BatchEnd, LoaderEnd, EpochEnd, StageEnd, RunEnd, Exception]));
+        const HEARS: [Event; 9] =
+            [RunStart, StageStart, EpochStart, BatchEnd, LoaderEnd, EpochEnd, StageEnd, RunEnd, Exception];
         let params = self.params.as_ref().and_then(|params| params.as_ref().ok());
         let settings = params.map_or(Json::Null, |params| json!({ "params": params }));
         let batches = match self.batches.every() {
@@ -200,9 +200,7 @@ impl Callback for Loggers {
             every => format!(", batches every {every}"),
         };
         let note = self.names.join(", ") + &batches;
-        About::of::<Self>()
-            .phase(Phase::Report)
-            .hears(hears)
+        About::new::<Self>(Phase::Report, HEARS)
             .looks()
             .role(Role::Loggers)
             .logs_nothing()

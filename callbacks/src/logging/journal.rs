@@ -144,20 +144,14 @@ impl Callback for Journal {
         if self.params_every > 0 {
             notes.push(format!("a hash of the parameters every {} steps", self.params_every));
         }
-        About::of::<Self>()
-            .phase(Phase::Report)
-            .hears([
-                Event::RunStart,
-                Event::Loss,
-                Event::Step,
-                Event::BatchEnd,
-                Event::RunEnd,
-                Event::Exception,
-            ])
-            .looks()
-            .role(Role::Journal)
-            .logs_nothing()
-            .note(notes.join(", "))
+        About::new::<Self>(
+            Phase::Report,
+            [Event::RunStart, Event::Loss, Event::Step, Event::BatchEnd, Event::RunEnd, Event::Exception],
+        )
+        .looks()
+        .role(Role::Journal)
+        .logs_nothing()
+        .note(notes.join(", "))
     }
 
     fn state(&self) -> State {

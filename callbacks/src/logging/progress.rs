@@ -69,11 +69,12 @@ fn three_digits(rate: f64) -> String {
 
 impl Callback for Progress {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Report)
-            .hears([Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception])
-            .looks()
-            .logs_nothing()
+        About::new::<Self>(
+            Phase::Report,
+            [Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception],
+        )
+        .looks()
+        .logs_nothing()
     }
 
     fn state(&self) -> State {

@@ -139,7 +139,7 @@ impl Write for Tee {
 
 impl Callback for RunLog {
     fn about(&self) -> About {
-        About::of::<Self>().phase(Phase::Report).hears([Event::RunStart]).looks().logs_nothing()
+        About::new::<Self>(Phase::Report, [Event::RunStart]).looks().logs_nothing()
     }
 
     fn state(&self) -> State {

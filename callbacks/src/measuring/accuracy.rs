@@ -120,9 +120,7 @@ impl Accuracy {
 
 impl Callback for Accuracy {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Measure)
-            .hears([Event::LoaderStart, Event::Loss, Event::LoaderEnd])
+        About::new::<Self>(Phase::Measure, [Event::LoaderStart, Event::Loss, Event::LoaderEnd])
             .looks()
             .logs(self.settings.top_k.iter().map(name))
     }

@@ -157,18 +157,11 @@ fn of_batch<'a>(cx: &'a Context, name: &Option<String>) -> Result<Option<&'a Ten
 
 impl Callback for Measure {
     fn about(&self) -> About {
-        let settings = self.metric.settings();
-        let settings = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-        let text = |(name, value): (&String, &serde_json::Value)| match value {
-            serde_json::Value::String(text) => format!("{name} {text}"),
-            value => format!("{name} {value}"),
-        };
-        let note = settings.map(text).collect::<Vec<_>>().join(", ");
         let mut about = About::named(&self.name)
             .phase(Phase::Measure)
             .hears([Event::LoaderStart, Event::Loss, Event::LoaderEnd])
             .looks()
-            .note(note);
+            .settings(&self.metric.settings());
         about.only.extend(self.pass.clone().map(Only::Pass));
         about.logs = self.metric.parts().map(|parts| parts.iter().map(|part| self.key(part)).collect());
         about

@@ -88,9 +88,7 @@ impl DeadActivations {
 
 impl Callback for DeadActivations {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Measure)
-            .hears([Event::LoaderStart, Event::Forward, Event::LoaderEnd])
+        About::new::<Self>(Phase::Measure, [Event::LoaderStart, Event::Forward, Event::LoaderEnd])
             .looks()
             .logs(self.outputs.iter().map(|output| format!("dead/{output}")))
             .note(self.outputs.join(", "))

@@ -107,11 +107,7 @@ impl MemoryUse {
 
 impl Callback for MemoryUse {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Report)
-            .hears([Event::BatchEnd, Event::LoaderEnd])
-            .looks()
-            .logs_nothing()
+        About::new::<Self>(Phase::Report, [Event::BatchEnd, Event::LoaderEnd]).looks().logs_nothing()
     }
 
     fn state(&self) -> State {

@@ -155,7 +155,7 @@ impl fmt::Display for HostSyncs {
 impl Callback for SyncAudit {
     fn about(&self) -> About {
         let hears = [Event::RunStart, Event::StageStart, Event::StageEnd, Event::RunEnd, Event::Exception];
-        About::of::<Self>().phase(Phase::Report).hears(hears).looks().logs_nothing().observes()
+        About::new::<Self>(Phase::Report, hears).looks().logs_nothing().observes()
     }
 
     fn state(&self) -> State {

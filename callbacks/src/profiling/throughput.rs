@@ -163,13 +163,14 @@ impl Throughput {
 
 impl Callback for Throughput {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Report)
-            .hears([Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception])
-            .looks()
-            .role(Role::Throughput)
-            .logs_nothing()
-            .observes()
+        About::new::<Self>(
+            Phase::Report,
+            [Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception],
+        )
+        .looks()
+        .role(Role::Throughput)
+        .logs_nothing()
+        .observes()
     }
 
     fn state(&self) -> State {

@@ -211,7 +211,7 @@ impl Callback for Timeline {
     fn about(&self) -> About {
         const OF_PASSES: [Event; 4] = [Event::Forward, Event::Loss, Event::Backward, Event::Step];
         let hears = OF_PASSES.into_iter().fold(Events::ALL, Events::without);
-        About::of::<Self>().phase(Phase::Report).hears(hears).looks().logs_nothing().observes()
+        About::new::<Self>(Phase::Report, hears).looks().logs_nothing().observes()
     }
 
     fn state(&self) -> State {

@@ -140,9 +140,7 @@ impl LrFinder {
 
 impl Callback for LrFinder {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Decide)
-            .hears([Event::StageStart, Event::Step, Event::StageEnd])
+        About::new::<Self>(Phase::Decide, [Event::StageStart, Event::Step, Event::StageEnd])
             // a sweep may end in NaN, and puts the weights back
             .role(Role::FiniteModel)
             .sets("lr", None)

@@ -65,15 +65,12 @@ impl ReduceLrOnPlateau {
 
 impl Callback for ReduceLrOnPlateau {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Decide)
-            .hears(Watch::EVENTS)
+        About::new::<Self>(Phase::Decide, Watch::EVENTS)
             .logs_nothing()
             .watches([&self.metric])
             .scales("lr", None)
             .lifetime(if self.across_stages { Lifetime::Run } else { Lifetime::Stage })
             .settings(self)
-            .note(format!("watches {}", self.metric))
     }
 
     fn state(&self) -> State {

@@ -26,11 +26,7 @@ pub struct Backward;
 
 impl Callback for Backward {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Backward)
-            .hears([Event::Backward])
-            .role(Role::Backward)
-            .logs_nothing()
+        About::new::<Self>(Phase::Backward, [Event::Backward]).role(Role::Backward).logs_nothing()
     }
 
     fn state(&self) -> State {

@@ -102,9 +102,7 @@ impl Criterion {
 impl Callback for Criterion {
     fn about(&self) -> About {
         let names: Vec<&str> = self.losses.iter().map(|own| own.loss.name()).collect();
-        About::of::<Self>()
-            .phase(Phase::Loss)
-            .hears([Event::Loss])
+        About::new::<Self>(Phase::Loss, [Event::Loss])
             .role(Role::Criterion)
             .logs(self.losses.iter().map(|l| &l.metric))
             .settings(self)

@@ -17,7 +17,7 @@ pub struct Forward;
 
 impl Callback for Forward {
     fn about(&self) -> About {
-        About::of::<Self>().phase(Phase::Forward).hears([Event::Forward]).role(Role::Forward).logs_nothing()
+        About::new::<Self>(Phase::Forward, [Event::Forward]).role(Role::Forward).logs_nothing()
     }
 
     fn state(&self) -> State {

@@ -118,7 +118,7 @@ impl Callback for LossSum {
         let parts = self.parts.iter().map(|part| part.name.as_str());
         let text = |part: &Part| format!("{} {} {}", part.weight, part.name, part.loss.name());
         let note = self.parts.iter().map(text).collect::<Vec<_>>().join(" + ");
-        let about = About::of::<Self>().phase(Phase::Loss).hears([Event::Loss]).role(Role::Criterion);
+        let about = About::new::<Self>(Phase::Loss, [Event::Loss]).role(Role::Criterion);
         about.logs(std::iter::once("loss").chain(parts)).settings(self).note(note)
     }
 

@@ -17,7 +17,7 @@ pub struct Optimize;
 
 impl Callback for Optimize {
     fn about(&self) -> About {
-        About::of::<Self>().phase(Phase::Optimize).hears([Event::Step]).role(Role::Optimize).logs_nothing()
+        About::new::<Self>(Phase::Optimize, [Event::Step]).role(Role::Optimize).logs_nothing()
     }
 
     fn state(&self) -> State {

@@ -17,7 +17,7 @@ pub struct ToDevice;
 
 impl Callback for ToDevice {
     fn about(&self) -> About {
-        About::of::<Self>().phase(Phase::Input).hears([Event::BatchStart]).role(Role::ToDevice).logs_nothing()
+        About::new::<Self>(Phase::Input, [Event::BatchStart]).role(Role::ToDevice).logs_nothing()
     }
 
     fn state(&self) -> State {

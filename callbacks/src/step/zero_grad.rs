@@ -18,7 +18,7 @@ pub struct ZeroGrad;
 
 impl Callback for ZeroGrad {
     fn about(&self) -> About {
-        About::of::<Self>().phase(Phase::ZeroGrad).hears([Event::Step]).role(Role::ZeroGrad).logs_nothing()
+        About::new::<Self>(Phase::ZeroGrad, [Event::Step]).role(Role::ZeroGrad).logs_nothing()
     }
 
     fn state(&self) -> State {

@@ -22,7 +22,7 @@ use catena_tensor::type_name::short_name;
 ///
 /// impl Callback for LogLr {
 ///     fn about(&self) -> About {
-///         About::of::<Self>().phase(Phase::Measure).hears([Event::Step]).looks().logs(["lr"])
+///         About::new::<Self>(Phase::Measure, [Event::Step]).looks().logs(["lr"])
 ///     }
 ///
 ///     fn state(&self) -> State {
@@ -79,7 +79,7 @@ pub struct About {
     pub adapters: Vec<String>,
     /// Where alone it hears, by `.only(…)` (default everywhere). A loader or a stage that does not exist is an error at `build()`.
     pub only: Vec<Only>,
-    /// What `plan()` says beside its name, such as a setting (default nothing).
+    /// What `plan()` says beside its name (default its settings, see [`About::text`]).
     pub note: String,
 }
 
@@ -161,6 +161,21 @@ pub enum Lifetime {
 }
 
 impl About {
+    /// A callback of this type in this phase, which hears these events and no others.
+    ///
+    /// ```
+    /// use catena_chain::{About, Event, Phase};
+    ///
+    /// struct Clip;
+    ///
+    /// let about = About::new::<Clip>(Phase::Clip, [Event::Step]).logs_nothing();
+    /// assert_eq!((about.name.as_str(), about.phase), ("Clip", Phase::Clip));
+    /// assert!(about.hears.contains(Event::Step) && !about.hears.contains(Event::Loss));
+    /// ```
+    pub fn new<C: ?Sized>(phase: Phase, events: impl Into<Events>) -> Self {
+        Self::of::<C>().phase(phase).hears(events)
+    }
+
     /// A callback of this type, which has said nothing else yet.
     pub fn of<C: ?Sized>() -> Self {
         Self::named(short_name::<C>())
@@ -312,16 +327,64 @@ impl About {
         self
     }
 
-    /// What `plan()` says beside its name.
+    /// What `plan()` says beside its name in place of its settings.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
     }
 
+    /// What `plan()` says beside its name: what adapters do to it, the last one first; and its note, or without one its settings. Of these, null, `false`
+    /// and empty values are left out, and of one that is `true` its name stands alone.
+    ///
+    /// ```
+    /// use catena_chain::About;
+    /// use serde_json::json;
+    ///
+    /// let sam = About::named("Sam").settings(&json!({ "rho": 0.05, "adaptive": true, "group": null }));
+    /// assert_eq!(sam.text(), "adaptive, rho 0.05");
+    /// assert_eq!(sam.note("sharp").text(), "sharp");
+    /// ```
+    pub fn text(&self) -> String {
+        let settings = || match &self.settings {
+            Value::Null => None,
+            Value::Object(settings) => {
+                Some(settings.iter().filter_map(setting).collect::<Vec<_>>().join(", "))
+            }
+            value => Some(plain(value)),
+        };
+        let own = if self.note.is_empty() { settings().unwrap_or_default() } else { self.note.clone() };
+        let all = self.adapters.iter().rev().chain([&own]).filter(|text| !text.is_empty());
+        all.map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether it may change what is computed.
     pub fn acts(&self) -> bool {
         self.effect == Effect::Acts
+    }
+}
+
+/// A setting as a reader sees it, if it says something.
+fn setting((name, value): (&String, &Value)) -> Option<String> {
+    match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::Bool(true) => Some(name.clone()),
+        Value::String(text) if text.is_empty() => None,
+        Value::Array(all) if all.is_empty() => None,
+        value => Some(format!("{name} {}", plain(value))),
+    }
+}
+
+/// A value without the marks of JSON where there is one number or text.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        // `1`, as Rust shows the number 1.0
+        Value::Number(number) => {
+            number.as_f64().filter(|_| number.is_f64()).map_or_else(|| number.to_string(), |x| x.to_string())
+        }
+        Value::Array(all) => all.iter().map(plain).collect::<Vec<_>>().join(" "),
+        value => value.to_string(),
     }
 }
 

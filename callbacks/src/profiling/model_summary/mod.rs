@@ -74,11 +74,12 @@ impl ModelSummary {
 
 impl Callback for ModelSummary {
     fn about(&self) -> About {
-        About::of::<Self>()
-            .phase(Phase::Report)
-            .hears([Event::StageStart, Event::BatchStart, Event::Forward, Event::StageEnd, Event::Exception])
-            .looks()
-            .logs_nothing()
+        About::new::<Self>(
+            Phase::Report,
+            [Event::StageStart, Event::BatchStart, Event::Forward, Event::StageEnd, Event::Exception],
+        )
+        .looks()
+        .logs_nothing()
     }
 
     fn state(&self) -> State {

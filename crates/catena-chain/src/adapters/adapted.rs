@@ -49,7 +49,7 @@ pub trait Adapter {
 ///
 /// let about = look(Event::Step, |_| Ok(())).named("first").in_phase(Phase::Clip).every(Every::Steps(2)).about();
 /// assert_eq!((about.name.as_str(), about.phase), ("first", Phase::Clip));
-/// assert_eq!(about.note, "every 2 steps, closure, keeps no state");
+/// assert_eq!(about.text(), "every 2 steps, closure, keeps no state");
 /// ```
 #[derive(Debug)]
 pub struct Adapted<C, A> {

@@ -7,7 +7,6 @@ use crate::only::Only;
 
 impl Adapter for Only {
     fn change(&self, about: &mut About) {
-        about.note = join(&self.to_string(), &about.note);
         if let Self::Stage(name) = self {
             about.writes.iter_mut().for_each(|write| write.stage = Some(name.clone()));
         }
@@ -25,9 +24,4 @@ impl Adapter for Only {
             Self::Pass(name) => !event.is_of_pass() || cx.pass() == name,
         }
     }
-}
-
-/// Two notes as one.
-pub(super) fn join(first: &str, second: &str) -> String {
-    if second.is_empty() { first.to_owned() } else { format!("{first}, {second}") }
 }

@@ -2,7 +2,6 @@
 use serde_json::{Value, json};
 
 use super::Adapter;
-use super::only::join;
 use crate::about::About;
 use crate::context::Context;
 use crate::error::Result;
@@ -44,7 +43,6 @@ impl Throttled {
 
 impl Adapter for Throttled {
     fn change(&self, about: &mut About) {
-        about.note = join(&format!("every {}", self.trigger.every()), &about.note);
         about.adapters.push(format!("every {}", self.trigger.every()));
         about.hears = about.hears.with(Events::from([match self.trigger.every() {
             Every::Epochs(_) | Every::Never => Event::EpochStart,
