@@ -1,9 +1,7 @@
 //! Feeds loggers with what the run logs.
 use std::collections::BTreeMap;
 
-use catena_chain::{
-    About, Callback, Context, Event, Every, Flow, Phase, Result, Role, State, Trigger,
-};
+use catena_chain::{About, Callback, Context, Event, Every, Flow, Phase, Result, Role, State, Trigger};
 use catena_loggers::{Ending, Entry, Logger, Params, Payload, Position, RunInfo, Scalars, Scope};
 use catena_record::logs::Marks;
 use serde::{Deserialize, Serialize};

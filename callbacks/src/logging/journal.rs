@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 use catena_chain::{
-    About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State, Value, read_values,
+    About, Callback, Context, Deferred, Event, Flow, Outcome, Phase, Result, Role, State, Value,
 };
 use catena_record::formats::journal::{JournalRow, NAME, bits, of_bits};
 use catena_record::logs::{LogFile, Mark};
@@ -34,25 +34,23 @@ pub struct Journal {
     file: Option<LogFile>,
     /// How far it went when it was written last, or at the snapshot that the run goes on from.
     mark: Option<Mark>,
-    window: Seen,
-    rows: Vec<Row>,
-    values: Vec<Value>,
-    numbers: Vec<f64>,
+    window: OpenWindow,
+    rows: Deferred<Row>,
 }
 
 /// What the open window has seen.
 #[derive(Debug, Default)]
-struct Seen {
+struct OpenWindow {
     ids: u64,
     loss: Option<Value>,
 }
 
-/// A line, and where its loss and its norm are among the values that wait to be read.
+/// A line, and whether its loss and its norm are among its values.
 #[derive(Debug)]
 struct Row {
     line: JournalRow<'static>,
-    loss: Option<usize>,
-    grad_norm: Option<usize>,
+    loss: bool,
+    grad_norm: bool,
 }
 
 /// What a resume needs.
@@ -95,13 +93,7 @@ impl Journal {
             return Ok(());
         }
         let hashes = stepped && self.params_every > 0 && global_step.is_multiple_of(self.params_every);
-        let mut wait = |value: Option<Value>| {
-            value.map(|value| {
-                self.values.push(value);
-                self.values.len() - 1
-            })
-        };
-        let (loss, grad_norm) = (wait(seen.loss), wait(cx.grad_norm.as_ref().map(shared)));
+        let (loss, grad_norm) = (seen.loss, cx.grad_norm.as_ref().map(shared));
         let line = JournalRow {
             stage: cx.stage().to_owned().into(),
             epoch: cx.epoch(),
@@ -114,24 +106,25 @@ impl Journal {
             grad_norm: None,
             params: hashes.then(|| sha256(&variables(cx.model.var_store()))).transpose()?.map(Into::into),
         };
-        self.rows.push(Row { line, loss, grad_norm });
-        if self.rows.len() < WAITING { Ok(()) } else { self.write() }
+        let row = Row { line, loss: loss.is_some(), grad_norm: grad_norm.is_some() };
+        self.rows.push(row, loss.into_iter().chain(grad_norm));
+        if self.rows.rows() < WAITING { Ok(()) } else { self.write() }
     }
 
     /// Reads what waits, and writes it.
     fn write(&mut self) -> Result<()> {
-        read_values(&self.values, &mut self.numbers)?;
-        self.values.clear();
-        let number = |at: Option<usize>| at.and_then(|at| self.numbers.get(at).copied());
-        for Row { mut line, loss, grad_norm } in self.rows.drain(..) {
-            line.loss = number(loss);
-            line.grad_norm = number(grad_norm);
-            let line = serde_json::to_string(&line)?;
-            if let Some(file) = &mut self.file {
-                file.line(&line);
+        let (file, mut wrong) = (&mut self.file, None);
+        self.rows.read(|Row { mut line, loss, grad_norm }, numbers| {
+            let mut numbers = numbers.iter().copied();
+            line.loss = loss.then(|| numbers.next()).flatten();
+            line.grad_norm = grad_norm.then(|| numbers.next()).flatten();
+            match (serde_json::to_string(&line), &mut *file) {
+                (Ok(line), Some(file)) => file.line(&line),
+                (Ok(_), None) => {}
+                (Err(error), _) => wrong = Some(error),
             }
-        }
-        Ok(())
+        })?;
+        wrong.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
@@ -161,10 +154,8 @@ impl Callback for Journal {
             path: _,
             file: _,
             mark,
-            window: Seen { ids, loss },
+            window: OpenWindow { ids, loss },
             rows: _,
-            values: _,
-            numbers: _,
         } = self;
         // flush has read it
         let loss =
@@ -179,7 +170,7 @@ impl Callback for Journal {
         let number =
             |text: &String| of_bits(text).ok_or_else(|| format!("`{text}` is not the bits of a loss"));
         let loss = loss.as_ref().map(number).transpose()?;
-        self.window = Seen { ids, loss: loss.map(Value::Number) };
+        self.window = OpenWindow { ids, loss: loss.map(Value::Number) };
         self.mark = state.logs.remove(NAME);
         Ok(())
     }
@@ -196,8 +187,7 @@ impl Callback for Journal {
 
     fn flush(&mut self, _: &mut Context) -> Result<()> {
         if let Some(loss) = &mut self.window.loss {
-            read_values([&*loss], &mut self.numbers)?;
-            *loss = Value::Number(self.numbers[0]);
+            *loss = Value::Number(loss.read()?);
         }
         self.write()?;
         if let Some(file) = &mut self.file {

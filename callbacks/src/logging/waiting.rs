@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use catena_chain::{Context, Result, Value, read_values};
+use catena_chain::{Context, Deferred, Result};
 use catena_loggers::{Entry, Payload, Scalars, Scope};
 
 use super::outbox::entry;
@@ -14,9 +14,7 @@ const READ_AFTER: Duration = Duration::from_secs(5);
 /// Rows of batches whose values are not read yet.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    rows: Vec<(Entry, Arc<[String]>)>,
-    values: Vec<Value>,
-    numbers: Vec<f64>,
+    rows: Deferred<(Entry, Arc<[String]>)>,
     since: Option<Instant>,
     names: Arc<[String]>,
 }
@@ -24,35 +22,27 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Keeps what the batch has logged, as it is.
     pub(super) fn add(&mut self, cx: &Context) {
-        let (before, mut same) = (self.values.len(), true);
-        for (name, value) in cx.metrics.of_batch() {
-            same &= self.names.get(self.values.len() - before).is_some_and(|known| known == name);
-            self.values.push(value);
-        }
-        if !same || self.values.len() - before != self.names.len() {
+        if !cx.metrics.of_batch().map(|(name, _)| name).eq(self.names.iter()) {
             self.names = cx.metrics.of_batch().map(|(name, _)| name.to_owned()).collect();
         }
         let nothing = Payload::Scalars(Scalars::new(Arc::default(), Vec::new()));
-        self.rows.push((entry(cx, Scope::Batch(cx.loader_batch()), nothing), Arc::clone(&self.names)));
+        let row = (entry(cx, Scope::Batch(cx.loader_batch()), nothing), Arc::clone(&self.names));
+        self.rows.push(row, cx.metrics.of_batch().map(|(_, value)| value));
         self.since.get_or_insert_with(Instant::now);
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.values.len() >= READ_AT || self.since.is_some_and(|since| since.elapsed() > READ_AFTER)
+        self.rows.values() >= READ_AT || self.since.is_some_and(|since| since.elapsed() > READ_AFTER)
     }
 
     /// Reads all values at once.
     pub(super) fn read(&mut self) -> Result<Vec<Entry>> {
         self.since = None;
-        let read = read_values(&self.values, &mut self.numbers);
-        self.values.clear();
-        let mut numbers = self.numbers.drain(..);
-        let entries = self.rows.drain(..).map(|(mut entry, names)| {
-            let values = numbers.by_ref().take(names.len()).collect();
-            entry.payload = Payload::Scalars(Scalars::new(names, values));
-            entry
-        });
-        let entries = entries.collect();
-        read.map(|()| entries)
+        let mut entries = Vec::with_capacity(self.rows.rows());
+        self.rows.read(|(mut entry, names), numbers| {
+            entry.payload = Payload::Scalars(Scalars::new(names, numbers.to_vec()));
+            entries.push(entry);
+        })?;
+        Ok(entries)
     }
 }

@@ -73,7 +73,7 @@ pub use event::{Event, Events};
 pub use every::{Every, Trigger};
 pub use extensions::Extensions;
 pub use flow::{Flow, Outcome, Skip, Stop};
-pub use metrics::{Best, Metrics, Reduce, Value, read_values};
+pub use metrics::{Best, Deferred, Metrics, Reduce, Value, read_values};
 pub use only::Only;
 pub use optimizers::Optimizers;
 pub use phase::Phase;

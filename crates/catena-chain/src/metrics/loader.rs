@@ -1,21 +1,15 @@
 //! What a loader's batches have logged: values wait for the device, many at once, and are folded in order.
+use super::deferred::Deferred;
 use super::slot::{Reduce, Slot};
-use super::value::{Value, read_values};
+use super::value::Value;
 use crate::error::Result;
-
-#[derive(Debug)]
-pub(super) struct Queued {
-    slot: usize,
-    pub(super) value: Value,
-    weight: Value,
-}
 
 /// What the running loader has logged.
 #[derive(Debug, Default)]
 pub(crate) struct LoaderMetrics {
     pub(super) slots: Vec<Slot>,
-    pub(super) queue: Vec<Queued>,
-    pub(super) read: Vec<f64>,
+    /// Values that wait, each with its weight behind it; a row is a slot's place.
+    pub(super) queue: Deferred<usize>,
     pub(super) batch: u64,
 }
 
@@ -38,24 +32,20 @@ impl LoaderMetrics {
             );
         }
         let (value, weight) = (one(name, value)?, one(name, weight)?);
-        if self.queue.capacity() == 0 {
-            self.queue.reserve_exact(QUEUE);
-            self.read.reserve_exact(2 * QUEUE);
-        }
-        (self.slots[slot].batch, self.slots[slot].queued) = (self.batch, Some(self.queue.len()));
-        self.queue.push(Queued { slot, value, weight });
-        if self.queue.len() >= QUEUE { self.drain() } else { Ok(()) }
+        self.queue.reserve_exact(QUEUE, 2 * QUEUE);
+        (self.slots[slot].batch, self.slots[slot].queued) = (self.batch, Some(self.queue.values()));
+        self.queue.push(slot, [value, weight]);
+        if self.queue.rows() >= QUEUE { self.drain() } else { Ok(()) }
     }
 
     /// Reads what waits and folds it, in the order in which it was logged.
     pub(super) fn drain(&mut self) -> Result<()> {
-        let all = self.queue.iter().flat_map(|queued| [&queued.value, &queued.weight]);
-        read_values(all, &mut self.read)?;
-        for (queued, read) in self.queue.drain(..).zip(self.read.chunks_exact(2)) {
-            self.slots[queued.slot].queued = None;
-            self.slots[queued.slot].fold(read[0], read[1]);
-        }
-        Ok(())
+        let slots = &mut self.slots;
+        self.queue.read(|slot, read| {
+            let (Some(slot), &[value, weight]) = (slots.get_mut(slot), read) else { return };
+            slot.queued = None;
+            slot.fold(value, weight);
+        })
     }
 
     /// A batch begins: what is logged from here on is its own.

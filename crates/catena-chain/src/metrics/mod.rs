@@ -1,4 +1,5 @@
 //! Metrics: logged without waiting for the device, folded on the host in order.
+mod deferred;
 mod loader;
 mod slot;
 mod value;
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::deferred::Deferred;
 pub(crate) use self::loader::LoaderMetrics;
 pub use self::slot::Reduce;
 use self::slot::Slot;
@@ -139,8 +141,8 @@ impl Metrics {
     pub fn of_batch(&self) -> impl Iterator<Item = (&str, Value)> {
         let LoaderMetrics { slots, queue, batch, .. } = &self.current;
         slots.iter().filter(|slot| slot.batch == *batch).map(|slot| {
-            let value = match slot.queued.and_then(|at| queue.get(at)) {
-                Some(queued) => queued.value.shared(),
+            let value = match slot.queued.and_then(|at| queue.value(at)) {
+                Some(value) => value.shared(),
                 None => Value::Number(slot.last),
             };
             (slot.name.as_str(), value)
@@ -182,7 +184,7 @@ impl Metrics {
     pub(crate) fn save(&mut self) -> Result<SavedMetrics> {
         self.current.drain()?;
         let Self { current, ended, ended_at, measurements, best, of_event: _ } = &*self;
-        let LoaderMetrics { slots, queue: _, read: _, batch: _ } = current;
+        let LoaderMetrics { slots, queue: _, batch: _ } = current;
         let (current, ended, ended_at, best) = (slots.clone(), ended.clone(), ended_at.clone(), best.clone());
         Ok(SavedMetrics { current, ended, ended_at, measurements: measurements.clone(), best })
     }

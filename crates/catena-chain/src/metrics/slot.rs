@@ -32,7 +32,7 @@ pub(crate) struct Slot {
     #[serde(with = "catena_record::float")]
     pub(super) last: f64,
     count: u64,
-    /// The batch that logged it last, and where its value waits in the queue if it was not read yet.
+    /// The batch that logged it last, and where its value is among those that wait if it was not read yet.
     #[serde(skip)]
     pub(super) batch: u64,
     #[serde(skip)]

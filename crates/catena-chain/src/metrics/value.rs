@@ -53,6 +53,13 @@ impl Value {
         })
     }
 
+    /// The number. Waits for the device.
+    pub fn read(&self) -> Result<f64> {
+        let mut number = Vec::with_capacity(1);
+        read_values([self], &mut number)?;
+        number.first().copied().ok_or_else(|| "a value can't be read".into())
+    }
+
     /// Another handle of it.
     pub(crate) fn shared(&self) -> Self {
         match self {
