@@ -7,7 +7,8 @@ mod spread;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use catena::chain::{Driver, LoaderScope, Optimizers, PassScope, Settings, StageScope, testing};
+use catena::chain::drive::{Driver, LoaderScope, PassScope, RunSettings, StageScope};
+use catena::chain::{Optimizers, testing};
 use catena::prelude::*;
 use catena::tch::{Device, Tensor};
 use spread::Spread;
@@ -24,8 +25,8 @@ enum Values {
 
 /// A driver in a train loader.
 fn driver(dir: &std::path::Path, callbacks: Vec<Box<dyn Callback>>) -> Driver {
-    let settings = Settings { seed: 0, device: Device::Cpu, run_dir: Some(dir.to_owned()) };
-    let members = callbacks.into_iter().map(catena::chain::Member::new).collect();
+    let settings = RunSettings { seed: 0, device: Device::Cpu, run_dir: Some(dir.to_owned()) };
+    let members = callbacks.into_iter().map(catena::chain::drive::Member::new).collect();
     let mut driver = Driver::new(Box::new(testing::tiny_model()), members, settings).expect("names differ");
     let passes = vec![PassScope { name: "main".into(), optimizer: None }];
     driver.fire(Event::RunStart).expect("the run directory can be written");

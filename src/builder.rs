@@ -9,7 +9,8 @@ use catena_callbacks::{
     Backward, Criterion, CsvFiles, FiniteModel, Forward, Journal, JsonLines, Loggers, LrSchedule, Optimize,
     Throughput, ToDevice, ZeroGrad,
 };
-use catena_chain::{Callback, Driver, Event, Member, Role, Settings};
+use catena_chain::drive::{Driver, Member, RunSettings};
+use catena_chain::{Callback, Event, Role};
 use catena_tensor::data::Loader;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::params::{check_can_be_saved, check_memory, matching_parameters, parameters, variables};
@@ -181,7 +182,7 @@ impl RunnerBuilder {
         }
         chain_checks::check(&members, &stages)?;
         let place = run_dir.clone().map(|path| (path, file_system));
-        let settings = Settings { seed, device: model.var_store().device(), run_dir };
+        let settings = RunSettings { seed, device: model.var_store().device(), run_dir };
         let driver = Driver::new(model, members, settings)?;
         Ok(Runner::new(driver, stages, place, allowed, panic_output))
     }

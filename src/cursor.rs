@@ -22,7 +22,7 @@ pub(crate) enum Open {
     Ended,
 }
 
-/// The next thing to do. Together with the driver's books it says all that the loop knows.
+/// The next thing to do. Together with the driver's counters it says all that the loop knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cursor {

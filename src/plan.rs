@@ -1,7 +1,8 @@
 //! The chain as text.
 use std::fmt::Write;
 
-use catena_chain::{Driver, Event, Phase};
+use catena_chain::drive::Driver;
+use catena_chain::{Event, Phase};
 use catena_tensor::{device, params::parameters};
 
 use crate::stage::Stage;

@@ -2,19 +2,20 @@
 mod alone;
 mod check;
 mod compare;
-mod cuts;
 mod edges;
 mod freezing;
 pub(crate) mod frozen;
 mod logs;
 mod quiet;
 mod resume;
+mod safe_points;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use catena_chain::{Driver, Event, Skip, Stop};
+use catena_chain::drive::Driver;
+use catena_chain::{Event, Skip, Stop};
 use catena_record::fs::FileSystem;
 use catena_tensor::batch::Batch;
 use catena_tensor::model::{Mode, Model};
@@ -24,7 +25,7 @@ use catena_tensor::tch::Tensor;
 use self::alone::Alone;
 use self::quiet::Quiet;
 use crate::cursor::{Cursor, Open};
-use crate::disk::{Cut, Description, Disk};
+use crate::disk::{Description, Disk, SafePoint};
 use crate::ended_stage::{EndedStage, Stopped};
 use crate::error::RunResult as Result;
 use crate::plan;
@@ -201,7 +202,7 @@ impl Runner {
         self.end(Event::RunEnd, is_left)?;
         self.at.open = Open::Ended;
         if self.driver.return_to_stage().is_some() {
-            self.cut(Cut::Run)?;
+            self.safe_point(SafePoint::Run)?;
             self.driver.leave_stage();
         }
         Ok(())
@@ -223,7 +224,7 @@ impl Runner {
         self.end(Event::StageEnd, is_stopped)?;
         self.note_end(is_stopped);
         self.at.next_stage();
-        self.cut(Cut::Stage)?;
+        self.safe_point(SafePoint::Stage)?;
         self.leave_stage()
     }
 
@@ -260,7 +261,7 @@ impl Runner {
         let is_left = self.has_loader() || self.at.cut_short;
         self.end(Event::EpochEnd, self.driver.stop() >= Stop::Epoch && is_left)?;
         self.at.next_epoch();
-        self.cut(Cut::Epoch)
+        self.safe_point(SafePoint::Epoch)
     }
 
     fn run_loader(&mut self, loader: usize) -> Result<()> {
@@ -311,7 +312,7 @@ impl Runner {
         if self.looks_for_new && mode == Mode::Train {
             self.check_for_new_parameters()?;
         }
-        if mode == Mode::Train { self.cut(Cut::Batch) } else { Ok(()) }
+        if mode == Mode::Train { self.safe_point(SafePoint::Batch) } else { Ok(()) }
     }
 
     fn run_pass(&mut self, mode: Mode) -> Result<()> {

@@ -169,11 +169,11 @@ fn model() -> Net {
     Net::new(vs, layers)
 }
 
-/// The hash of the model's variables and buffers at every batch's cut, evaluations at that cut excluded.
+/// The hash of the model's variables and buffers at every batch's safe point, evaluations at that safe point excluded.
 fn hashes(n: u64, epochs: u64, evaluate_every: u64, averages: impl FnOnce(Stage) -> Stage) -> Vec<String> {
     let record = Rc::new(RefCell::new(Vec::new()));
     let (hashes, mut batch) = (record.clone(), 0);
-    // the first thing that the next batch hears is what a snapshot at the last cut would have held
+    // the first thing that the next batch hears is what a snapshot at the last safe point would have held
     let at_cuts = move |cx: &Context| -> catena::chain::Result<()> {
         hashes.borrow_mut().push(sha256(&state_dict(cx.model.var_store()))?);
         Ok(())

@@ -250,10 +250,10 @@ fn an_error_inside_a_batch_leaves_what_was_there_and_is_never_gone_on_from() {
     let loaded =
         catena::record::load(&catena::record::fs::Os, &dir.path().join("crash").join(&crash[0])).unwrap();
     assert!(loaded.manifest.why[0].contains("a bad sample"), "{:?}", loaded.manifest.why);
-    assert_eq!(loaded.state["books"]["global_batch"], 5);
+    assert_eq!(loaded.state["progress"]["global_batch"], 5);
     // what other programs show of it
     let outer: StateFile = serde_json::from_value(loaded.state).unwrap();
-    assert_eq!((outer.books["global_batch"].as_u64(), outer.cursor["stage"].as_u64()), (Some(5), Some(0)));
+    assert_eq!((outer.progress["global_batch"].as_u64(), outer.cursor["stage"].as_u64()), (Some(5), Some(0)));
     assert_eq!(snapshots(&dir.path().join("checkpoints")).last().unwrap(), "000000000004-b");
     let (report, params) = resume(builder(dir.path(), stage(2)), Resume::Latest).unwrap();
     assert_eq!((report.resumed_from, report.batches_run), (Some(4), 2));

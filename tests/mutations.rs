@@ -24,16 +24,16 @@ const HARMLESS: [(&str, &str); 23] = [
     ("/stage_name", "names the stage for lists of snapshots; the number counts"),
     ("/measured", "chooses which snapshots are kept, not what is computed"),
     ("/run/machine/", "differences of machine and version are logged, not refused"),
-    ("/books/loader_samples", "told on the console at the loader's end only"),
-    ("/books/skipped_by", "names who skipped the last step; the next batch clears it"),
-    ("/books/outcome", "of the last step; the next pass begins with its own"),
-    ("/books/steps_before", "as the outcome"),
-    ("/books/pass", "the next pass sets its own"),
-    ("/books/window/", "what end events are told; the next pass takes its own from `windows`"),
-    ("/books/windows/0/held", "the next pass releases it"),
-    ("/books/cut_short", "set again by whatever ends next"),
+    ("/progress/loader_samples", "told on the console at the loader's end only"),
+    ("/progress/skipped_by", "names who skipped the last step; the next batch clears it"),
+    ("/progress/outcome", "of the last step; the next pass begins with its own"),
+    ("/progress/steps_before", "as the outcome"),
+    ("/progress/pass", "the next pass sets its own"),
+    ("/progress/window/", "what end events are told; the next pass takes its own from `windows`"),
+    ("/progress/windows/0/held", "the next pass releases it"),
+    ("/progress/cut_short", "set again by whatever ends next"),
     ("/cursor/cut_short", "set again by whatever ends next"),
-    ("/books/metrics/ended_at/", "chooses what is said to be measured of just these parameters"),
+    ("/progress/metrics/ended_at/", "chooses what is said to be measured of just these parameters"),
     ("/optimizers/main/groups/0/initial/beta", "needed by a schedule of it only, and there is none"),
     ("/optimizers/main/groups/0/initial/eps", "needed by a schedule of it only, and there is none"),
     ("/run/stages/0/loaders/1/", "other data for evaluations is logged, not refused"),
@@ -41,10 +41,10 @@ const HARMLESS: [(&str, &str); 23] = [
     ("/run/stages/0/loaders/0/batches", "stands in the loader's own description, or follows from it"),
     ("/run/stages/1/loaders/0/batches", "stands in the loader's own description, or follows from it"),
     (
-        "/books/last_weight",
+        "/progress/last_weight",
         "of a window that a loader's end closes: here the last batch is known and closes it",
     ),
-    ("/cut", "tells the snapshots of one batch apart; the cursor counts"),
+    ("/point", "tells the snapshots of one batch apart; the cursor counts"),
 ];
 
 /// The same, by how a leaf's place ends.
@@ -91,7 +91,7 @@ fn is_harmless(state: &Value, pointer: &str) -> bool {
     of("/run/chain/").is_some_and(|i| looks(&chain[i]))
         || has_state_of_who_looks
         // how often a metric was measured: who watches one compares it with what it has judged
-        || (pointer.starts_with("/books/metrics/measurements/") && !pointer.ends_with("/valid~1loss"))
+        || (pointer.starts_with("/progress/metrics/measurements/") && !pointer.ends_with("/valid~1loss"))
         || is_told_only
         || HARMLESS.iter().any(|(start, _)| pointer.starts_with(start))
         || HARMLESS_ENDS.iter().any(|(end, _)| pointer.ends_with(end))

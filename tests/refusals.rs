@@ -250,7 +250,7 @@ fn variations() -> Vec<Settings> {
 fn every_refusal_leaves_the_directory_as_it_was_and_every_name_that_it_offers_works() {
     let _exclusive = Exclusive::wait();
     for at in [3, 4] {
-        // 3 is an epoch's end, whose snapshot of the epoch's cut is newer; 4 is inside one
+        // 3 is an epoch's end, whose snapshot of the epoch's safe point is newer; 4 is inside one
         let whole = tempfile::tempdir().unwrap();
         left(whole.path(), &BEFORE, at);
         for after in variations() {

@@ -11,12 +11,10 @@ use std::time::Duration;
 use catena_callbacks::{
     Array, CsvFiles, Histogram, Image, JsonLines, Loggers, Mlflow, Outbox, Payload, TensorBoard,
 };
+use catena_chain::drive::{Driver, LoaderScope, PassScope, RunSettings, StageScope};
 use catena_chain::tensor::model::Mode;
 use catena_chain::tensor::tch::{Device, Tensor};
-use catena_chain::{
-    Callback, Context, Driver, Event, Every, LoaderScope, Optimizers, PassScope, Reduce, Result, Settings,
-    StageScope, State, testing,
-};
+use catena_chain::{Callback, Context, Event, Every, Optimizers, Reduce, Result, State, testing};
 
 const EPOCH: u64 = 5;
 
@@ -49,7 +47,7 @@ impl Arguments {
 
 fn main() -> Result<()> {
     let Arguments { dir, steps, mlflow, snapshot, resume, pause } = Arguments::read()?;
-    let settings = Settings { seed: 0, device: Device::Cpu, run_dir: Some(dir.clone()) };
+    let settings = RunSettings { seed: 0, device: Device::Cpu, run_dir: Some(dir.clone()) };
     let mut driver = Driver::new(Box::new(testing::tiny_model()), Vec::new(), settings)?;
     let passes = vec![PassScope { name: "main".into(), optimizer: None }];
     driver.enter_stage(

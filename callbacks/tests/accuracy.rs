@@ -1,11 +1,12 @@
 //! `Accuracy` follows the rule of `ClassScore`: one number, however it is asked for.
 use catena_callbacks::Accuracy;
 use catena_callbacks::metrics::{ClassScore, Meter, Seen, Task};
+use catena_chain::drive::{Driver, LoaderScope};
 use catena_chain::tensor::batch::Batch;
 use catena_chain::tensor::model::Mode;
 use catena_chain::tensor::native::observe::{HostReads, Syncs};
 use catena_chain::tensor::tch::{Kind, Tensor};
-use catena_chain::{Callback, Driver, Event, LoaderScope, State, testing};
+use catena_chain::{Callback, Event, State, testing};
 use proptest::prelude::*;
 
 fn start(driver: &mut Driver, name: &str) {

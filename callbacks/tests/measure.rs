@@ -4,14 +4,12 @@ use catena_callbacks::metrics::{
     Aggregate, Average, BatchMetric, ClassScore, Combine, ConfusionMatrix, LossSum, Measure, MeasuredTensors,
     Ranking, Statistic, Task,
 };
+use catena_chain::drive::{Driver, LoaderScope, PassScope, StageScope};
 use catena_chain::tensor::batch::Batch;
 use catena_chain::tensor::loss::{CrossEntropy, Mse};
 use catena_chain::tensor::model::Mode;
 use catena_chain::tensor::tch::{Device, Kind, Tensor};
-use catena_chain::{
-    Callback, CallbackExt, Driver, Event, Flow, LoaderScope, PassScope, Phase, Result, StageScope, State, on,
-    testing,
-};
+use catena_chain::{Callback, CallbackExt, Event, Flow, Phase, Result, State, on, testing};
 
 const CLASSES: Task = Task::Multiclass(3);
 

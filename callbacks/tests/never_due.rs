@@ -2,10 +2,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use catena_callbacks::{Accumulate, Checkpoint, LrFinder, Swa, Tail, Validate};
-use catena_chain::{
-    Callback, CallbackExt, Driver, Event, Every, LoaderScope, Member, Optimizers, PassScope, Settings,
-    StageScope, testing,
-};
+use catena_chain::drive::{Driver, LoaderScope, Member, PassScope, RunSettings, StageScope};
+use catena_chain::{Callback, CallbackExt, Event, Every, Optimizers, testing};
 use catena_tensor::loss::Loss;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::optim::{Optimizer, Sgd};
@@ -39,7 +37,7 @@ fn driver(callback: impl Callback + 'static, stage: &str, epochs: u64) -> Driver
     let model = Box::new(testing::tiny_model());
     let optimizer = Optimizer::new(Sgd::new(0.1), &parameters(model.var_store())).unwrap();
     let dir = std::env::temp_dir();
-    let settings = Settings { seed: 0, device: Device::Cpu, run_dir: Some(dir) };
+    let settings = RunSettings { seed: 0, device: Device::Cpu, run_dir: Some(dir) };
     let mut driver = Driver::new(model, vec![Member::new(Box::new(callback))], settings).unwrap();
     driver.fire(Event::RunStart).unwrap();
     let passes = vec![PassScope { name: "main".into(), optimizer: Some("main".into()) }];

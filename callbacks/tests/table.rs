@@ -4,7 +4,8 @@ use std::path::Path;
 
 use catena_callbacks::metrics::{Aggregate, ClassScore, Combine, LossSum, Measure, Task};
 use catena_callbacks::*;
-use catena_chain::{Callback, CallbackExt, Effect, Event, Events, Every, Lifetime, Member, State, testing};
+use catena_chain::drive::Member;
+use catena_chain::{Callback, CallbackExt, Effect, Event, Events, Every, Lifetime, State, testing};
 use catena_tensor::loss::{CrossEntropy, Mse};
 use catena_tensor::schedule::{CosineAnnealing, Plateau};
 

@@ -3,10 +3,11 @@ use std::sync::Mutex;
 
 use catena_callbacks::Accuracy;
 use catena_callbacks::metrics::{ClassScore, Measure, Ranking, Task};
+use catena_chain::drive::{Driver, LoaderScope};
 use catena_chain::tensor::batch::Batch;
 use catena_chain::tensor::model::Mode;
 use catena_chain::tensor::tch::Tensor;
-use catena_chain::{Driver, Event, LoaderScope, testing};
+use catena_chain::{Event, testing};
 
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

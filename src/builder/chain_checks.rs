@@ -1,6 +1,7 @@
 //! What can be told of a chain of callbacks before it runs: places that don't exist, metrics that nobody logs, settings with two writers.
 use catena_callbacks::goal;
-use catena_chain::{Member, Only, Role};
+use catena_chain::drive::Member;
+use catena_chain::{Only, Role};
 use catena_tensor::model::Mode;
 
 use crate::error::Error;

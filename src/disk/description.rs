@@ -1,5 +1,6 @@
 //! What a run is made of, as data: kept in each snapshot, and compared with the run that goes on from it.
-use catena_chain::{About, Driver, Effect, Member, Phase, Write, Writes};
+use catena_chain::drive::{Driver, Member};
+use catena_chain::{About, Effect, Phase, Write, Writes};
 use catena_record::formats::run;
 use catena_tensor::native::context::{cpu_capability, libtorch_version};
 use catena_tensor::{device, tch};

@@ -1,8 +1,9 @@
 //! What a snapshot is made of: `state.json` as a type, and the tensors by file.
 use std::collections::BTreeMap;
 
-use catena_chain::{Books, State, Stop};
-use catena_record::Cut;
+use catena_chain::drive::RunProgress;
+use catena_chain::{State, Stop};
+use catena_record::SafePoint;
 use catena_record::logs::Marks;
 use catena_record::tensors::Metadata;
 use catena_tensor::device;
@@ -47,17 +48,20 @@ pub(crate) struct SavedState {
     /// Who asked for it.
     pub(crate) why: Vec<String>,
     /// After what.
-    pub(crate) cut: Cut,
+    // as older snapshots call it
+    #[serde(alias = "cut")]
+    pub(crate) point: SafePoint,
     /// The next thing to do, the flow applied already.
     pub(crate) cursor: Cursor,
     /// The number of the stage whose optimizers are saved.
     pub(crate) stage: usize,
     /// Its name.
     pub(crate) stage_name: String,
-    /// Evaluations that were asked for at this cut and are not done.
+    /// Evaluations that were asked for at this safe point and are not done.
     pub(crate) evaluations: Vec<String>,
     /// The counters, windows and metrics.
-    pub(crate) books: Books,
+    #[serde(alias = "books")]
+    pub(crate) progress: RunProgress,
     /// What was measured of just these parameters.
     #[serde(with = "catena_record::float::map")]
     pub(crate) measured: BTreeMap<String, f64>,
@@ -82,9 +86,9 @@ pub(crate) struct SavedState {
 impl SavedState {
     /// Whether it was taken after the end of something that a stop had cut short.
     pub(crate) fn has_stopped(&self) -> bool {
-        let Self { cut, cursor, books, run, .. } = self;
+        let Self { point, cursor, progress, run, .. } = self;
         let is_over = cursor.stage == run.0.stages.len();
-        *cut != Cut::Batch && cursor.cut_short && (books.stop() > Stop::None || is_over)
+        *point != SafePoint::Batch && cursor.cut_short && (progress.stop() > Stop::None || is_over)
     }
 }
 

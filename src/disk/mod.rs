@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use catena_callbacks::SnapshotPolicy;
-pub(crate) use catena_record::Cut;
+pub(crate) use catena_record::SafePoint;
 use catena_record::formats::run::{self, RunFile};
 use catena_record::formats::timing::{self, TimingRow};
 use catena_record::fs::FileSystem;
@@ -214,7 +214,7 @@ impl Disk {
         let started = Instant::now();
         self.wait()?;
         let wait = started.elapsed();
-        let name = SnapshotName { global_batch: kept.state.books.global_batch(), cut: kept.state.cut };
+        let name = SnapshotName { global_batch: kept.state.progress.global_batch(), point: kept.state.point };
         let snapshot = files::stage(kept, name, self.writer.take_buffer())?;
         let stall = started.elapsed() - wait;
         self.writer.save(snapshot, policy.retention.clone())?;
@@ -242,7 +242,7 @@ impl Disk {
     /// Saves what was there at an error.
     pub(crate) fn save_crash(&mut self, kept: Kept, retention: &Retention) -> Result<PathBuf> {
         self.wait()?;
-        let name = SnapshotName { global_batch: kept.state.books.global_batch(), cut: kept.state.cut };
+        let name = SnapshotName { global_batch: kept.state.progress.global_batch(), point: kept.state.point };
         let snapshot = files::stage(kept, name, self.writer.take_buffer())?;
         let at = Utc::now().format("%Y%m%dT%H%M%S%.3fZ").to_string();
         Ok(self.writer.store().save_crash(&snapshot, &at, retention)?)
@@ -287,7 +287,7 @@ impl Disk {
     /// The newest snapshot that was taken between two epochs, up to this one.
     pub(crate) fn newest_between_epochs(&mut self, up_to: SnapshotName) -> Option<PathBuf> {
         let store = self.writer.store();
-        let is_between = |name: &SnapshotName| *name <= up_to && name.cut != Cut::Batch;
+        let is_between = |name: &SnapshotName| *name <= up_to && name.point != SafePoint::Batch;
         let name = store.listed().iter().map(|listed| listed.name).filter(is_between).max()?;
         Some(store.path(name))
     }

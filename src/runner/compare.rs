@@ -5,7 +5,7 @@ use catena_tensor::model::Mode;
 
 use super::Runner;
 use crate::cursor::Open;
-use crate::disk::{Cut, Description, Difference, Position, Remedy, SavedState, differences};
+use crate::disk::{Description, Difference, Position, Remedy, SafePoint, SavedState, differences};
 use crate::error::Error;
 use crate::error::RunResult as Result;
 
@@ -50,9 +50,9 @@ impl Runner {
         if !refused.is_empty() {
             return Err(Error::OtherRun { differences: self.sentence(&refused, snapshot) });
         }
-        if allowed("stop") && state.books.stop() > Stop::None {
+        if allowed("stop") && state.progress.stop() > Stop::None {
             log::warn!("the stop that ended the run is forgotten, as `stop` is allowed");
-            state.books.clear_stop();
+            state.progress.clear_stop();
         }
         if reopens {
             self.reopen(&now, state);
@@ -60,7 +60,7 @@ impl Runner {
         let has_more = state.cursor.open == Open::Ended && state.cursor.stage < self.stages.len();
         if has_more && allowed("stages") && !state.cursor.cut_short {
             // stages that are new follow the last one
-            (state.cursor.open, state.cut) = (Open::Run, Cut::Stage);
+            (state.cursor.open, state.point) = (Open::Run, SafePoint::Stage);
         }
         let ended = position.stage;
         self.before = Some((state.run.clone(), ended));
@@ -99,22 +99,22 @@ impl Runner {
 
     /// A place that this run does not have is refused before anything is touched.
     pub(super) fn check_place(&self, state: &SavedState) -> Result<()> {
-        let SavedState { cursor, stage, books, cut, evaluations, .. } = state;
+        let SavedState { cursor, stage, progress, point, evaluations, .. } = state;
         let wrong = |why: &str| Err(Error::Build(format!("the snapshot can't be gone on from: {why}")));
         let Some(own) = self.stages.get(*stage) else {
             return wrong("it names a stage that there is not");
         };
-        let is_between = matches!(cut, Cut::Stage | Cut::Run);
+        let is_between = matches!(point, SafePoint::Stage | SafePoint::Run);
         let fits = match cursor.open {
             Open::Nothing => false,
-            Open::Run => cut == &Cut::Stage && cursor.stage == stage + 1,
-            Open::Ended => cut == &Cut::Run,
+            Open::Run => point == &SafePoint::Stage && cursor.stage == stage + 1,
+            Open::Ended => point == &SafePoint::Run,
             Open::Stage | Open::Epoch | Open::Loader => !is_between && cursor.stage == *stage,
         };
         if !fits {
             return wrong("its cursor is at no place of the run");
         }
-        if books.windows() != own.passes.len() {
+        if progress.windows() != own.passes.len() {
             return wrong("it has windows of other passes");
         }
         let is_known = |name: &String| own.loaders.iter().any(|l| l.name == *name && l.mode == Mode::Eval);
@@ -127,7 +127,7 @@ impl Runner {
         match (cursor.open, loader) {
             (Open::Loader, Some(loader)) if loader.mode.is_train() => {
                 let batches = loader.source.batches();
-                if batches.is_some_and(|n| books.loader_batch() > n) {
+                if batches.is_some_and(|n| progress.loader_batch() > n) {
                     return wrong("its loader has fewer batches");
                 }
             }
@@ -138,7 +138,8 @@ impl Runner {
     }
 
     fn goes_to_more_epochs(&self, now: &Description, state: &SavedState) -> bool {
-        let has_ended = matches!(state.cut, Cut::Stage | Cut::Run) && state.stage + 1 == self.stages.len();
+        let has_ended =
+            matches!(state.point, SafePoint::Stage | SafePoint::Run) && state.stage + 1 == self.stages.len();
         let (before, after) = (state.run.epochs(state.stage), now.epochs(state.stage));
         has_ended && before < after && !state.cursor.cut_short
     }
@@ -154,7 +155,7 @@ impl Runner {
         let cursor = &mut state.cursor;
         (cursor.stage, cursor.open) = (state.stage, Open::Stage);
         cursor.epochs = state.run.epochs(state.stage).unwrap_or_default();
-        state.cut = Cut::Epoch;
+        state.point = SafePoint::Epoch;
     }
 
     /// What the run is made of: of stages that ended in a run before, what they ran with.

@@ -1,5 +1,6 @@
 //! What the loop needs at its edges: loaders, optimizers, frozen parameters, quiet evaluations, the place of an error.
-use catena_chain::{BoxError, Edge, LoaderScope, Member, Optimizers, PassScope, StageScope, Stop, Work};
+use catena_chain::drive::{LoaderScope, Member, PassScope, StageScope};
+use catena_chain::{BoxError, Edge, Optimizers, Stop, Work};
 use catena_tensor::batch::Batch;
 use catena_tensor::data::Start;
 use catena_tensor::model::{Mode, Model};
@@ -122,7 +123,7 @@ impl Runner {
         self.at.loader < loaders.len()
     }
 
-    /// Whether no more batches are wanted: between those of an evaluation, which has no cuts, an interruption holds at once.
+    /// Whether no more batches are wanted: between those of an evaluation, which has no safe points, an interruption holds at once.
     pub(super) fn leaves_loader(&mut self, mode: Mode) -> bool {
         if mode != Mode::Train {
             self.driver.take_interruption();

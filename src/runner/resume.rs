@@ -10,7 +10,7 @@ use super::Runner;
 use super::alone::Alone;
 use crate::cursor::Open;
 use crate::disk::{
-    CALLBACKS, Cut, Files, GRADIENTS, Loaded, MODEL, RNG, SavedCallback, SavedState, gradients_file,
+    CALLBACKS, Files, GRADIENTS, Loaded, MODEL, RNG, SafePoint, SavedCallback, SavedState, gradients_file,
     optimizer_file,
 };
 use crate::error::Error;
@@ -59,16 +59,16 @@ impl Runner {
         self.check_place(&state)?;
         let model = self.check_model(&state.shared, files.lend(MODEL)?)?;
         let in_the_way = self.check_logs(&mut state.callbacks)?;
-        let SavedState { cut, cursor, stage, evaluations, books, optimizers, callbacks, .. } = state;
+        let SavedState { point, cursor, stage, evaluations, progress, optimizers, callbacks, .. } = state;
         let (by_hand, gradients_aside) = (state.by_hand, state.gradients_aside);
-        self.resumed_from = Some(books.global_batch());
+        self.resumed_from = Some(progress.global_batch());
         self.at = cursor;
 
         self.driver.set_resuming(true);
-        self.driver.load_books(books.clone());
+        self.driver.load_progress(progress.clone());
         self.driver.fire(Event::RunStart)?;
         self.enter_stage(stage)?;
-        self.driver.load_books(books.clone());
+        self.driver.load_progress(progress.clone());
         if self.at.open >= Open::Stage && self.at.open != Open::Ended {
             self.driver.fire(Event::StageStart)?;
         }
@@ -76,8 +76,8 @@ impl Runner {
             self.driver.fire(Event::EpochStart)?;
         }
         if self.at.open == Open::Loader {
-            self.enter_loader(self.at.loader, books.loader_batch())?;
-            self.driver.load_books(books.clone());
+            self.enter_loader(self.at.loader, progress.loader_batch())?;
+            self.driver.load_progress(progress.clone());
             self.driver.fire(Event::LoaderStart)?;
         }
 
@@ -96,14 +96,14 @@ impl Runner {
         if differs {
             self.put_back_unwritten(stage)?;
         }
-        if books.has_open_window() {
+        if progress.has_open_window() {
             self.load_gradients(files.take(GRADIENTS)?)?;
             for pass in gradients_aside {
                 self.load_gradients_aside(pass, files.take(&gradients_file(pass))?)?;
             }
         }
         self.load_callbacks(callbacks, files.take(CALLBACKS)?)?;
-        self.driver.load_books(books);
+        self.driver.load_progress(progress);
         self.driver.put_back_evaluations(evaluations.clone());
         let states = files.take(RNG)?.into_iter().map(|(name, state)| Ok((device::parse(&name)?, state)));
         let generators = Generators::from_states(states.collect::<Result<_>>()?);
@@ -120,9 +120,9 @@ impl Runner {
         log::info!("going on from {name}");
 
         if !evaluations.is_empty() {
-            self.cut(cut)?;
+            self.safe_point(point)?;
         }
-        if matches!(cut, Cut::Stage | Cut::Run) {
+        if matches!(point, SafePoint::Stage | SafePoint::Run) {
             self.leave_stage()?;
         }
         Ok(())
@@ -214,7 +214,7 @@ impl Runner {
         let of_weights: Vec<String> = members
             .iter()
             .filter(|member| member.stage().is_none() && member.about().of_weights)
-            .map(catena_chain::Member::key)
+            .map(catena_chain::drive::Member::key)
             .collect();
         saved.retain(|callback| of_weights.contains(&callback.key));
         self.load_callbacks(saved, tensors)

@@ -15,7 +15,7 @@ pub(crate) enum Training {
     Batch,
     /// Between `loader_start` and `loader_end` of an Eval loader.
     Evaluation,
-    /// At a cut, between loaders, at the end.
+    /// At a safe point, between loaders, at the end.
     Between,
 }
 

@@ -2,7 +2,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use catena_chain::{Chain, Context, Result};
+use catena_chain::drive::Chain;
+use catena_chain::{Context, Result};
 use catena_tensor::hash::bytes;
 use catena_tensor::native::TensorList;
 use catena_tensor::native::tensor::identity;
@@ -203,7 +204,8 @@ pub(crate) fn in_f32(tensor: &Tensor) -> catena_tensor::Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::{Callback, Driver, Event, LoaderScope, testing};
+    use catena_chain::drive::{Driver, LoaderScope};
+    use catena_chain::{Callback, Event, testing};
     use catena_tensor::model::{Mode, Net};
     use catena_tensor::tch::{Device, nn};
 

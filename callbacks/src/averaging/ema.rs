@@ -147,7 +147,8 @@ impl Callback for Ema {
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::{LoaderScope, testing};
+    use catena_chain::drive::LoaderScope;
+    use catena_chain::testing;
     use catena_tensor::tch::{self, Kind, Tensor};
 
     use super::*;
@@ -161,13 +162,13 @@ mod tests {
         let _filled = bias(cx).fill_(value);
     }
 
-    fn average(driver: &catena_chain::Driver) -> f64 {
+    fn average(driver: &catena_chain::drive::Driver) -> f64 {
         let state = driver.chain().members()[0].callback().state();
         let (_, tensor) = state.tensors.iter().find(|(name, _)| name == "fc.bias").unwrap();
         tensor.to_kind(Kind::Double).double_value(&[0])
     }
 
-    fn step(driver: &mut catena_chain::Driver, value: f64) {
+    fn step(driver: &mut catena_chain::drive::Driver, value: f64) {
         driver.enter_pass(0).unwrap();
         set(driver.context(), value);
         driver.context_mut().mark_stepped();

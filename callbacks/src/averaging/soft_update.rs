@@ -169,7 +169,7 @@ mod tests {
         (Net::from_fn(vs, |_, _| Ok(Default::default())), online, target)
     }
 
-    fn driver_of(net: Net, tau: f64) -> catena_chain::Driver {
+    fn driver_of(net: Net, tau: f64) -> catena_chain::drive::Driver {
         let mut driver = testing::driver(vec![Box::new(SoftUpdate::new("online.", "target.", tau))]).unwrap();
         driver.context_mut().model = Box::new(net);
         driver.context_mut().mark_stepped();

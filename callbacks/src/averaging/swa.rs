@@ -169,7 +169,7 @@ impl Callback for Swa {
             stepped,
             statistics,
         } = self;
-        // between two cuts they have been asked for, or are done
+        // between two safe points they have been asked for, or are done
         let is_to_take = statistics.is_some();
         State {
             json: serde_json::json!([average.updates(), steps, stepped, is_to_take]),

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::never_due;
 
-/// Asks for snapshots, and says which are kept. Only the runner takes them, at the cut after everybody has heard the end event.
+/// Asks for snapshots, and says which are kept. Only the runner takes them, at the safe point after everybody has heard the end event.
 ///
 /// Defaults: at each epoch's end and at the run's end; the last 2 are kept. With [`Checkpoint::keep_best`] each measurement that is a new best asks for a
 /// snapshot too, wherever it is made ([`Validate`](crate::Validate) measures in the middle of epochs). Snapshots are written in the background: the run
-/// waits for one copy of the tensors, and at a cut that wants a snapshot while one is being written. It belongs to the run: given to a
+/// waits for one copy of the tensors, and at a safe point that wants a snapshot while one is being written. It belongs to the run: given to a
 /// stage it is an error when that begins. On resume: when each trigger was due last, and the best so far.
 ///
 /// ```

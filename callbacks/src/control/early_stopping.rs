@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 ///     driver.context_mut().log("loss", loss, Reduce::Last)?;
 ///     driver.leave_loader()?;
 ///     stops.push(driver.fire(Event::EpochEnd)?.stop);
-///     # driver.enter_loader(catena_chain::LoaderScope::new("train", catena_tensor::model::Mode::Train, None));
+///     # driver.enter_loader(catena_chain::drive::LoaderScope::new("train", catena_tensor::model::Mode::Train, None));
 /// }
 /// assert_eq!(stops, [Stop::None, Stop::None, Stop::None, Stop::Stage]);
 /// # Ok::<(), catena_chain::BoxError>(())

@@ -138,7 +138,7 @@ mod tests {
         let variables = driver.context().model.var_store().variables();
         let _ = no_grad(|| variables["fc.bias"].shallow_clone().fill_(f64::NEG_INFINITY));
         driver.fire(Event::StageStart).unwrap();
-        let told = |driver: &mut catena_chain::Driver| {
+        let told = |driver: &mut catena_chain::drive::Driver| {
             assert_eq!(driver.fire(Event::LoaderEnd).unwrap(), Flow::GO);
             driver.chain().members()[0].callback().state().json
         };

@@ -16,22 +16,22 @@ use serde::{Deserialize, Serialize};
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Settings", into = "Settings")]
+#[serde(from = "MaxStepsFields", into = "MaxStepsFields")]
 pub struct MaxSteps(pub u64);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+struct MaxStepsFields {
     steps: u64,
 }
 
-impl From<Settings> for MaxSteps {
-    fn from(settings: Settings) -> Self {
+impl From<MaxStepsFields> for MaxSteps {
+    fn from(settings: MaxStepsFields) -> Self {
         Self(settings.steps)
     }
 }
 
-impl From<MaxSteps> for Settings {
+impl From<MaxSteps> for MaxStepsFields {
     fn from(max_steps: MaxSteps) -> Self {
         Self { steps: max_steps.0 }
     }

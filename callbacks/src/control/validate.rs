@@ -5,7 +5,7 @@ use catena_chain::{
 
 use super::never_due;
 
-/// Asks for an evaluation every so often: it runs at the cut after the batch (or epoch), and leaves the training as it was.
+/// Asks for an evaluation every so often: it runs at the safe point after the batch (or epoch), and leaves the training as it was.
 ///
 /// The loader is `valid` unless [`Validate::loader`] names another; give it to the stage with `Stage::on_request` if it should
 /// not run at each epoch's end too. On resume: when it was due last is kept.

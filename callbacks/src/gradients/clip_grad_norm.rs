@@ -107,9 +107,8 @@ impl Callback for ClipGradNorm {
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::{
-        LoaderScope, Member, Optimizers, PassScope, Settings, Skip, StageScope, Stop, testing,
-    };
+    use catena_chain::drive::{LoaderScope, Member, PassScope, RunSettings, StageScope};
+    use catena_chain::{Optimizers, Skip, Stop, testing};
     use catena_tensor::model::{Mode, Net};
     use catena_tensor::native::tensor::set_grad;
     use catena_tensor::optim::{Optimizer, Sgd};
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     /// A model whose parameters are a vector and an empty one; its gradients are 3, -4 and none.
-    fn driver_with_an_empty_parameter(callback: impl Callback + 'static) -> catena_chain::Driver {
+    fn driver_with_an_empty_parameter(callback: impl Callback + 'static) -> catena_chain::drive::Driver {
         let vs = nn::VarStore::new(Device::Cpu);
         let empty = vs.root().zeros("empty", &[0, 5]);
         let full = vs.root().zeros("full", &[2]);
@@ -128,9 +127,9 @@ mod tests {
         let mut optimizers = Optimizers::default();
         optimizers.insert("main", Optimizer::new(Sgd::new(0.1), &parameters(&vs)).unwrap());
         let model = Box::new(Net::from_fn(vs, |_, _| Ok(Tensor::from(0.0).into())));
-        let settings = Settings { seed: 0, device: Device::Cpu, run_dir: None };
+        let settings = RunSettings { seed: 0, device: Device::Cpu, run_dir: None };
         let mut driver =
-            catena_chain::Driver::new(model, vec![Member::new(Box::new(callback))], settings).unwrap();
+            catena_chain::drive::Driver::new(model, vec![Member::new(Box::new(callback))], settings).unwrap();
         let passes = vec![PassScope { name: "main".into(), optimizer: Some("main".into()) }];
         let (name, evaluations) = ("stage".into(), Vec::new());
         driver.enter_stage(StageScope { index: 0, name, epochs: 1, passes, evaluations }, optimizers);

@@ -169,7 +169,7 @@ mod tests {
         vec![Box::new(Forward), Box::new(criterion), Box::new(Sam::new(0.1)), Box::new(Backward)]
     }
 
-    fn weights(driver: &catena_chain::Driver) -> Tensor {
+    fn weights(driver: &catena_chain::drive::Driver) -> Tensor {
         driver.context().model.var_store().variables()["fc.weight"].detach().copy()
     }
 

@@ -27,35 +27,35 @@ use super::over_loader::OverLoader;
 /// # Ok::<(), catena_chain::BoxError>(())
 /// ```
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(from = "Settings", into = "Settings")]
+#[serde(from = "AccuracyFields", into = "AccuracyFields")]
 pub struct Accuracy {
-    settings: Settings,
+    settings: AccuracyFields,
     /// The values are logged batch by batch; this has what is wrong with the loader's labels and outputs.
     checks: OverLoader,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Settings {
+struct AccuracyFields {
     top_k: Vec<i64>,
     ignore_index: Option<i64>,
     output: String,
     target: String,
 }
 
-impl Default for Settings {
+impl Default for AccuracyFields {
     fn default() -> Self {
         Self { top_k: vec![1], ignore_index: None, output: OUTPUT.into(), target: TARGET.into() }
     }
 }
 
-impl From<Settings> for Accuracy {
-    fn from(settings: Settings) -> Self {
+impl From<AccuracyFields> for Accuracy {
+    fn from(settings: AccuracyFields) -> Self {
         Self { settings, checks: OverLoader::default() }
     }
 }
 
-impl From<Accuracy> for Settings {
+impl From<Accuracy> for AccuracyFields {
     fn from(accuracy: Accuracy) -> Self {
         accuracy.settings
     }
@@ -63,7 +63,7 @@ impl From<Accuracy> for Settings {
 
 impl Default for Accuracy {
     fn default() -> Self {
-        Settings::default().into()
+        AccuracyFields::default().into()
     }
 }
 
@@ -152,7 +152,7 @@ impl Callback for Accuracy {
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {
         let _no_grad = tch::no_grad_guard();
-        let Settings { top_k, ignore_index, output, target } = &self.settings;
+        let AccuracyFields { top_k, ignore_index, output, target } = &self.settings;
         let (scores, targets) = (cx.outputs.get(output)?, cx.batch.get(target)?);
         let (scores_size, targets_size) = (scores.size(), targets.size());
         let shape = |what: &str, got: Vec<i64>, expected: String| {

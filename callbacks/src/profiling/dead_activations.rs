@@ -165,7 +165,8 @@ impl Callback for DeadActivations {
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::{Driver, testing};
+    use catena_chain::drive::Driver;
+    use catena_chain::testing;
     use catena_tensor::tch::Device;
 
     use super::*;

@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    fn rates(driver: &catena_chain::Driver) -> Rates {
+    fn rates(driver: &catena_chain::drive::Driver) -> Rates {
         driver.context().ext.get::<Rates>().unwrap().clone()
     }
 

@@ -269,7 +269,8 @@ impl Callback for Timeline {
 
 #[cfg(test)]
 mod tests {
-    use catena_chain::{Driver, Member, Settings, on, testing};
+    use catena_chain::drive::{Driver, Member, RunSettings};
+    use catena_chain::{on, testing};
     use catena_tensor::tch::Device;
     use serde_json::Value;
 
@@ -350,7 +351,7 @@ mod tests {
     fn each_part_of_a_run_has_a_trace_and_a_run_that_begins_removes_those_of_another() {
         let dir = tempfile::tempdir().unwrap();
         let run = |resuming| {
-            let settings = Settings { seed: 0, device: Device::Cpu, run_dir: Some(dir.path().to_owned()) };
+            let settings = RunSettings { seed: 0, device: Device::Cpu, run_dir: Some(dir.path().to_owned()) };
             let members = vec![Member::new(Box::new(Timeline::new()))];
             let mut driver = Driver::new(Box::new(testing::tiny_model()), members, settings).unwrap();
             driver.set_resuming(resuming);

@@ -45,7 +45,7 @@ use serde_json::Value;
 ///
 /// As data: `{"schedule": {"name": "cosine_annealing", "t_max": 1000}, "of": "weight_decay", "group": "head.*", "by_epoch": true}`.
 #[derive(Debug, Deserialize)]
-#[serde(from = "Settings")]
+#[serde(from = "LrScheduleFields")]
 pub struct LrSchedule {
     schedule: Box<dyn Schedule>,
     setting: String,
@@ -61,7 +61,7 @@ pub struct LrSchedule {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+struct LrScheduleFields {
     #[serde(deserialize_with = "schedule")]
     schedule: AnySchedule,
     #[serde(default = "lr")]
@@ -80,8 +80,8 @@ fn lr() -> String {
     "lr".into()
 }
 
-impl From<Settings> for LrSchedule {
-    fn from(Settings { schedule, of, group, by_epoch }: Settings) -> Self {
+impl From<LrScheduleFields> for LrSchedule {
+    fn from(LrScheduleFields { schedule, of, group, by_epoch }: LrScheduleFields) -> Self {
         Self { setting: of, group, by_epoch, ..Self::new(schedule) }.renamed()
     }
 }

@@ -26,25 +26,25 @@ use serde_json::Value;
 ///
 /// As data: `{"loss": {"name": "cross_entropy"}}`, or a loss for each pass, `{"losses": {"generator": {"name": "mse"}, …}}`.
 #[derive(Deserialize)]
-#[serde(try_from = "Settings")]
+#[serde(try_from = "CriterionFields")]
 pub struct Criterion {
     losses: Vec<PassLoss>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+struct CriterionFields {
     loss: Option<AnyLoss>,
     losses: Option<BTreeMap<String, AnyLoss>>,
 }
 
-impl TryFrom<Settings> for Criterion {
+impl TryFrom<CriterionFields> for Criterion {
     type Error = &'static str;
 
-    fn try_from(settings: Settings) -> std::result::Result<Self, &'static str> {
+    fn try_from(settings: CriterionFields) -> std::result::Result<Self, &'static str> {
         match settings {
-            Settings { loss: Some(loss), losses: None } => Ok(Self::new(loss.0)),
-            Settings { loss: None, losses: Some(losses) } => {
+            CriterionFields { loss: Some(loss), losses: None } => Ok(Self::new(loss.0)),
+            CriterionFields { loss: None, losses: Some(losses) } => {
                 Ok(Self::for_passes(losses.into_iter().map(|(pass, loss)| (pass, loss.0))))
             }
             _ => Err("either `loss` or `losses` is needed, a loss for all passes or one for each"),

@@ -18,7 +18,7 @@ use crate::flow::{Flow, Outcome, Skip};
 use crate::metrics::{Metrics, Value};
 use crate::optimizers::Optimizers;
 use crate::repetition::Repetition;
-use crate::scope::{LoaderScope, Settings, StageScope};
+use crate::scope::{LoaderScope, RunSettings, StageScope};
 use crate::undo::Undo;
 use crate::window::Window;
 
@@ -48,7 +48,7 @@ pub struct Context {
     /// What callbacks tell each other, by type.
     pub ext: Extensions,
 
-    pub(crate) settings: Settings,
+    pub(crate) settings: RunSettings,
     pub(crate) stage: Option<StageScope>,
     pub(crate) epoch: u64,
     pub(crate) global_epoch: u64,
@@ -105,7 +105,7 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    pub(crate) fn new(model: Box<dyn Model>, settings: Settings) -> Self {
+    pub(crate) fn new(model: Box<dyn Model>, settings: RunSettings) -> Self {
         Self {
             model,
             optimizers: Optimizers::default(),
@@ -189,7 +189,7 @@ impl Context {
         self.reason = Some(reason.into());
     }
 
-    /// Asks for an evaluation on an Eval loader of the stage, at the cut after this batch (or epoch, or stage). Asking twice
+    /// Asks for an evaluation on an Eval loader of the stage, at the safe point after this batch (or epoch, or stage). Asking twice
     /// is asking once.
     pub fn request_evaluation(&mut self, loader: impl Into<String>) {
         let loader = loader.into();
@@ -198,7 +198,7 @@ impl Context {
         }
     }
 
-    /// Asks for a snapshot, at the next cut: after a Train batch, an epoch, a stage or the run, when everybody has heard the
+    /// Asks for a snapshot, at the next safe point: after a Train batch, an epoch, a stage or the run, when everybody has heard the
     /// end event. However many ask, one is taken. Without a run directory nothing is.
     pub fn request_snapshot(&mut self, why: impl Into<String>) {
         self.snapshots.push(why.into());
@@ -209,7 +209,7 @@ impl Context {
         self.snapshot_cost
     }
 
-    /// Ends the run at the next cut, in the middle of whatever is going on, and takes a snapshot there: a resumed run goes on
+    /// Ends the run at the next safe point, in the middle of whatever is going on, and takes a snapshot there: a resumed run goes on
     /// as if nothing had been. A signal does this; a decision of the training is [`Flow::STOP_RUN`].
     ///
     /// An evaluation is left after its batch, and run again from its beginning at resume. End events are fired all the same,
@@ -218,7 +218,7 @@ impl Context {
         self.interruption.get_or_insert(why.into());
     }
 
-    /// Why the run is being left, from the cut on at which an interruption was found.
+    /// Why the run is being left, from the safe point on at which an interruption was found.
     pub fn interrupted(&self) -> Option<&str> {
         self.interrupted.as_deref()
     }

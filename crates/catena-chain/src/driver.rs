@@ -21,13 +21,13 @@ use crate::event::Event;
 use crate::flow::{Flow, Outcome, Skip, Stop};
 use crate::gradients::Gradients;
 use crate::optimizers::Optimizers;
-use crate::scope::{LoaderScope, Settings, StageScope};
+use crate::scope::{LoaderScope, RunSettings, StageScope};
 use crate::window::Window;
 use crate::work::{Edge, Work};
 
-pub use self::saved::Books;
+pub use self::saved::RunProgress;
 
-/// Owns the context and the chain, sends events, and keeps the books between them.
+/// Owns the context and the chain, sends events, and keeps the counters between them.
 ///
 /// ```
 /// use catena_chain::{Event, testing};
@@ -57,7 +57,7 @@ impl Driver {
     pub fn new(
         model: Box<dyn Model>,
         members: Vec<Member>,
-        settings: Settings,
+        settings: RunSettings,
     ) -> std::result::Result<Self, Error> {
         let (cx, chain) = (Context::new(model, settings), Chain::new(members)?);
         let (windows, window_before, aside, left) = (Vec::new(), Window::default(), Vec::new(), None);
@@ -294,7 +294,7 @@ impl Driver {
         self.cx.grad_norm = None;
     }
 
-    /// At a cut, or between the batches of an evaluation: an interruption that was asked for holds from now on.
+    /// At a safe point, or between the batches of an evaluation: an interruption that was asked for holds from now on.
     pub fn take_interruption(&mut self) {
         if self.cx.interrupted.is_none() {
             self.cx.interrupted = self.cx.interruption.clone();
@@ -318,7 +318,7 @@ impl Driver {
         }
     }
 
-    /// The evaluations that were asked for since the last cut.
+    /// The evaluations that were asked for since the last safe point.
     pub fn take_evaluations(&mut self) -> Vec<String> {
         std::mem::take(&mut self.cx.evaluations)
     }
@@ -328,7 +328,7 @@ impl Driver {
         self.cx.evaluations = evaluations;
     }
 
-    /// Why snapshots were asked for since the last cut.
+    /// Why snapshots were asked for since the last safe point.
     pub fn take_snapshots(&mut self) -> Vec<String> {
         std::mem::take(&mut self.cx.snapshots)
     }

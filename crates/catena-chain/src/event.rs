@@ -14,16 +14,16 @@ use std::fmt;
 ///             loss                   cx.loss is set (Train and Eval)
 ///             backward               the micro-batch's gradients are added (Train)
 ///             step                   the window closes and the optimizer updates (Train)
-///         batch_end                  then a cut, if Train
+///         batch_end                  then a safe point, if Train
 ///       loader_end
-///     epoch_end                      then a cut
-///   stage_end                        then a cut
-/// run_end                            then a cut
+///     epoch_end                      then a safe point
+///   stage_end                        then a safe point
+/// run_end                            then a safe point
 /// exception                          an error or a panic is about to end the run
 /// ```
 ///
 /// An event is heard in the order of [`Phase`](crate::Phase), then of insertion; end events in the same order. What the
-/// outline says of an event is done *by* its callbacks: those of later phases find it done. At a cut the runner runs the
+/// outline says of an event is done *by* its callbacks: those of later phases find it done. At a safe point the runner runs the
 /// evaluations that were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the outline above says what each one is")]

@@ -15,7 +15,7 @@ pub enum Skip {
     Batch,
 }
 
-/// What ends early, acting at the cut after the current batch, whose step is still done.
+/// What ends early, acting at the safe point after the current batch, whose step is still done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
@@ -51,7 +51,7 @@ pub enum Stop {
 /// | `STOP_STAGE` | anywhere in a stage | as above, then `stage_end` without further epochs, the next stage; after the last stage the run has ended, cut short |
 /// | `STOP_RUN` | anywhere | as above, then `run_end`; an open window stays open |
 /// | a stop | the last batch of what it names, or its end event | only what it names has ended: nothing is cut short |
-/// | a stop | an evaluation in the middle of a train loader | `STOP_LOADER` ends the evaluation alone; the others act at the cut of the train batch |
+/// | a stop | an evaluation in the middle of a train loader | `STOP_LOADER` ends the evaluation alone; the others act at the safe point of the train batch |
 ///
 /// ```
 /// use catena_chain::{Flow, Stop};

@@ -30,7 +30,8 @@
 //! * [`on`] and [`look`]: closures as callbacks
 //! * [`Every`]: how often; adapters: [`CallbackExt::every`], [`CallbackExt::only`], [`CallbackExt::named`]
 //! * [`Watch`]: each measurement of a metric once, for a callback that decides by it
-//! * [`Driver`]: what a runner and a test drive the chain with; [`testing`]: a recorder, a tiny model and loader
+//! * [`drive`]: what a runner drives the chain with; no callback needs it
+//! * [`testing`]: a recorder, a tiny model and loader, a check of a callback
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
@@ -40,6 +41,7 @@ mod aside;
 mod callback;
 mod chain;
 mod context;
+pub mod drive;
 mod driver;
 mod error;
 mod event;
@@ -64,10 +66,7 @@ mod work;
 pub use about::{About, Effect, Lifetime, Role, Write, Writes};
 pub use adapters::{Adapted, Adapter, CallbackExt, InPhase, InRole, Look, Named, On, Throttled, look, on};
 pub use callback::Callback;
-pub use chain::{Chain, Member};
 pub use context::Context;
-pub use driver::Books;
-pub use driver::Driver;
 pub use error::{BoxError, Error, Result};
 pub use event::{Event, Events};
 pub use every::{Every, Trigger};
@@ -78,7 +77,6 @@ pub use only::Only;
 pub use optimizers::Optimizers;
 pub use phase::Phase;
 pub use place::Place;
-pub use scope::{LoaderScope, PassScope, Settings, StageScope};
 pub use watch::Watch;
 pub use window::Window;
 pub use work::{Edge, Work};

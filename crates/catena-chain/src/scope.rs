@@ -6,7 +6,7 @@ use catena_tensor::tch::Device;
 
 /// What a run is made with.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RunSettings {
     /// The one seed.
     pub seed: u64,
     /// The device that batches are moved to.

@@ -139,10 +139,11 @@ mod tests {
     fn an_observer_of_one_stage_is_told_of_that_stage_only() {
         let (observer, record) = observer(None);
         let elsewhere = Member::new(Box::new(observer)).in_stage(1);
-        let settings = crate::Settings { seed: 0, device: catena_tensor::tch::Device::Cpu, run_dir: None };
+        let settings =
+            crate::drive::RunSettings { seed: 0, device: catena_tensor::tch::Device::Cpu, run_dir: None };
         let mut driver = Driver::new(Box::new(testing::tiny_model()), vec![elsewhere], settings).unwrap();
         for (index, told) in [(0, 0), (1, 2)] {
-            driver.enter_stage(crate::StageScope { index, ..Default::default() }, Default::default());
+            driver.enter_stage(crate::drive::StageScope { index, ..Default::default() }, Default::default());
             driver.tell(Work::Snapshot, Edge::Begin);
             driver.tell(Work::Snapshot, Edge::End);
             driver.leave_stage();

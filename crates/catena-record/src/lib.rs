@@ -37,7 +37,7 @@ pub use error::{Damage, Error, Result};
 pub use formats::manifest::{FORMAT, Manifest, ManifestFile};
 pub use listed::Listed;
 pub use load::{Loaded, TensorData, load, read_manifest, verify};
-pub use name::{Cut, SnapshotName};
+pub use name::{SafePoint, SnapshotName};
 pub use snapshot::{Snapshot, TensorFile};
 pub use store::{Saved, Store};
 pub use writer::Writer;

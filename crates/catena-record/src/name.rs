@@ -9,7 +9,7 @@ use crate::error::Error;
 /// After what a snapshot was taken. In the order in which they happen at one train batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cut {
+pub enum SafePoint {
     /// A train batch: `b`.
     Batch,
     /// An epoch: `e`.
@@ -20,7 +20,7 @@ pub enum Cut {
     Run,
 }
 
-impl Cut {
+impl SafePoint {
     const LETTERS: [(Self, char); 4] =
         [(Self::Batch, 'b'), (Self::Epoch, 'e'), (Self::Stage, 's'), (Self::Run, 'z')];
 
@@ -29,15 +29,15 @@ impl Cut {
     }
 }
 
-/// A snapshot's name: the run's train batch in 12 digits, and a letter for the cut. Names sort in the order of events.
+/// A snapshot's name: the run's train batch in 12 digits, and a letter for the safe point. Names sort in the order of events.
 ///
 /// ```
-/// use catena_record::{Cut, SnapshotName};
+/// use catena_record::{SafePoint, SnapshotName};
 ///
-/// let name = SnapshotName { global_batch: 123, cut: Cut::Batch };
+/// let name = SnapshotName { global_batch: 123, point: SafePoint::Batch };
 /// assert_eq!(name.to_string(), "000000000123-b");
 /// assert_eq!("000000000123-b".parse::<SnapshotName>()?, name);
-/// assert!(name < SnapshotName { cut: Cut::Epoch, ..name });
+/// assert!(name < SnapshotName { point: SafePoint::Epoch, ..name });
 /// assert!("123-b".parse::<SnapshotName>().is_err());
 /// # Ok::<(), catena_record::Error>(())
 /// ```
@@ -47,12 +47,12 @@ pub struct SnapshotName {
     /// Train batches of the run.
     pub global_batch: u64,
     /// After what.
-    pub cut: Cut,
+    pub point: SafePoint,
 }
 
 impl fmt::Display for SnapshotName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{:012}-{}", self.global_batch, self.cut.letter()))
+        f.pad(&format!("{:012}-{}", self.global_batch, self.point.letter()))
     }
 }
 
@@ -79,8 +79,9 @@ impl FromStr for SnapshotName {
         if digits.len() < 12 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(wrong());
         }
-        let cut = Cut::LETTERS.into_iter().find(|(_, own)| letter.chars().eq([*own])).ok_or_else(wrong)?.0;
-        let name = Self { global_batch: digits.parse().map_err(|_| wrong())?, cut };
+        let point =
+            SafePoint::LETTERS.into_iter().find(|(_, own)| letter.chars().eq([*own])).ok_or_else(wrong)?.0;
+        let name = Self { global_batch: digits.parse().map_err(|_| wrong())?, point };
         // one name a snapshot: no further zeros
         if name.to_string() == text { Ok(name) } else { Err(wrong()) }
     }

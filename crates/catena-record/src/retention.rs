@@ -37,13 +37,13 @@ pub struct Best {
 ///
 /// ```
 /// use std::collections::BTreeMap;
-/// use catena_record::{Cut, Listed, SnapshotName, retention::{Best, Goal, Retention}};
+/// use catena_record::{SafePoint, Listed, SnapshotName, retention::{Best, Goal, Retention}};
 ///
 /// let listed: Vec<Listed> = [0.3, 0.1, 0.2, 0.4]
 ///     .into_iter()
 ///     .enumerate()
 ///     .map(|(i, loss)| Listed {
-///         name: SnapshotName { global_batch: i as u64, cut: Cut::Epoch },
+///         name: SnapshotName { global_batch: i as u64, point: SafePoint::Epoch },
 ///         sequence: i as u64 + 1,
 ///         stage: "train".into(),
 ///         measured: BTreeMap::from([("valid/loss".to_owned(), loss)]),
@@ -152,11 +152,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::name::Cut;
+    use crate::name::SafePoint;
 
     fn listed(values: &[Option<f64>]) -> Vec<Listed> {
         let one = |(i, value): (usize, &Option<f64>)| Listed {
-            name: SnapshotName { global_batch: i as u64, cut: Cut::Batch },
+            name: SnapshotName { global_batch: i as u64, point: SafePoint::Batch },
             sequence: i as u64 + 1,
             stage: String::new(),
             measured: value.map(|value| ("m".to_owned(), value)).into_iter().collect::<BTreeMap<_, _>>(),
@@ -207,21 +207,21 @@ mod tests {
 
     #[test]
     fn of_the_snapshots_of_one_batch_only_the_newest_counts_but_for_one_before_a_stop() {
-        let at = |global_batch, cut, stage: &str| Listed {
-            name: SnapshotName { global_batch, cut },
-            sequence: global_batch * 4 + cut as u64 + 1,
+        let at = |global_batch, point, stage: &str| Listed {
+            name: SnapshotName { global_batch, point },
+            sequence: global_batch * 4 + point as u64 + 1,
             stage: stage.into(),
             measured: [("m".to_owned(), -(global_batch as f64))].into(),
             stopped: false,
         };
         let all = [
-            at(1, Cut::Epoch, "a"),
-            at(2, Cut::Batch, "a"),
-            at(2, Cut::Epoch, "a"),
-            at(2, Cut::Stage, "a"),
-            at(2, Cut::Run, "b"),
-            at(3, Cut::Epoch, "b"),
-            at(3, Cut::Run, "b"),
+            at(1, SafePoint::Epoch, "a"),
+            at(2, SafePoint::Batch, "a"),
+            at(2, SafePoint::Epoch, "a"),
+            at(2, SafePoint::Stage, "a"),
+            at(2, SafePoint::Run, "b"),
+            at(3, SafePoint::Epoch, "b"),
+            at(3, SafePoint::Run, "b"),
         ];
         let names = |retention: Retention| {
             let doomed = retention.doomed(&all);

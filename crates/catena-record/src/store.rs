@@ -21,12 +21,12 @@ use crate::snapshot::Snapshot;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use catena_record::{Cut, Snapshot, SnapshotName, Store, fs::Os, retention::Retention};
+/// use catena_record::{SafePoint, Snapshot, SnapshotName, Store, fs::Os, retention::Retention};
 ///
 /// let dir = tempfile::tempdir()?;
 /// let mut store = Store::open(dir.path(), Arc::new(Os))?;
 /// let snapshot = Snapshot {
-///     name: SnapshotName { global_batch: 7, cut: Cut::Batch },
+///     name: SnapshotName { global_batch: 7, point: SafePoint::Batch },
 ///     stage: "train".into(),
 ///     time: "2026-01-01T00:00:00Z".into(),
 ///     why: vec!["7 batches".into()],

@@ -315,7 +315,7 @@ pub(crate) fn warnings(run: impl FnOnce()) -> Vec<String> {
 pub(crate) fn snapshot(n: u64) -> crate::snapshot::Snapshot {
     crate::snapshot::Snapshot {
         logs: crate::logs::Marks::new(),
-        name: crate::name::SnapshotName { global_batch: n, cut: crate::name::Cut::Batch },
+        name: crate::name::SnapshotName { global_batch: n, point: crate::name::SafePoint::Batch },
         stage: "train".into(),
         time: String::new(),
         why: Vec::new(),

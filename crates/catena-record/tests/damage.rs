@@ -8,7 +8,9 @@ use catena_record::fs::{FileSystem, Os};
 use catena_record::retention::Retention;
 use catena_record::tensors::{self, Entry, Metadata};
 use catena_record::testing::{Fault, Memory};
-use catena_record::{Cut, Damage, Error, Snapshot, SnapshotName, Store, TensorData, TensorFile, verify};
+use catena_record::{
+    Damage, Error, SafePoint, Snapshot, SnapshotName, Store, TensorData, TensorFile, verify,
+};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -19,7 +21,7 @@ fn snapshot(n: u64) -> Snapshot {
     let entry = |name: &str, bytes| Entry { name: name.into(), dtype: "F32".into(), shape: vec![2], bytes };
     Snapshot {
         logs: Default::default(),
-        name: SnapshotName { global_batch: n, cut: Cut::Batch },
+        name: SnapshotName { global_batch: n, point: SafePoint::Batch },
         stage: "train".into(),
         time: "2026-01-01T00:00:00Z".into(),
         why: vec!["a test".into()],

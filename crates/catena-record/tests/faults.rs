@@ -9,7 +9,7 @@ use catena_record::logs::Mark;
 use catena_record::retention::{Best, Goal, Retention};
 use catena_record::tensors::Entry;
 use catena_record::testing::{Call, Fault, Loss, Memory};
-use catena_record::{Cut, Error, Loaded, Snapshot, SnapshotName, Store, TensorFile, load};
+use catena_record::{Error, Loaded, SafePoint, Snapshot, SnapshotName, Store, TensorFile, load};
 
 const LAST_TWO: Retention = Retention { keep_last: 2, best: None, every: None, crashes: 1, superseded: 1 };
 
@@ -17,7 +17,7 @@ const LAST_TWO: Retention = Retention { keep_last: 2, best: None, every: None, c
 const NOW: &str = "20260101T000000.000Z";
 
 fn name(n: u64) -> SnapshotName {
-    SnapshotName { global_batch: n, cut: Cut::Batch }
+    SnapshotName { global_batch: n, point: SafePoint::Batch }
 }
 
 /// A snapshot whose every file differs from the others' of the same size.

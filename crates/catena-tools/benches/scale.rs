@@ -13,7 +13,7 @@ use catena_record::fs::Os;
 use catena_record::logs::{LogFile, Mark};
 use catena_record::retention::Retention;
 use catena_record::tensors::Entry;
-use catena_record::{Cut, Snapshot, SnapshotName, Store, TensorFile};
+use catena_record::{SafePoint, Snapshot, SnapshotName, Store, TensorFile};
 
 const STEPS: u64 = 1_000_000;
 const EPOCHS: u64 = 1000;
@@ -131,7 +131,7 @@ fn make_run(run: &Path, steps: u64) {
             |name: &str, bytes| Entry { name: name.into(), dtype: "F32".into(), shape: vec![256], bytes };
         let tensors = vec![entry("bias", 0..1024), entry("weight", 1024..2048)];
         let snapshot = Snapshot {
-            name: SnapshotName { global_batch: epoch * IN_EPOCH, cut: Cut::Epoch },
+            name: SnapshotName { global_batch: epoch * IN_EPOCH, point: SafePoint::Epoch },
             stage: "train".into(),
             time: "2026-01-01T00:00:00.000Z".into(),
             why: vec!["1 epoch".into()],

@@ -2,9 +2,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use catena_chain::{
-    CallbackExt, Driver, LoaderScope, Optimizers, PassScope, Reduce, Settings, StageScope, testing,
-};
+use catena_chain::drive::{Driver, LoaderScope, PassScope, RunSettings, StageScope};
+use catena_chain::{CallbackExt, Optimizers, Reduce, testing};
 use catena_tensor::model::Mode;
 use catena_tensor::optim::{Optimizer, Sgd};
 use catena_tensor::params::parameters;
@@ -28,7 +27,7 @@ impl Run {
     }
 
     fn unheard(dir: &Path) -> Self {
-        let settings = Settings { seed: 0, device: Device::Cpu, run_dir: Some(dir.to_owned()) };
+        let settings = RunSettings { seed: 0, device: Device::Cpu, run_dir: Some(dir.to_owned()) };
         let mut driver = Driver::new(Box::new(testing::tiny_model()), Vec::new(), settings).unwrap();
         let params = parameters(driver.context().model.var_store());
         let mut optimizers = Optimizers::default();

@@ -1,4 +1,5 @@
-use catena_chain::{Driver, on, testing};
+use catena_chain::drive::Driver;
+use catena_chain::{on, testing};
 use catena_tensor::optim::{Adagrad, AdamW, OptimizerConfig, ParamGroup, Rule, Sgd};
 use catena_tensor::params::parameters;
 use catena_tensor::schedule::{Chained, Exponential, Lambda, Linear, OneCycle};

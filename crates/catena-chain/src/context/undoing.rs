@@ -15,7 +15,8 @@ impl Context {
     /// ```
     /// use catena_chain::tensor::model::Mode;
     /// use catena_chain::tensor::tch::Tensor;
-    /// use catena_chain::{Event, LoaderScope, testing};
+    /// use catena_chain::drive::LoaderScope;
+    /// use catena_chain::{Event, testing};
     ///
     /// let mut driver = testing::driver(vec![])?;
     /// driver.enter_loader(LoaderScope::new("valid", Mode::Eval, None));

@@ -11,7 +11,7 @@ use crate::driver::Driver;
 use crate::error::Result;
 use crate::flow::Skip;
 use crate::gradients::Gradients;
-use crate::scope::Settings;
+use crate::scope::RunSettings;
 use crate::window::Window;
 
 impl Driver {
@@ -19,7 +19,7 @@ impl Driver {
     /// [`Context::checking`] says from here on.
     pub fn reset(&mut self, run_dir: Option<PathBuf>, checking: bool) {
         let model = std::mem::replace(&mut self.cx.model, Box::new(Gone(VarStore::new(Device::Cpu))));
-        let settings = Settings { seed: self.cx.seed(), device: self.cx.device(), run_dir };
+        let settings = RunSettings { seed: self.cx.seed(), device: self.cx.device(), run_dir };
         self.cx = Context::new(model, settings);
         self.cx.checking = checking;
         self.chain.enter(None);

@@ -1,4 +1,4 @@
-//! What must survive a resume, besides the tensors: the run's books, and the callbacks' states.
+//! What must survive a resume, besides the tensors: how far the run is, and the callbacks' states.
 use catena_record::logs::Marks;
 use catena_tensor::panics::caught;
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,12 @@ use crate::metrics::SavedMetrics;
 use crate::window::Window;
 use catena_tensor::state::State;
 
-/// A driver's books at a cut: counters, windows, metrics, and stops that have not been reached.
+/// How far a run is at a safe point: counters, windows, metrics, and stops that have not been reached.
 ///
-/// They are loaded into a driver that stands in the same stage, epoch and loader, by [`Driver::load_books`].
+/// They are loaded into a driver that stands in the same stage, epoch and loader, by [`Driver::load_progress`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Books {
+pub struct RunProgress {
     epoch: u64,
     global_epoch: u64,
     global_batch: u64,
@@ -38,7 +38,7 @@ pub struct Books {
     metrics: SavedMetrics,
 }
 
-impl Books {
+impl RunProgress {
     /// Train batches of the run.
     pub fn global_batch(&self) -> u64 {
         self.global_batch
@@ -71,12 +71,12 @@ impl Books {
 }
 
 impl Driver {
-    /// The books. Metrics that wait are read.
-    pub fn books(&mut self) -> Result<Books> {
+    /// How far the run is. Metrics that wait are read.
+    pub fn progress(&mut self) -> Result<RunProgress> {
         let metrics = self.cx.metrics.save()?;
         let cx = &self.cx;
         let loader = cx.loader.as_ref();
-        Ok(Books {
+        Ok(RunProgress {
             epoch: cx.epoch,
             global_epoch: cx.global_epoch,
             global_batch: cx.global_batch,
@@ -98,9 +98,9 @@ impl Driver {
         })
     }
 
-    /// Takes the books back, in the stage, epoch and loader they were kept in.
-    pub fn load_books(&mut self, books: Books) {
-        let Books {
+    /// Takes it back, in the stage, epoch and loader they were kept in.
+    pub fn load_progress(&mut self, progress: RunProgress) {
+        let RunProgress {
             epoch,
             global_epoch,
             global_batch,
@@ -119,7 +119,7 @@ impl Driver {
             cut_short,
             last_weight,
             metrics,
-        } = books;
+        } = progress;
         self.windows = windows;
         let cx = &mut self.cx;
         (cx.epoch, cx.global_epoch) = (epoch, global_epoch);

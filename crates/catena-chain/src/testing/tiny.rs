@@ -11,7 +11,7 @@ use crate::chain::Member;
 use crate::driver::Driver;
 use crate::error::Result;
 use crate::optimizers::Optimizers;
-use crate::scope::{LoaderScope, PassScope, Settings, StageScope};
+use crate::scope::{LoaderScope, PassScope, RunSettings, StageScope};
 
 /// A linear model `fc` from 4 numbers to 3, with fixed weights.
 pub fn tiny_model() -> Net {
@@ -47,7 +47,7 @@ fn labels(rows: i64) -> Tensor {
 /// the optimizer `main` (SGD, lr 0.1). What is fired from here on is up to the test.
 pub fn driver(callbacks: Vec<Box<dyn Callback>>) -> Result<Driver> {
     let members = callbacks.into_iter().map(Member::new).collect();
-    let settings = Settings { seed: 0, device: Device::Cpu, run_dir: None };
+    let settings = RunSettings { seed: 0, device: Device::Cpu, run_dir: None };
     let model = tiny_model();
     let optimizer =
         Optimizer::new(Sgd::new(0.1), &parameters(catena_tensor::model::Model::var_store(&model)))?;

@@ -10,8 +10,8 @@ pub const NAME: &str = "state.json";
 /// ```
 /// use catena_record::formats::state::StateFile;
 ///
-/// let state: StateFile = serde_json::from_str(r#"{"books":{"global_batch":7},"cut":"epoch"}"#)?;
-/// assert_eq!(state.books["global_batch"], 7);
+/// let state: StateFile = serde_json::from_str(r#"{"progress":{"global_batch":7},"point":"epoch"}"#)?;
+/// assert_eq!(state.progress["global_batch"], 7);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,8 @@ pub struct StateFile {
     /// The next thing to do.
     pub cursor: Map<String, Value>,
     /// The counters, windows and metrics.
-    pub books: Map<String, Value>,
+    #[serde(alias = "books")]
+    pub progress: Map<String, Value>,
     /// The names of each of the model's tensors that has several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<Vec<String>>,

@@ -207,6 +207,6 @@ fn the_tables_name_each_field_and_no_other() {
     assert_eq!(named(run::NAME), fields(&whole_run()));
     assert_eq!(named(timing::NAME), fields(&whole_timing()));
     assert_eq!(named(manifest::NAME), whole_manifest());
-    let (cursor, books) = (serde_json::Map::new(), serde_json::Map::new());
-    assert_eq!(named(state::NAME), fields(&StateFile { cursor, books, shared: vec![Vec::new()] }));
+    let (cursor, progress) = (serde_json::Map::new(), serde_json::Map::new());
+    assert_eq!(named(state::NAME), fields(&StateFile { cursor, progress, shared: vec![Vec::new()] }));
 }

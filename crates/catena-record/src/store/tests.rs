@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::fs::{Os, WriteFile};
-use crate::name::Cut;
+use crate::name::SafePoint;
 use crate::retention::{Best, Goal};
 use crate::testing::{snapshot, warnings};
 
@@ -72,21 +72,21 @@ fn newer_ones_are_set_aside_in_the_first_free_folder() {
 fn what_was_measured_stands_with_the_newest_snapshot_of_the_parameters() {
     let dir = tempfile::tempdir().unwrap();
     let measured = || std::collections::BTreeMap::from([("loss".to_owned(), 0.5)]);
-    let at = |cut| {
+    let at = |point| {
         let plain = snapshot(1);
-        Snapshot { name: SnapshotName { cut, ..plain.name }, measured: measured(), ..plain }
+        Snapshot { name: SnapshotName { point, ..plain.name }, measured: measured(), ..plain }
     };
     let best = Best { k: 2, metric: "loss".into(), goal: Goal::Min };
     let retention = Retention { keep_last: 1, best: Some(best), ..Retention::default() };
     let found =
-        |store: &Store| store.listed().iter().map(|l| (l.name.cut, l.measured.clone())).collect::<Vec<_>>();
+        |store: &Store| store.listed().iter().map(|l| (l.name.point, l.measured.clone())).collect::<Vec<_>>();
     {
         let mut store = open(dir.path());
-        store.save(&at(Cut::Epoch), &retention).unwrap();
-        store.save(&at(Cut::Run), &retention).unwrap();
-        assert_eq!(found(&store), [(Cut::Run, measured())]);
+        store.save(&at(SafePoint::Epoch), &retention).unwrap();
+        store.save(&at(SafePoint::Run), &retention).unwrap();
+        assert_eq!(found(&store), [(SafePoint::Run, measured())]);
     }
-    assert_eq!(found(&open(dir.path())), [(Cut::Run, measured())], "and it is so on the disk");
+    assert_eq!(found(&open(dir.path())), [(SafePoint::Run, measured())], "and it is so on the disk");
 }
 
 #[test]

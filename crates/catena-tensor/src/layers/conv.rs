@@ -184,8 +184,8 @@ macro_rules! what_both_have {
                 self
             }
 
-            fn settings(&self) -> Settings {
-                Settings {
+            fn settings(&self) -> ConvSettings {
+                ConvSettings {
                     channels: [self.in_channels, self.out_channels],
                     kernel_size: self.kernel_size.each(),
                     stride: self.stride.each(),
@@ -231,7 +231,7 @@ impl Each for [i64; 2] {
 
 /// A convolution's settings, whatever its dimensions.
 #[derive(Debug)]
-struct Settings {
+struct ConvSettings {
     channels: [i64; 2],
     kernel_size: Vec<i64>,
     stride: Vec<i64>,
@@ -241,7 +241,7 @@ struct Settings {
     padding_mode: PaddingMode,
 }
 
-impl Settings {
+impl ConvSettings {
     fn check(&self) -> Outcome<()> {
         let [in_channels, out_channels] = self.channels;
         at_least_1("in_channels", in_channels)?;
@@ -297,14 +297,14 @@ impl Settings {
 
 #[derive(Debug)]
 struct Made {
-    settings: Settings,
+    settings: ConvSettings,
     weight: Tensor,
     bias: Option<Tensor>,
 }
 
 impl Made {
     fn fits(&self, input: &Tensor) -> Outcome<()> {
-        let Settings { channels: [in_channels, _], kernel_size, dilation, .. } = &self.settings;
+        let ConvSettings { channels: [in_channels, _], kernel_size, dilation, .. } = &self.settings;
         let (size, dims) = (input.size(), kernel_size.len());
         let names = if dims == 1 { "length" } else { "height, width" };
         shape(size.len() == dims + 1 || size.len() == dims + 2, input, || {
@@ -334,7 +334,7 @@ impl Compute for Made {
     fn compute(&self, input: &Tensor, _: bool) -> Outcome<Tensor> {
         self.fits(input)?;
         let Self { settings, weight, bias } = self;
-        let Settings { stride, dilation, groups, .. } = settings;
+        let ConvSettings { stride, dilation, groups, .. } = settings;
         let edges = settings.edges();
         let mode = match settings.padding_mode {
             // what libtorch does by itself

@@ -29,8 +29,9 @@ impl Show {
         let path = snapshots::find(&self.run, self.name.as_deref())?;
         let loaded = snapshots::load(&path)?;
         let manifest = &loaded.manifest;
-        let StateFile { cursor, books, shared } = StateFile::deserialize(&loaded.state).unwrap_or_default();
-        let place = [("cursor", scalars(cursor)), ("books", scalars(books))];
+        let StateFile { cursor, progress, shared } =
+            StateFile::deserialize(&loaded.state).unwrap_or_default();
+        let place = [("cursor", scalars(cursor)), ("progress", scalars(progress))];
         let tensors: Vec<(&String, &catena_record::tensors::Entry)> = loaded
             .files
             .iter()

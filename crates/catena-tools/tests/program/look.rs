@@ -162,7 +162,7 @@ fn a_checkpoint_shows_where_the_run_was_and_its_tensors() {
     insta::assert_snapshot!("show", output.out);
     let (status, json) = place.json("ckpt show run");
     assert_eq!(status, 0);
-    assert_eq!(json["books"], json!({ "global_batch": 30, "global_step": 15 }));
+    assert_eq!(json["progress"], json!({ "global_batch": 30, "global_step": 15 }));
     assert_eq!(json["cursor"]["epochs"], 2);
     assert_eq!(
         json["tensors"][0],

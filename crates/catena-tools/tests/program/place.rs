@@ -149,7 +149,7 @@ pub(crate) fn snapshot(name: &str, measured: &[(&str, f64)], tensors: Vec<Tensor
     }
     let state = json!({
         "cursor": { "stage": 0, "epochs": 2, "loader": 0, "open": "stage", "cut_short": false },
-        "books": {
+        "progress": {
             "global_batch": name.global_batch,
             "global_step": name.global_batch / 2,
             "stopped_by": null,

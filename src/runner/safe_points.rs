@@ -1,4 +1,4 @@
-//! Cuts: everybody has heard an end event, and now the evaluations and the snapshot that were asked for.
+//! Safe points: everybody has heard an end event, and now the evaluations and the snapshot that were asked for.
 use catena_callbacks::{SnapshotPolicy, goal};
 use catena_chain::{Edge, Stop, Work};
 use catena_record::retention::Best;
@@ -7,7 +7,7 @@ use catena_tensor::params::parameters;
 use catena_tensor::rng::Generators;
 
 use super::Runner;
-use crate::disk::{CALLBACKS, Cut, Disk, Kept, SavedState, Standing, now};
+use crate::disk::{CALLBACKS, Disk, Kept, SafePoint, SavedState, Standing, now};
 use crate::error::Error;
 use crate::error::RunResult as Result;
 use crate::report::Status;
@@ -16,11 +16,11 @@ use crate::stage::StartFrom;
 
 impl Runner {
     /// Runs the evaluations, applies the stops that are reached, and takes at most one snapshot.
-    pub(super) fn cut(&mut self, cut: Cut) -> Result<()> {
+    pub(super) fn safe_point(&mut self, point: SafePoint) -> Result<()> {
         let (mut asked, mut done) = (self.driver.take_evaluations(), Vec::new());
-        while !asked.is_empty() && !self.take_interruption(cut) {
+        while !asked.is_empty() && !self.take_interruption(point) {
             self.driver.put_back_evaluations(asked.clone());
-            self.evaluate(cut, &asked[0])?;
+            self.evaluate(point, &asked[0])?;
             let new = self.driver.take_evaluations().split_off(asked.len());
             if self.driver.context().interrupted().is_some() {
                 break;
@@ -38,11 +38,11 @@ impl Runner {
             }
         }
         self.driver.put_back_evaluations(asked);
-        self.driver.clear_stop(ends(cut));
+        self.driver.clear_stop(ends(point));
         if let Some(disk) = &mut self.disk {
             disk.poll()?;
         }
-        let is_interrupted = self.take_interruption(cut);
+        let is_interrupted = self.take_interruption(point);
         let mut why = self.driver.take_snapshots();
         why.extend(self.driver.context().interrupted().map(str::to_owned));
         if why.is_empty() || self.is_leaving || self.disk.is_none() {
@@ -50,21 +50,21 @@ impl Runner {
         }
         self.is_leaving = is_interrupted;
         self.driver.tell(Work::Snapshot, Edge::Begin);
-        let kept = self.keep(cut)?;
+        let kept = self.keep(point)?;
         self.save(kept, why)?;
         self.driver.tell(Work::Snapshot, Edge::End);
         Ok(())
     }
 
     /// Runs an Eval loader in between, and leaves the loop where it was.
-    fn evaluate(&mut self, cut: Cut, name: &str) -> Result<()> {
+    fn evaluate(&mut self, point: SafePoint, name: &str) -> Result<()> {
         let loaders = &self.stages[self.stage_index()].loaders;
         let is_it = |l: &StageLoader| l.name == name && l.mode == Mode::Eval;
         let Some(loader) = loaders.iter().position(is_it) else {
             return Err(self.no_evaluation(name.into()));
         };
         self.driver.tell(Work::Evaluation, Edge::Begin);
-        let (at, before) = (self.at.clone(), self.keep_apart(cut)?);
+        let (at, before) = (self.at.clone(), self.keep_apart(point)?);
         self.driver.put_loader_aside();
         self.run_loader(loader)?;
         self.driver.clear_stop(Stop::Loader);
@@ -75,8 +75,8 @@ impl Runner {
     }
 
     /// Whether the run is left here; at its end there is nothing to leave.
-    fn take_interruption(&mut self, cut: Cut) -> bool {
-        if cut != Cut::Run {
+    fn take_interruption(&mut self, point: SafePoint) -> bool {
+        if point != SafePoint::Run {
             self.driver.take_interruption();
         }
         self.driver.context().interrupted().is_some()
@@ -85,14 +85,14 @@ impl Runner {
     /// What is saved if a loader that does not train is left by an interruption: as it was before.
     pub(super) fn keep_before(&mut self, loader: usize) -> Result<Option<Kept>> {
         let trains = self.stages[self.at.stage].loaders[loader].mode == Mode::Train;
-        if trains { Ok(None) } else { self.keep_apart(Cut::Batch) }
+        if trains { Ok(None) } else { self.keep_apart(SafePoint::Batch) }
     }
 
-    fn keep_apart(&mut self, cut: Cut) -> Result<Option<Kept>> {
+    fn keep_apart(&mut self, point: SafePoint) -> Result<Option<Kept>> {
         if self.disk.is_none() || self.is_leaving {
             return Ok(None);
         }
-        let mut kept = self.keep(cut)?;
+        let mut kept = self.keep(point)?;
         kept.detach()?;
         Ok(Some(kept))
     }
@@ -110,21 +110,21 @@ impl Runner {
     }
 
     /// The small state: everything but what evaluations leave alone, which are the model, the optimizers and the gradients.
-    fn keep(&mut self, cut: Cut) -> Result<Kept> {
+    fn keep(&mut self, point: SafePoint) -> Result<Kept> {
         self.driver.flush()?;
-        let books = self.driver.books().map_err(|source| self.at(source))?;
+        let progress = self.driver.progress().map_err(|source| self.at(source))?;
         let generators = Generators::keep()?;
         let evaluations = self.driver.take_evaluations();
         self.driver.put_back_evaluations(evaluations.clone());
         let cx = self.driver.context();
         let measured = cx.metrics.ended_at(cx.global_batch()).map(|(name, value)| (name.to_owned(), value));
         let state = SavedState {
-            cut,
+            point,
             cursor: self.at.clone(),
             stage: cx.stage_index(),
             stage_name: cx.stage().to_owned(),
             evaluations,
-            books,
+            progress,
             measured: measured.collect(),
             time: String::new(),
             why: Vec::new(),
@@ -163,7 +163,7 @@ impl Runner {
         for (name, optimizer) in cx.optimizers.iter() {
             kept.add_optimizer(name, optimizer)?;
         }
-        if kept.state.books.has_open_window() {
+        if kept.state.progress.has_open_window() {
             let params = parameters(cx.model.var_store());
             kept.add_gradients(&params)?;
             for (pass, gradients) in self.driver.gradients_aside().filter(|(_, all)| !all.is_empty()) {
@@ -182,7 +182,7 @@ impl Runner {
             return;
         }
         let mut save = || -> Result<_> {
-            let mut kept = self.keep(Cut::Batch)?;
+            let mut kept = self.keep(SafePoint::Batch)?;
             self.complete(&mut kept, vec![error.to_string()])?;
             self.disk.as_mut().map(|disk| disk.save_crash(kept, &policy.retention)).transpose()
         };
@@ -260,11 +260,11 @@ impl Runner {
 }
 
 /// The stop that has been reached when something ends.
-fn ends(cut: Cut) -> Stop {
-    match cut {
-        Cut::Batch => Stop::None,
-        Cut::Epoch => Stop::Epoch,
-        Cut::Stage => Stop::Stage,
-        Cut::Run => Stop::Run,
+fn ends(point: SafePoint) -> Stop {
+    match point {
+        SafePoint::Batch => Stop::None,
+        SafePoint::Epoch => Stop::Epoch,
+        SafePoint::Stage => Stop::Stage,
+        SafePoint::Run => Stop::Run,
     }
 }
