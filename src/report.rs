@@ -1,7 +1,7 @@
 //! What a run came to.
 use std::collections::BTreeMap;
 
-use catena_chain::{Best, Context};
+use catena_chain::{Context, Extremes};
 
 use crate::cursor::Cursor;
 use crate::ended_stage::{EndedStage, Stopped};
@@ -66,7 +66,7 @@ pub struct Report {
     /// The last value of each metric: `train/loss`, `valid/accuracy@1`, ….
     pub metrics: BTreeMap<String, f64>,
     /// The smallest and largest value of each metric, and in which epoch.
-    pub best: BTreeMap<String, Best>,
+    pub best: BTreeMap<String, Extremes>,
 }
 
 impl Report {

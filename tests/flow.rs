@@ -1,12 +1,12 @@
 //! Every row of the table on `Flow`.
 use catena::chain::Error as ChainError;
-use catena::chain::testing::{Record, Recorder, tiny_loader, tiny_model};
+use catena::chain::testing::{Recorder, Recording, tiny_loader, tiny_model};
 use catena::prelude::*;
 use catena::tensor::rng::Exclusive;
 
 /// Two epochs of four train batches and two valid batches, then a second stage of one batch, with windows of two.
 struct Try {
-    record: Record,
+    record: Recording,
     result: catena::Result<Report, catena::Error>,
     runner: Runner,
 }

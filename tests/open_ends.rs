@@ -1,7 +1,7 @@
 //! A snapshot that holds a stop goes on to the same end events, steps, metrics and logs as the run that was not killed.
 use std::path::Path;
 
-use catena::chain::testing::{Record, Recorder, tiny_loader, tiny_model};
+use catena::chain::testing::{Recorder, Recording, tiny_loader, tiny_model};
 use catena::prelude::*;
 use catena::tensor::hash::sha256;
 use catena::tensor::params::state_dict;
@@ -16,7 +16,7 @@ struct Case {
     phase: Phase,
 }
 
-fn runner(dir: &Path, case: &Case) -> (Runner, Record) {
+fn runner(dir: &Path, case: &Case) -> (Runner, Recording) {
     let (recorder, record) = Recorder::new();
     let Case { stop, event, at, phase } = *case;
     let ask = on(event, move |cx| Ok(if cx.is_train() && cx.global_batch() == at { stop } else { Flow::GO }));

@@ -36,8 +36,8 @@ pub use gradients::{
 pub use logging::{Console, Journal, Loggers, Outbox, Progress, RunLog, Tee};
 pub use measuring::{Accuracy, Aggregate, Combine, CombineNumbers, Measure, MeasuredTensors};
 pub use profiling::{
-    DeadActivations, HostSyncs, Layer, Memory, MemoryUse, ModelSummary, Rates, Summary, SyncAudit, SyncRow,
-    Throughput, Timeline, Timing, Timings, Tokens,
+    DeadActivations, HostSyncs, Layer, MemoryInUse, MemoryUse, ModelSummary, Rates, Summary, SyncAudit,
+    SyncRow, Throughput, Timeline, Timing, Timings, Tokens,
 };
 pub use registry::{example, from_value, names, registry};
 pub use schedules::{LrCurve, LrFinder, LrSchedule, ReduceLrOnPlateau};

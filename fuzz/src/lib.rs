@@ -4,15 +4,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use catena_record::fs::FileSystem;
-use catena_record::testing::Memory;
+use catena_record::testing::MemoryFileSystem;
 use sha2::{Digest, Sha256};
 
 /// The folder of the snapshot on the disk in memory.
 pub const SNAPSHOT: &str = "/run/checkpoints/000000000007-b";
 
 /// A disk in memory with one snapshot of these files.
-pub fn disk(files: &[(&str, &[u8])]) -> Memory {
-    let disk = Memory::default();
+pub fn disk(files: &[(&str, &[u8])]) -> MemoryFileSystem {
+    let disk = MemoryFileSystem::default();
     for folder in ["/run", "/run/checkpoints", SNAPSHOT] {
         disk.create_folder(Path::new(folder)).expect("its parent is there");
     }

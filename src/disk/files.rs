@@ -11,14 +11,14 @@ use catena_tensor::bytes::{self, Bytes};
 use catena_tensor::tch::Tensor;
 
 use super::Loaded;
-use super::kept::{Kept, SavedState};
+use super::pending::{PendingSnapshot, SavedState};
 use crate::error::Error;
 use crate::error::RunResult as Result;
 
 /// Copies the tensors into the buffer: from here on the run may change them. The buffer's memory is used again.
-pub(super) fn stage(kept: Kept, name: SnapshotName, mut buffer: Vec<u8>) -> Result<Snapshot> {
+pub(super) fn stage(kept: PendingSnapshot, name: SnapshotName, mut buffer: Vec<u8>) -> Result<Snapshot> {
     let stopped = kept.state.has_stopped();
-    let Kept { state, files, mut metadata } = kept;
+    let PendingSnapshot { state, files, mut metadata } = kept;
     let mut end = 0;
     let mut staged = Vec::new();
     for (name, mut tensors) in files {

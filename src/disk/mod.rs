@@ -3,8 +3,8 @@ mod description;
 mod difference;
 mod differences;
 mod files;
-mod kept;
 mod loaders;
+mod pending;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use catena_record::formats::run::{self, RunFile};
 use catena_record::formats::timing::{self, TimingRow};
 use catena_record::fs::FileSystem;
 use catena_record::logs::{LogFile, set_aside};
-use catena_record::retention::{Best, Retention, ranked_metrics};
+use catena_record::retention::{KeepBest, Retention, ranked_metrics};
 use catena_record::{SnapshotName, Store, Writer};
 use chrono::{SecondsFormat, Utc};
 
@@ -24,8 +24,9 @@ pub(crate) use self::description::Description;
 pub(crate) use self::difference::{Difference, Remedy};
 pub(crate) use self::differences::{Position, differences};
 pub(crate) use self::files::Files;
-pub(crate) use self::kept::{
-    ByHand, CALLBACKS, GRADIENTS, Kept, MODEL, RNG, SavedCallback, SavedState, gradients_file, optimizer_file,
+pub(crate) use self::pending::{
+    ByHand, CALLBACKS, GRADIENTS, MODEL, PendingSnapshot, RNG, SavedCallback, SavedState, gradients_file,
+    optimizer_file,
 };
 use crate::ended_stage::{EndedStage, Stopped};
 use crate::error::Error;
@@ -210,7 +211,7 @@ impl Disk {
     }
 
     /// Takes a snapshot, and gives what it took of the training thread's time.
-    pub(crate) fn save(&mut self, kept: Kept, policy: &SnapshotPolicy) -> Result<Duration> {
+    pub(crate) fn save(&mut self, kept: PendingSnapshot, policy: &SnapshotPolicy) -> Result<Duration> {
         let started = Instant::now();
         self.wait()?;
         let wait = started.elapsed();
@@ -240,7 +241,7 @@ impl Disk {
     }
 
     /// Saves what was there at an error.
-    pub(crate) fn save_crash(&mut self, kept: Kept, retention: &Retention) -> Result<PathBuf> {
+    pub(crate) fn save_crash(&mut self, kept: PendingSnapshot, retention: &Retention) -> Result<PathBuf> {
         self.wait()?;
         let name = SnapshotName { global_batch: kept.state.progress.global_batch(), point: kept.state.point };
         let snapshot = files::stage(kept, name, self.writer.take_buffer())?;
@@ -254,7 +255,7 @@ impl Disk {
         let loaded = match from {
             Resume::Latest | Resume::LatestIfAny => store.load_newest()?,
             Resume::Best { metric, mode } => {
-                let best = Best { k: 1, metric: metric.clone(), goal: catena_callbacks::goal(*mode) };
+                let best = KeepBest { k: 1, metric: metric.clone(), goal: catena_callbacks::goal(*mode) };
                 let name = best.ranked(store.listed()).first().map(|listed| listed.name);
                 if name.is_none() && !store.listed().is_empty() {
                     let known = ranked_metrics(store.listed()).into_iter().collect::<Vec<_>>().join(", ");
@@ -298,7 +299,7 @@ impl Disk {
     }
 
     /// The newest snapshot of a stage, or its best by a metric.
-    pub(crate) fn of_stage(&mut self, stage: &str, best: Option<&Best>) -> Result<Option<Loaded>> {
+    pub(crate) fn of_stage(&mut self, stage: &str, best: Option<&KeepBest>) -> Result<Option<Loaded>> {
         self.wait()?;
         let store = self.writer.store();
         let here: Vec<_> = store.listed().iter().filter(|listed| listed.stage == stage).cloned().collect();

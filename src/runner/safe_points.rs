@@ -1,13 +1,13 @@
 //! Safe points: everybody has heard an end event, and now the evaluations and the snapshot that were asked for.
 use catena_callbacks::{SnapshotPolicy, goal};
 use catena_chain::{Edge, Stop, Work};
-use catena_record::retention::Best;
+use catena_record::retention::KeepBest;
 use catena_tensor::model::Mode;
 use catena_tensor::params::parameters;
 use catena_tensor::rng::Generators;
 
 use super::Runner;
-use crate::disk::{CALLBACKS, Disk, Kept, SafePoint, SavedState, Standing, now};
+use crate::disk::{CALLBACKS, Disk, PendingSnapshot, SafePoint, SavedState, Standing, now};
 use crate::error::Error;
 use crate::error::RunResult as Result;
 use crate::report::Status;
@@ -83,12 +83,12 @@ impl Runner {
     }
 
     /// What is saved if a loader that does not train is left by an interruption: as it was before.
-    pub(super) fn keep_before(&mut self, loader: usize) -> Result<Option<Kept>> {
+    pub(super) fn keep_before(&mut self, loader: usize) -> Result<Option<PendingSnapshot>> {
         let trains = self.stages[self.at.stage].loaders[loader].mode == Mode::Train;
         if trains { Ok(None) } else { self.keep_apart(SafePoint::Batch) }
     }
 
-    fn keep_apart(&mut self, point: SafePoint) -> Result<Option<Kept>> {
+    fn keep_apart(&mut self, point: SafePoint) -> Result<Option<PendingSnapshot>> {
         if self.disk.is_none() || self.is_leaving {
             return Ok(None);
         }
@@ -98,7 +98,7 @@ impl Runner {
     }
 
     /// Saves what was kept if the loader was left by an interruption.
-    pub(super) fn save_if_left(&mut self, before: Option<Kept>) -> Result<()> {
+    pub(super) fn save_if_left(&mut self, before: Option<PendingSnapshot>) -> Result<()> {
         match (before, self.driver.context().interrupted()) {
             (Some(before), Some(why)) if !self.is_leaving => {
                 let why = vec![why.to_owned()];
@@ -110,7 +110,7 @@ impl Runner {
     }
 
     /// The small state: everything but what evaluations leave alone, which are the model, the optimizers and the gradients.
-    fn keep(&mut self, point: SafePoint) -> Result<Kept> {
+    fn keep(&mut self, point: SafePoint) -> Result<PendingSnapshot> {
         self.driver.flush()?;
         let progress = self.driver.progress().map_err(|source| self.at(source))?;
         let generators = Generators::keep()?;
@@ -135,11 +135,11 @@ impl Runner {
             callbacks: Vec::new(),
             run: self.describe()?,
         };
-        Ok(Kept::new(state, self.driver.states()?, &generators))
+        Ok(PendingSnapshot::new(state, self.driver.states()?, &generators))
     }
 
     /// Takes a snapshot of what was kept, and of the model, the optimizers and the gradients of an open window.
-    fn save(&mut self, mut kept: Kept, why: Vec<String>) -> Result<()> {
+    fn save(&mut self, mut kept: PendingSnapshot, why: Vec<String>) -> Result<()> {
         self.complete(&mut kept, why)?;
         let policy = self.driver.context().ext.get::<SnapshotPolicy>().cloned().unwrap_or_default();
         let Some(disk) = &mut self.disk else { return Ok(()) };
@@ -156,7 +156,7 @@ impl Runner {
         }
     }
 
-    fn complete(&self, kept: &mut Kept, why: Vec<String>) -> Result<()> {
+    fn complete(&self, kept: &mut PendingSnapshot, why: Vec<String>) -> Result<()> {
         let cx = self.driver.context();
         kept.add_model(cx.model.var_store());
         kept.state.by_hand = Some(self.by_hand());
@@ -201,7 +201,7 @@ impl Runner {
             StartFrom::AsItIs => return Ok(()),
             StartFrom::Last => None,
             StartFrom::Best { metric, mode } => {
-                Some(Best { k: 1, metric: metric.clone(), goal: goal(*mode) })
+                Some(KeepBest { k: 1, metric: metric.clone(), goal: goal(*mode) })
             }
         };
         let before = stage.checked_sub(1).map(|before| self.stages[before].name.clone());

@@ -9,7 +9,7 @@ mod resumable;
 use std::path::Path;
 
 use catena::callbacks::metrics::{ClassScore, ConfusionMatrix, Measure, Task};
-use catena::callbacks::{HostSyncs, Memory};
+use catena::callbacks::{HostSyncs, MemoryInUse};
 use catena::chain::Every;
 use catena::prelude::*;
 use catena::tch::{Device, Kind, Tensor, nn};
@@ -179,9 +179,9 @@ fn no_batch_waits_for_the_gpu() {
 
 #[test]
 fn the_memory_of_the_gpu_is_told() {
-    let before = Memory::now(gpu()).device.unwrap();
+    let before = MemoryInUse::now(gpu()).device.unwrap();
     let taken = Tensor::zeros([64, 1 << 20], (Kind::Uint8, gpu()));
-    let now = Memory::now(gpu()).device.unwrap();
+    let now = MemoryInUse::now(gpu()).device.unwrap();
     assert!(now.allocated >= before.allocated + (taken.numel() as u64), "{before:?} {now:?}");
     assert!(now.peak >= now.allocated && now.reserved >= now.allocated, "{now:?}");
 }

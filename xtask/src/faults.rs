@@ -13,7 +13,7 @@ pub(crate) fn run(workspace: &Workspace, kills: u64, seed: Option<u64>) -> Resul
 
 /// Disturbs a run so often.
 pub(crate) fn days(workspace: &Workspace, interruptions: u64, seed: Option<u64>) -> Result<()> {
-    let mut command = workspace.cargo(["test", "--package", "catena", "--test", "days", "--"]);
+    let mut command = workspace.cargo(["test", "--package", "catena", "--test", "soak", "--"]);
     command.args(["--interruptions", &interruptions.to_string()]);
     command.args(seed.iter().flat_map(|seed| ["--seed".to_owned(), seed.to_string()]));
     workspace.run(command)

@@ -40,7 +40,7 @@ pub fn averaged(chain: &Chain, callback: &str) -> Result<Vec<(String, Tensor)>> 
 /// An average of a model's variables, in f32 at least: in half precision a small share of the way to new weights would be
 /// rounded away.
 #[derive(Debug, Default)]
-pub(crate) struct Average {
+pub(crate) struct WeightAverage {
     /// By the variables' names. Those of one variable share their tensor from the first look at the model on.
     tensors: Vec<(String, Tensor)>,
     updates: u64,
@@ -60,7 +60,7 @@ struct Pair {
     average: Tensor,
 }
 
-impl Average {
+impl WeightAverage {
     /// How many times the model's variables went in.
     pub(crate) fn updates(&self) -> u64 {
         self.updates
@@ -178,7 +178,7 @@ impl Average {
         self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
     }
 
-    /// Takes back what [`Average::tensors`] and [`Average::updates`] gave.
+    /// Takes back what [`WeightAverage::tensors`] and [`WeightAverage::updates`] gave.
     pub(crate) fn load(&mut self, tensors: &[(String, Tensor)], updates: u64) -> Result<()> {
         // the tensors may be a file's memory
         let copies = tensors.iter().map(|(name, tensor)| Ok((name.clone(), tensor.f_detach_copy()?)));

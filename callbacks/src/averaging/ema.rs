@@ -3,7 +3,7 @@ use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result
 use catena_tensor::model::Mode;
 use serde::{Deserialize, Serialize};
 
-use super::average::{Average, Averages};
+use super::average::{Averages, WeightAverage};
 
 /// Keeps an exponential moving average of parameters and buffers, and puts it into the model for Eval and Infer loaders.
 ///
@@ -40,7 +40,7 @@ pub struct Ema {
     #[serde(default = "yes")]
     evaluate: bool,
     #[serde(skip)]
-    average: Average,
+    average: WeightAverage,
     #[serde(skip)]
     stepped: bool,
 }
@@ -53,7 +53,7 @@ impl Ema {
     /// With this decay, such as 0.999.
     pub fn new(decay: f64) -> Self {
         let (warm_up, by_epoch, evaluate) = (false, false, true);
-        Self { decay, warm_up, by_epoch, evaluate, average: Average::default(), stepped: false }
+        Self { decay, warm_up, by_epoch, evaluate, average: WeightAverage::default(), stepped: false }
     }
 
     /// Begins with a small decay: at most `(1 + t) / (10 + t)` after `t` updates (default false).

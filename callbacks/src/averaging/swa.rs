@@ -3,7 +3,7 @@ use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Pha
 use catena_tensor::model::Mode;
 use serde::{Deserialize, Serialize};
 
-use super::average::{Average, Averages};
+use super::average::{Averages, WeightAverage};
 use super::batch_norm::{self, Statistics};
 
 /// Stochastic weight averaging (Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization"):
@@ -48,7 +48,7 @@ pub struct Swa {
     #[serde(default)]
     replace: bool,
     #[serde(skip)]
-    average: Average,
+    average: WeightAverage,
     #[serde(skip)]
     steps: u64,
     #[serde(skip)]
@@ -71,7 +71,7 @@ impl Swa {
             evaluate: true,
             update_bn: None,
             replace: false,
-            average: Average::default(),
+            average: WeightAverage::default(),
             steps: 0,
             stepped: false,
             statistics: None,

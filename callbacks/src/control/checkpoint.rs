@@ -3,7 +3,7 @@ use catena_chain::{
     About, Callback, Context, Event, Every, Flow, Phase, Result, Role, State, Trigger, Watch,
 };
 use catena_record::float;
-use catena_record::retention::{Best, Goal, Retention};
+use catena_record::retention::{Goal, KeepBest, Retention};
 use catena_tensor::schedule::PlateauMode;
 use serde_json::{Value, json};
 
@@ -107,7 +107,7 @@ impl Checkpoint {
     /// the older is better, and NaN is never among the best.
     #[must_use]
     pub fn keep_best(mut self, k: usize, metric: impl Into<String>, mode: PlateauMode) -> Self {
-        self.policy.retention.best = Some(Best { k, metric: metric.into(), goal: goal(mode) });
+        self.policy.retention.best = Some(KeepBest { k, metric: metric.into(), goal: goal(mode) });
         self
     }
 
@@ -157,7 +157,7 @@ impl Checkpoint {
 
     /// A measurement that is better than all before asks for a snapshot of what was measured.
     fn ask_for_best(&mut self, cx: &mut Context) -> Result<()> {
-        let Some(Best { metric, goal, .. }) = &self.policy.retention.best else { return Ok(()) };
+        let Some(KeepBest { metric, goal, .. }) = &self.policy.retention.best else { return Ok(()) };
         // which loaders have the metric is the stages' business
         let Some(value) = self.watch.measured(metric, cx).unwrap_or_default().filter(|value| !value.is_nan())
         else {
@@ -259,7 +259,7 @@ impl Callback for Checkpoint {
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {
         if self.of_run {
-            if let Some(Best { metric, .. }) = &self.policy.retention.best {
+            if let Some(KeepBest { metric, .. }) = &self.policy.retention.best {
                 self.watch.begin(metric, cx);
             }
             let never =

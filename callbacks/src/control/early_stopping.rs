@@ -44,13 +44,13 @@ pub struct EarlyStopping {
     #[serde(default)]
     across_stages: bool,
     #[serde(skip)]
-    seen: Seen,
+    seen: BestSoFar,
 }
 
 /// What it must remember.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Seen {
+struct BestSoFar {
     #[serde(with = "catena_record::float::option")]
     best: Option<f64>,
     best_epoch: u64,
@@ -81,7 +81,7 @@ impl EarlyStopping {
             check_finite: yes(),
             stops: stage(),
             across_stages: false,
-            seen: Seen::default(),
+            seen: BestSoFar::default(),
         }
     }
 
@@ -145,7 +145,7 @@ impl EarlyStopping {
             return None;
         }
         self.seen.bad += 1;
-        let Seen { best, best_epoch, bad, watch: _ } = self.seen;
+        let BestSoFar { best, best_epoch, bad, watch: _ } = self.seen;
         (bad >= self.patience).then(|| {
             let best =
                 best.map_or("it was NaN ever since".into(), |best| format!("{best} in epoch {best_epoch}"));
@@ -188,11 +188,11 @@ impl Callback for EarlyStopping {
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
-        let (metric, mode, seen): (String, PlateauMode, Seen) = state.read()?;
+        let (metric, mode, seen): (String, PlateauMode, BestSoFar) = state.read()?;
         // the best of another metric, which was allowed, is none of this one's
         if (metric, mode) == (self.metric.clone(), self.mode) {
             // nothing could ever be better than a NaN
-            self.seen = Seen { best: seen.best.filter(|best| !best.is_nan()), ..seen };
+            self.seen = BestSoFar { best: seen.best.filter(|best| !best.is_nan()), ..seen };
         }
         Ok(())
     }

@@ -72,12 +72,12 @@ impl Drop for Writer {
     }
 }
 
-struct Member {
+struct RunningLogger {
     logger: Box<dyn Logger>,
     broken: bool,
 }
 
-impl Member {
+impl RunningLogger {
     /// Asks the logger for something; after its first error it is not asked again.
     fn ask(&mut self, ask: impl FnOnce(&mut dyn Logger) -> Result<()>) {
         if self.broken {
@@ -94,8 +94,8 @@ impl Member {
 }
 
 fn work(loggers: Vec<Box<dyn Logger>>, first: Option<(Entry, Vec<usize>)>, messages: &Receiver<Message>) {
-    let mut members: Vec<Member> =
-        loggers.into_iter().map(|logger| Member { logger, broken: false }).collect();
+    let mut members: Vec<RunningLogger> =
+        loggers.into_iter().map(|logger| RunningLogger { logger, broken: false }).collect();
     if let Some((entry, numbers)) = first {
         for (n, member) in members.iter_mut().enumerate() {
             if numbers.contains(&n) {

@@ -18,16 +18,16 @@ use super::rows::Rows;
 ///  "device": {"allocated": 1048576, "reserved": 2097152, "peak": 1572864}}}
 /// ```
 ///
-/// The last one is in `cx.ext` too, as [`Memory`]. The process's memory is read from `/proc`: off Linux it is not known, and left
+/// The last one is in `cx.ext` too, as [`MemoryInUse`]. The process's memory is read from `/proc`: off Linux it is not known, and left
 /// out. Reading it takes some 20 µs, in which nothing waits for the device. On resume: nothing to keep.
 ///
 /// ```
-/// use catena_callbacks::{Memory, MemoryUse};
+/// use catena_callbacks::{MemoryInUse, MemoryUse};
 /// use catena_chain::{Event, testing};
 ///
 /// let mut driver = testing::driver(vec![Box::new(MemoryUse::new().seconds(0.0))])?;
 /// driver.fire(Event::BatchEnd)?;
-/// if let Memory { process: Some((resident, peak)), .. } = driver.context().ext.get::<Memory>().unwrap() {
+/// if let MemoryInUse { process: Some((resident, peak)), .. } = driver.context().ext.get::<MemoryInUse>().unwrap() {
 ///     assert!(resident <= peak && *resident > 1 << 20);
 /// }
 /// # Ok::<(), catena_chain::BoxError>(())
@@ -44,14 +44,14 @@ pub struct MemoryUse {
 
 /// How much memory there was in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryInUse {
     /// Of the process, in bytes: resident now, and at most since it began. None where it can't be known.
     pub process: Option<(u64, u64)>,
     /// On the run's device, if that is a GPU of whose memory libtorch can tell.
     pub device: Option<DeviceMemory>,
 }
 
-impl Memory {
+impl MemoryInUse {
     /// As it is now.
     pub fn now(device: Device) -> Self {
         let device = device_memory(device).ok();
@@ -88,13 +88,13 @@ impl MemoryUse {
 
     fn tell(&mut self, cx: &mut Context) {
         self.told = Some(Instant::now());
-        let memory = Memory::now(cx.device());
+        let memory = MemoryInUse::now(cx.device());
         let device = |DeviceMemory { allocated, reserved, peak }: DeviceMemory| timing::DeviceMemory {
             allocated,
             reserved,
             peak,
         };
-        let row = timing::Memory {
+        let row = timing::MemoryRow {
             resident: memory.process.map(|(resident, _)| resident),
             peak: memory.process.map(|(_, peak)| peak),
             device: memory.device.map(device),
@@ -151,16 +151,19 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn memory_that_is_taken_is_seen() {
-        let before = Memory::now(Device::Cpu).process.unwrap().0;
+        let before = MemoryInUse::now(Device::Cpu).process.unwrap().0;
         let taken = std::hint::black_box(vec![1u8; 256 << 20]);
-        let (resident, peak) = Memory::now(Device::Cpu).process.unwrap();
+        let (resident, peak) = MemoryInUse::now(Device::Cpu).process.unwrap();
         assert!(resident >= before + (200 << 20), "{before} before, {resident} with {} more", taken.len());
         assert!(peak >= before + (200 << 20));
     }
 
     #[test]
     fn the_memory_of_a_device_is_that_of_a_gpu() {
-        assert_eq!(Memory::now(Device::Cpu).device, None);
-        assert_eq!(Memory::now(Device::Cuda(0)).device.is_some(), catena_tensor::tch::Cuda::is_available());
+        assert_eq!(MemoryInUse::now(Device::Cpu).device, None);
+        assert_eq!(
+            MemoryInUse::now(Device::Cuda(0)).device.is_some(),
+            catena_tensor::tch::Cuda::is_available()
+        );
     }
 }

@@ -11,7 +11,7 @@ mod timings;
 mod trace;
 
 pub use dead_activations::DeadActivations;
-pub use memory_use::{Memory, MemoryUse};
+pub use memory_use::{MemoryInUse, MemoryUse};
 pub use model_summary::{Layer, ModelSummary, Summary};
 pub use sync_audit::{HostSyncs, SyncAudit, SyncRow};
 pub use throughput::{Rates, Throughput, Tokens};

@@ -1,11 +1,11 @@
 //! Sweeps the learning rate to find a good one.
-mod kept;
+mod before_sweep;
 
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State};
 use catena_tensor::Error;
 use serde::{Deserialize, Serialize};
 
-use self::kept::Kept;
+use self::before_sweep::BeforeSweep;
 
 /// Raises the learning rate at each step from `start_lr` to `end_lr`, by equal factors, and records the smoothed loss; stops the
 /// stage when the sweep is done or the loss diverges. Before anybody hears `stage_end`, and after an error, the weights, the optimizer and
@@ -33,7 +33,7 @@ pub struct LrFinder {
     #[serde(skip)]
     curve: LrCurve,
     #[serde(skip)]
-    kept: Option<Kept>,
+    kept: Option<BeforeSweep>,
 }
 
 /// What a sweep found.
@@ -63,7 +63,7 @@ impl LrCurve {
 struct Saved {
     average: f64,
     curve: LrCurve,
-    kept: Option<Kept>,
+    kept: Option<BeforeSweep>,
 }
 
 impl Default for LrFinder {
@@ -157,7 +157,11 @@ impl Callback for LrFinder {
             "curve": curve,
             "kept": kept,
         });
-        State { json: state, tensors: kept.as_ref().map(Kept::tensors).unwrap_or_default(), ..State::none() }
+        State {
+            json: state,
+            tensors: kept.as_ref().map(BeforeSweep::tensors).unwrap_or_default(),
+            ..State::none()
+        }
     }
 
     fn load_state(&mut self, state: State) -> Result<()> {
@@ -201,7 +205,7 @@ impl Callback for LrFinder {
         if cx.resuming() {
             return Ok(Flow::GO);
         }
-        let kept = Kept::keep(cx)?;
+        let kept = BeforeSweep::keep(cx)?;
         self.kept = Some(kept.shared());
         cx.undo_before(Event::StageEnd, move |cx| kept.put_back(cx));
         self.set_lr(cx)?;
@@ -209,7 +213,7 @@ impl Callback for LrFinder {
     }
 
     fn on_resumed(&mut self, cx: &mut Context) -> Result<()> {
-        if let Some(kept) = self.kept.as_ref().map(Kept::shared) {
+        if let Some(kept) = self.kept.as_ref().map(BeforeSweep::shared) {
             cx.undo_before(Event::StageEnd, move |cx| kept.put_back(cx));
         }
         Ok(())

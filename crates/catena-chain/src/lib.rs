@@ -72,7 +72,7 @@ pub use event::{Event, Events};
 pub use every::{Every, Trigger};
 pub use extensions::Extensions;
 pub use flow::{Flow, Outcome, Skip, Stop};
-pub use metrics::{Best, Deferred, Metrics, Reduce, Value, read_values};
+pub use metrics::{Deferred, Extremes, Metrics, Reduce, Value, read_values};
 pub use only::Only;
 pub use optimizers::Optimizers;
 pub use phase::Phase;

@@ -22,15 +22,15 @@ pub use self::tiny::{driver, tiny_batch, tiny_loader, tiny_model};
 /// Writes down every event that it hears, with the loader's name where there is one: `batch_end train`.
 #[derive(Debug)]
 pub struct Recorder {
-    record: Record,
+    record: Recording,
     place: bool,
 }
 
 /// What a [`Recorder`] has written.
 #[derive(Clone, Debug, Default)]
-pub struct Record(Rc<RefCell<Vec<String>>>);
+pub struct Recording(Rc<RefCell<Vec<String>>>);
 
-impl Record {
+impl Recording {
     /// The events so far, each as text.
     pub fn events(&self) -> Vec<String> {
         self.0.borrow().clone()
@@ -44,8 +44,8 @@ impl Record {
 
 impl Recorder {
     /// A recorder, and what it writes.
-    pub fn new() -> (Self, Record) {
-        let record = Record::default();
+    pub fn new() -> (Self, Recording) {
+        let record = Recording::default();
         (Self { record: record.clone(), place: false }, record)
     }
 

@@ -10,7 +10,7 @@ use crate::event::Event;
 /// use catena_chain::{CallbackExt, About, Callback, Context, Edge, Event, State, Work, look, testing};
 ///
 /// /// Counts how often each callback hears an event.
-/// struct Calls(testing::Record);
+/// struct Calls(testing::Recording);
 ///
 /// impl Callback for Calls {
 ///     fn about(&self) -> About {
@@ -26,7 +26,7 @@ use crate::event::Event;
 ///     }
 /// }
 ///
-/// let record = testing::Record::default();
+/// let record = testing::Recording::default();
 /// let idle = look(Event::Loss, |_| Ok(())).named("Idle");
 /// let mut driver = testing::driver(vec![Box::new(Calls(record.clone())), Box::new(idle)])?;
 /// driver.fire(Event::Loss)?;
@@ -76,7 +76,7 @@ mod tests {
     use crate::{State, testing};
 
     struct Observer {
-        record: testing::Record,
+        record: testing::Recording,
         panics_at: Option<Event>,
     }
 
@@ -99,8 +99,8 @@ mod tests {
         }
     }
 
-    fn observer(panics_at: Option<Event>) -> (Observer, testing::Record) {
-        let record = testing::Record::default();
+    fn observer(panics_at: Option<Event>) -> (Observer, testing::Recording) {
+        let record = testing::Recording::default();
         (Observer { record: record.clone(), panics_at }, record)
     }
 

@@ -20,7 +20,7 @@ pub enum Goal {
 /// The best by a metric.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Best {
+pub struct KeepBest {
     /// How many.
     pub k: usize,
     /// The metric's whole name, such as `valid/loss`.
@@ -37,7 +37,7 @@ pub struct Best {
 ///
 /// ```
 /// use std::collections::BTreeMap;
-/// use catena_record::{SafePoint, Listed, SnapshotName, retention::{Best, Goal, Retention}};
+/// use catena_record::{SafePoint, Listed, SnapshotName, retention::{KeepBest, Goal, Retention}};
 ///
 /// let listed: Vec<Listed> = [0.3, 0.1, 0.2, 0.4]
 ///     .into_iter()
@@ -50,7 +50,7 @@ pub struct Best {
 ///         stopped: false,
 ///     })
 ///     .collect();
-/// let best = Best { k: 1, metric: "valid/loss".into(), goal: Goal::Min };
+/// let best = KeepBest { k: 1, metric: "valid/loss".into(), goal: Goal::Min };
 /// let retention = Retention { keep_last: 1, best: Some(best), ..Retention::default() };
 /// let doomed: Vec<u64> = retention.doomed(&listed).iter().map(|name| name.global_batch).collect();
 /// assert_eq!(doomed, [0, 2]);
@@ -61,7 +61,7 @@ pub struct Retention {
     /// How many of the newest (default 2; at least 1 is kept).
     pub keep_last: usize,
     /// The best by a metric (default none).
-    pub best: Option<Best>,
+    pub best: Option<KeepBest>,
     /// Every m-th snapshot of the run, for ever (default none).
     pub every: Option<u64>,
     /// How many of the newest folders in `crash/`, which errors leave (default 3).
@@ -76,7 +76,7 @@ impl Default for Retention {
     }
 }
 
-impl Best {
+impl KeepBest {
     /// The snapshots in which the metric was measured, best first. NaN is left out; of two equal ones the older is better, and of those that were taken
     /// at one batch only the newest is there.
     pub fn ranked<'a>(&self, listed: &'a [Listed]) -> Vec<&'a Listed> {
@@ -134,7 +134,7 @@ impl Retention {
 impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the last {}", self.keep_last.max(1))?;
-        if let Some(Best { k, metric, goal }) = &self.best {
+        if let Some(KeepBest { k, metric, goal }) = &self.best {
             let goal = if *goal == Goal::Min { "lowest" } else { "highest" };
             write!(f, ", the {k} with the {goal} {metric}")?;
         }
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_newest_the_best_and_every_mth_are_kept() {
-        let best = |k, goal| Some(Best { k, metric: "m".into(), goal });
+        let best = |k, goal| Some(KeepBest { k, metric: "m".into(), goal });
         let values = [Some(2.0), Some(1.0), None, Some(1.0), Some(f64::NAN), Some(3.0), Some(0.0), None];
         let all = listed(&values);
         for (retention, expected) in [
@@ -230,7 +230,7 @@ mod tests {
         };
         assert_eq!(names(Retention::default()), ["2-z", "3-z"]);
         assert_eq!(names(Retention { keep_last: 3, ..Retention::default() }), ["1-e", "2-z", "3-z"]);
-        let best = Some(Best { k: 2, metric: "m".into(), goal: Goal::Max });
+        let best = Some(KeepBest { k: 2, metric: "m".into(), goal: Goal::Max });
         assert_eq!(names(Retention { keep_last: 1, best, ..Retention::default() }), ["1-e", "2-z", "3-z"]);
         let mut stopped = all.clone();
         stopped[6].stopped = true;
@@ -243,7 +243,7 @@ mod tests {
     fn a_nan_is_never_the_best_whatever_its_sign_and_place() {
         let nan = f64::NAN.abs();
         for goal in [Goal::Min, Goal::Max] {
-            let best = Best { k: 3, metric: "m".into(), goal };
+            let best = KeepBest { k: 3, metric: "m".into(), goal };
             for values in [[Some(nan), Some(1.0)], [Some(1.0), Some(-nan)], [Some(-nan), Some(1.0)]] {
                 let ranked: Vec<f64> =
                     best.ranked(&listed(&values)).iter().map(|l| l.measured["m"]).collect();
@@ -265,7 +265,7 @@ mod tests {
             keep_last in 0usize..5, k in 0usize..4, every in prop::option::of(0u64..5), max: bool,
         ) {
             let goal = if max { Goal::Max } else { Goal::Min };
-            let best = Some(Best { k, metric: "m".into(), goal });
+            let best = Some(KeepBest { k, metric: "m".into(), goal });
             let retention = Retention { keep_last, best, every, ..Retention::default() };
             let mut all = listed(&values);
             let doomed = retention.doomed(&all);

@@ -17,9 +17,9 @@ use crate::fs::{FileSystem, Kind, WriteFile};
 /// ```
 /// use std::path::Path;
 /// use catena_record::fs::FileSystem;
-/// use catena_record::testing::{Fault, Loss, Memory};
+/// use catena_record::testing::{Fault, Loss, MemoryFileSystem};
 ///
-/// let disk = Memory::default();
+/// let disk = MemoryFileSystem::default();
 /// disk.create_folder(Path::new("/run"))?;
 /// assert_eq!(disk.list(Path::new("/"))?.len(), 1);
 /// disk.plan(0, Fault::CrashBefore);
@@ -29,7 +29,7 @@ use crate::fs::{FileSystem, Kind, WriteFile};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
+pub struct MemoryFileSystem {
     disk: Arc<Mutex<Disk>>,
 }
 
@@ -38,7 +38,7 @@ pub struct Memory {
 pub enum Fault {
     /// It does nothing and fails; the next one works.
     Fail(io::ErrorKind),
-    /// It and all that follow do nothing and fail, until [`Memory::mend`] or [`Memory::restart`].
+    /// It and all that follow do nothing and fail, until [`MemoryFileSystem::mend`] or [`MemoryFileSystem::restart`].
     Broken(io::ErrorKind),
     /// It has its effect, a write half of it, and fails.
     Late(io::ErrorKind),
@@ -99,7 +99,7 @@ pub struct Call {
     pub path: PathBuf,
 }
 
-impl Memory {
+impl MemoryFileSystem {
     /// Lets a fault happen at the n-th call from now, from 0. What was planned before is forgotten, and the calls are counted anew.
     pub fn plan(&self, call: usize, fault: Fault) {
         let mut disk = self.disk();
@@ -114,7 +114,7 @@ impl Memory {
         disk.calls.clear();
     }
 
-    /// The calls since the last plan, [`mend`](Memory::mend) or restart.
+    /// The calls since the last plan, [`mend`](MemoryFileSystem::mend) or restart.
     pub fn calls(&self) -> Vec<Call> {
         self.disk().calls.clone()
     }
@@ -164,7 +164,7 @@ impl Memory {
 
 /// An open file.
 struct Open {
-    memory: Memory,
+    memory: MemoryFileSystem,
     path: PathBuf,
     node: usize,
     start: u64,
@@ -229,7 +229,7 @@ impl Read for Open {
     }
 }
 
-impl FileSystem for Memory {
+impl FileSystem for MemoryFileSystem {
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.call("create_folder", path, |disk, _| disk.add(path, Node::folder()).map(drop))
     }

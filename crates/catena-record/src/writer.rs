@@ -123,15 +123,15 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::testing::{Fault, Memory, snapshot, warnings};
+    use crate::testing::{Fault, MemoryFileSystem, snapshot, warnings};
 
-    fn writer() -> (Memory, Writer) {
-        let disk = Memory::default();
+    fn writer() -> (MemoryFileSystem, Writer) {
+        let disk = MemoryFileSystem::default();
         let store = Store::unlocked(Path::new("/"), Arc::new(disk.clone())).unwrap();
         (disk, Writer::new(store).unwrap())
     }
 
-    fn newest(disk: &Memory) -> serde_json::Value {
+    fn newest(disk: &MemoryFileSystem) -> serde_json::Value {
         let mut store = Store::unlocked(Path::new("/"), Arc::new(disk.clone())).unwrap();
         store.load_newest().unwrap().unwrap().state
     }

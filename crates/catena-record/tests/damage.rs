@@ -7,7 +7,7 @@ use std::sync::Arc;
 use catena_record::fs::{FileSystem, Os};
 use catena_record::retention::Retention;
 use catena_record::tensors::{self, Entry, Metadata};
-use catena_record::testing::{Fault, Memory};
+use catena_record::testing::{Fault, MemoryFileSystem};
 use catena_record::{
     Damage, Error, SafePoint, Snapshot, SnapshotName, Store, TensorData, TensorFile, verify,
 };
@@ -306,7 +306,7 @@ fn a_later_format_is_refused_by_its_version_and_stays_where_it_is() {
 #[test]
 fn what_can_not_be_read_is_an_error_and_is_not_set_aside() {
     let start = || {
-        let disk = Memory::default();
+        let disk = MemoryFileSystem::default();
         let mut store = Store::unlocked(Path::new("/"), Arc::new(disk.clone())).unwrap();
         store.save(&snapshot(1), &Retention::default()).unwrap();
         store.save(&snapshot(2), &Retention::default()).unwrap();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use catena_record::fs::{FileSystem, Kind};
 use catena_record::logs::Mark;
-use catena_record::retention::{Best, Goal, Retention};
+use catena_record::retention::{Goal, KeepBest, Retention};
 use catena_record::tensors::Entry;
-use catena_record::testing::{Call, Fault, Loss, Memory};
+use catena_record::testing::{Call, Fault, Loss, MemoryFileSystem};
 use catena_record::{Error, Loaded, SafePoint, Snapshot, SnapshotName, Store, TensorFile, load};
 
 const LAST_TWO: Retention = Retention { keep_last: 2, best: None, every: None, crashes: 1, superseded: 1 };
@@ -126,15 +126,15 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { left_over: true, operation: Operation::Open, ..SOUND },
 ];
 
-fn write(disk: &Memory, path: &str, bytes: &[u8]) {
+fn write(disk: &MemoryFileSystem, path: &str, bytes: &[u8]) {
     let mut file = disk.create(Path::new(path)).unwrap();
     file.write_all(bytes).unwrap();
 }
 
 impl Scenario {
     /// The disk before the operation, and the store on it.
-    fn start(&self) -> (Memory, Option<Store>) {
-        let disk = Memory::default();
+    fn start(&self) -> (MemoryFileSystem, Option<Store>) {
+        let disk = MemoryFileSystem::default();
         disk.create_folder(Path::new("/run")).unwrap();
         disk.sync_folder(Path::new("/")).unwrap();
         let mut store = Store::unlocked(Path::new("/run"), Arc::new(disk.clone())).unwrap();
@@ -167,7 +167,7 @@ impl Scenario {
         (disk, keep.then_some(store))
     }
 
-    fn run(&self, disk: &Memory, store: &mut Option<Store>) -> Result<(), Error> {
+    fn run(&self, disk: &MemoryFileSystem, store: &mut Option<Store>) -> Result<(), Error> {
         let Some(store) = store else {
             return store.insert(open(disk)?).begin();
         };
@@ -175,7 +175,7 @@ impl Scenario {
             Operation::Save(n) => store.save(&snapshot(n), &LAST_TWO).map(drop),
             Operation::Crash => store.save_crash(&snapshot(6), NOW, &LAST_TWO).map(drop),
             Operation::Apply(keep_last, best) => {
-                let best = best.then(|| Best { k: 1, metric: "valid/loss".into(), goal: Goal::Min });
+                let best = best.then(|| KeepBest { k: 1, metric: "valid/loss".into(), goal: Goal::Min });
                 store.apply(&Retention { keep_last, best, ..LAST_TWO })
             }
             Operation::LoadNewest => {
@@ -189,18 +189,18 @@ impl Scenario {
     }
 }
 
-fn open(disk: &Memory) -> Result<Store, Error> {
+fn open(disk: &MemoryFileSystem) -> Result<Store, Error> {
     Store::unlocked(Path::new("/run"), Arc::new(disk.clone()))
 }
 
-fn content(disk: &Memory, path: &str) -> Vec<u8> {
+fn content(disk: &MemoryFileSystem, path: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     disk.open(Path::new(path)).unwrap().read_to_end(&mut bytes).unwrap();
     bytes
 }
 
 /// That the newest is one of these, that all are whole, and that the run goes on.
-fn check(disk: &Memory, store: &mut Store, scenario: &Scenario, allowed: &[u64]) {
+fn check(disk: &MemoryFileSystem, store: &mut Store, scenario: &Scenario, allowed: &[u64]) {
     let newest = store.load_newest().unwrap().as_ref().map_or(0, number);
     store.begin().unwrap();
     assert!(allowed.contains(&newest), "the newest is {newest}, not one of {allowed:?}");

@@ -10,8 +10,8 @@ mod logged;
 mod matrix;
 mod metrics;
 mod notes;
-mod record;
 mod ruler;
+mod run_data;
 mod sections;
 mod settings;
 mod skipped;
@@ -28,7 +28,7 @@ use serde_json::json;
 use crate::failure::{Failure, Result};
 use crate::output;
 use crate::report::{Report, count, size};
-use record::Record;
+use run_data::RunData;
 
 /// Make a page of one or several runs: curves, timings, checkpoints, settings and how they differ.
 ///
@@ -58,8 +58,8 @@ impl Page {
                 "{at} is there already and is no report; --force replaces it"
             )));
         }
-        let read = runs.iter().zip(labels(&runs)).map(|(path, label)| Record::read(path, label));
-        let records: Vec<Record> = read.collect::<Result<_>>()?;
+        let read = runs.iter().zip(labels(&runs)).map(|(path, label)| RunData::read(path, label));
+        let records: Vec<RunData> = read.collect::<Result<_>>()?;
         let page = document::of(&records)?;
         output::write(&output, page.html.as_bytes(), force)?;
 
@@ -70,7 +70,7 @@ impl Page {
         for record in &records {
             text.extend(record.notes.texts.iter().map(|note| format!("{}: {note}\n", record.label)));
         }
-        let about = |record: &Record| json!({ "name": record.label, "path": record.path.display().to_string(), "notes": record.notes.texts });
+        let about = |record: &RunData| json!({ "name": record.label, "path": record.path.display().to_string(), "notes": record.notes.texts });
         let about: Vec<_> = records.iter().map(about).collect();
         let json = json!({ "output": to, "size": bytes, "charts": charts, "runs": about });
         Ok(Report { text, json, good: !records.iter().any(|record| record.notes.damaged) })
@@ -80,7 +80,7 @@ impl Page {
 /// What stands on the page of a run.
 #[cfg(fuzzing)]
 pub(crate) fn body(run: &Path) -> Option<String> {
-    let records = [Record::read(run, "run".into()).ok()?];
+    let records = [RunData::read(run, "run".into()).ok()?];
     Some(sections::all(&records, &mut charts::Charts::new(&records)))
 }
 

@@ -1,15 +1,15 @@
 //! `catena watch`: a live picture of a run, drawn from its directory alone.
+mod checkpoints;
 mod draw;
 mod guard;
-mod kept;
 mod keys;
 mod look;
 mod pace;
 mod screen;
 mod signals;
-mod state;
 mod summary;
 mod warnings;
+mod watched_run;
 mod words;
 
 use std::io::{self, IsTerminal};
@@ -21,7 +21,7 @@ use ratatui::layout::Rect;
 
 use self::keys::View;
 use self::look::Looker;
-use self::state::State;
+use self::watched_run::WatchedRun;
 use crate::failure::{Failure, Result};
 use crate::model::time::now;
 use crate::report::Report;
@@ -57,7 +57,7 @@ impl Watch {
         if !once {
             can_draw(json)?;
         }
-        let mut state = State { name: run.display().to_string(), ..State::default() };
+        let mut state = WatchedRun { name: run.display().to_string(), ..WatchedRun::default() };
         looker.look(&mut state, now());
         while once && state.behind {
             looker.look(&mut state, now());
@@ -92,7 +92,7 @@ fn can_draw(json: bool) -> Result<()> {
 }
 
 /// The number of a metric.
-fn find(state: &State, name: &str) -> Result<usize> {
+fn find(state: &WatchedRun, name: &str) -> Result<usize> {
     let curves = state.curves();
     let known: Vec<&str> = curves.iter().map(|curve| curve.name).collect();
     known.iter().position(|known| *known == name).ok_or_else(|| {
@@ -102,7 +102,7 @@ fn find(state: &State, name: &str) -> Result<usize> {
 }
 
 /// The picture as lines of text.
-fn text(state: &State, view: &View, at: f64, (columns, rows): (u16, u16)) -> String {
+fn text(state: &WatchedRun, view: &View, at: f64, (columns, rows): (u16, u16)) -> String {
     let area = Rect::new(0, 0, columns, rows);
     let mut buffer = Buffer::empty(area);
     draw::picture(state, view, at, area, &mut buffer);

@@ -1,13 +1,13 @@
 //! What a loader's batches have logged: values wait for the device, many at once, and are folded in order.
 use super::deferred::Deferred;
-use super::slot::{Reduce, Slot};
+use super::slot::{Folded, Reduce};
 use super::value::Value;
 use crate::error::Result;
 
 /// What the running loader has logged.
 #[derive(Debug, Default)]
 pub(crate) struct LoaderMetrics {
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Vec<Folded>,
     /// Values that wait, each with its weight behind it; a row is a slot's place.
     pub(super) queue: Deferred<usize>,
     pub(super) batch: u64,
@@ -21,7 +21,7 @@ impl LoaderMetrics {
         let slot = match self.slots.iter().position(|slot| slot.name == name) {
             Some(slot) => slot,
             None => {
-                self.slots.push(Slot::new(name, reduce));
+                self.slots.push(Folded::new(name, reduce));
                 self.slots.len() - 1
             }
         };

@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 
 pub use self::deferred::Deferred;
 pub(crate) use self::loader::LoaderMetrics;
+use self::slot::Folded;
 pub use self::slot::Reduce;
-use self::slot::Slot;
 pub use self::value::{Value, read_values};
 use crate::error::Result;
 
 /// The smallest and the largest value that a metric had at a loader's end, and the global epochs they were seen in.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "said above")]
-pub struct Best {
+pub struct Extremes {
     #[serde(with = "catena_record::float")]
     pub min: f64,
     pub min_epoch: u64,
@@ -50,20 +50,20 @@ pub struct Metrics {
     ended: BTreeMap<String, f64>,
     ended_at: BTreeMap<String, u64>,
     measurements: BTreeMap<String, u64>,
-    best: BTreeMap<String, Best>,
+    best: BTreeMap<String, Extremes>,
     of_event: Vec<(String, f64)>,
 }
 
 /// What must survive a resume.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SavedMetrics {
-    current: Vec<Slot>,
+    current: Vec<Folded>,
     #[serde(with = "catena_record::float::map")]
     ended: BTreeMap<String, f64>,
     ended_at: BTreeMap<String, u64>,
     #[serde(default)]
     measurements: BTreeMap<String, u64>,
-    best: BTreeMap<String, Best>,
+    best: BTreeMap<String, Extremes>,
 }
 
 impl Metrics {
@@ -96,14 +96,14 @@ impl Metrics {
     }
 
     /// The smallest and largest values so far, by name.
-    pub fn best(&self) -> &BTreeMap<String, Best> {
+    pub fn best(&self) -> &BTreeMap<String, Extremes> {
         &self.best
     }
 
     /// A metric of the running loader, over its batches so far. Waits for the device.
     pub fn so_far(&mut self, name: &str) -> Result<Option<f64>> {
         self.current.drain()?;
-        Ok(self.current.slots.iter().find(|slot| slot.name == name).map(Slot::value))
+        Ok(self.current.slots.iter().find(|slot| slot.name == name).map(Folded::value))
     }
 
     /// The value that the running loader logged last. Waits for the device.
@@ -200,7 +200,7 @@ impl Metrics {
     fn end(&mut self, name: Cow<'_, str>, value: f64, Now { epoch, batch }: Now) {
         let name = name.into_owned();
         if !value.is_nan() {
-            let first = Best { min: value, min_epoch: epoch, max: value, max_epoch: epoch };
+            let first = Extremes { min: value, min_epoch: epoch, max: value, max_epoch: epoch };
             let best = self.best.entry(name.clone()).or_insert(first);
             if value < best.min {
                 (best.min, best.min_epoch) = (value, epoch);

@@ -22,7 +22,7 @@ pub enum Reduce {
 
 /// A metric of the running loader, folded so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Slot {
+pub(crate) struct Folded {
     pub(super) name: String,
     pub(super) reduce: Reduce,
     #[serde(with = "catena_record::float")]
@@ -39,7 +39,7 @@ pub(crate) struct Slot {
     pub(super) queued: Option<usize>,
 }
 
-impl Slot {
+impl Folded {
     pub(super) fn new(name: &str, reduce: Reduce) -> Self {
         // weights stand beside the values: here only the kind of reduction counts
         let reduce = if let Reduce::MeanBy(_) = reduce { Reduce::MeanBy(1.0) } else { reduce };

@@ -7,11 +7,11 @@ use super::service::Service;
 
 /// What waits, bounded.
 pub(super) struct Queue<S: Service> {
-    state: Mutex<State<S::Item>>,
+    state: Mutex<Contents<S::Item>>,
     changed: Condvar,
 }
 
-struct State<I> {
+struct Contents<I> {
     /// In their order, each with its number.
     waiting: VecDeque<(u64, I)>,
     size: usize,
@@ -32,11 +32,11 @@ impl<S: Service> Queue<S> {
     pub(super) fn new(run_id: Option<String>, waiting: Numbered<S::Item>, logged: u64) -> Self {
         let size = waiting.iter().map(|(_, item)| S::size(item)).sum();
         let waiting = waiting.into();
-        let state = State { run_id, waiting, size, next: logged, overflowed: false, closed: false };
+        let state = Contents { run_id, waiting, size, next: logged, overflowed: false, closed: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<S::Item>> {
+    fn lock(&self) -> MutexGuard<'_, Contents<S::Item>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,7 +71,7 @@ impl<S: Service> Queue<S> {
 
     /// How much still waits when it is empty, or after so long.
     pub(super) fn wait_until_empty(&self, patience: Duration) -> usize {
-        let empty = |state: &mut State<S::Item>| !state.waiting.is_empty();
+        let empty = |state: &mut Contents<S::Item>| !state.waiting.is_empty();
         let waited = self.changed.wait_timeout_while(self.lock(), patience, empty);
         waited.map_or(0, |(state, _)| state.waiting.len())
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::float;
-use crate::retention::{Best, Retention};
+use crate::retention::{KeepBest, Retention};
 
 /// The file's name in the run directory.
 pub const NAME: &str = "run.json";
@@ -237,7 +237,7 @@ impl RunFile {
 
 impl Description {
     /// What the snapshots that are kept for being good are chosen by, if the run keeps some.
-    pub fn best(&self) -> Option<Best> {
+    pub fn best(&self) -> Option<KeepBest> {
         let kept = |callback: &CallbackDescription| {
             Retention::deserialize(callback.settings.get("keep")?).ok()?.best
         };

@@ -12,7 +12,7 @@ use super::run::{
     StageDescription, StageLoaderDescription, StoppedBy, StoppedStage, Write,
 };
 use super::state::StateFile;
-use super::timing::{CallbackTime, DeviceMemory, Memory, SyncCounts, Throughput, TimingRow};
+use super::timing::{CallbackTime, DeviceMemory, MemoryRow, SyncCounts, Throughput, TimingRow};
 use super::{journal, manifest, metrics, run, state, timing};
 use crate::float;
 use crate::listed::Listed;
@@ -145,7 +145,7 @@ fn whole_timing() -> TimingRow {
         seconds: number,
         throughput: Some(Throughput { batches: number, samples: number, tokens: number, others: others() }),
         data_wait: number,
-        memory: Some(Memory { resident: Some(0), peak: Some(0), device: Some(device), others: others() }),
+        memory: Some(MemoryRow { resident: Some(0), peak: Some(0), device: Some(device), others: others() }),
         timings: Some(vec![CallbackTime {
             event: name(),
             callback: name(),

@@ -49,7 +49,7 @@ pub struct TimingRow {
     pub data_wait: Option<f64>,
     /// The memory that is in use.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Memory>,
+    pub memory: Option<MemoryRow>,
     /// What the time went into.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings: Option<Vec<CallbackTime>>,
@@ -97,10 +97,10 @@ pub struct Throughput {
     pub others: Map<String, Value>,
 }
 
-/// Memory in use, in bytes.
+/// MemoryRow in use, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Memory {
+pub struct MemoryRow {
     /// Of the process now; none where it can't be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resident: Option<u64>,
@@ -115,7 +115,7 @@ pub struct Memory {
     pub others: Map<String, Value>,
 }
 
-/// Memory that libtorch's allocator holds on a device, in bytes.
+/// MemoryRow that libtorch's allocator holds on a device, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeviceMemory {

@@ -3,7 +3,7 @@ use std::fs;
 use super::*;
 use crate::fs::{Os, WriteFile};
 use crate::name::SafePoint;
-use crate::retention::{Best, Goal};
+use crate::retention::{Goal, KeepBest};
 use crate::testing::{snapshot, warnings};
 
 fn open(run: &Path) -> Store {
@@ -76,7 +76,7 @@ fn what_was_measured_stands_with_the_newest_snapshot_of_the_parameters() {
         let plain = snapshot(1);
         Snapshot { name: SnapshotName { point, ..plain.name }, measured: measured(), ..plain }
     };
-    let best = Best { k: 2, metric: "loss".into(), goal: Goal::Min };
+    let best = KeepBest { k: 2, metric: "loss".into(), goal: Goal::Min };
     let retention = Retention { keep_last: 1, best: Some(best), ..Retention::default() };
     let found =
         |store: &Store| store.listed().iter().map(|l| (l.name.point, l.measured.clone())).collect::<Vec<_>>();

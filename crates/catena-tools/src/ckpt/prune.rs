@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use catena_record::fs::Os;
-use catena_record::retention::{Best, Goal, Retention, ranked_metrics};
+use catena_record::retention::{Goal, KeepBest, Retention, ranked_metrics};
 use catena_record::{Error, Listed, SnapshotName, Store};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -64,7 +64,7 @@ impl Prune {
             Some(store) => store.listed().to_vec(),
             None => examined.iter().filter_map(listed).collect(),
         };
-        if let Some(Best { metric, .. }) = &retention.best {
+        if let Some(KeepBest { metric, .. }) = &retention.best {
             is_measured(metric, &listed)?;
         }
         let doomed = retention.doomed(&listed);
@@ -123,7 +123,9 @@ impl Prune {
             Mode::Max => Goal::Max,
         });
         let best = match (self.keep_best, &self.metric, goal) {
-            (Some(k), Some(metric), Some(goal)) => Some(Best { k: k as usize, metric: metric.clone(), goal }),
+            (Some(k), Some(metric), Some(goal)) => {
+                Some(KeepBest { k: k as usize, metric: metric.clone(), goal })
+            }
             _ => None,
         };
         let (crashes, superseded) =

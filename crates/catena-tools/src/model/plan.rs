@@ -1,6 +1,6 @@
 //! What a run is to do, by its `run.json`, and where it is.
 use catena_record::formats::run::{EndedStage, RunFile, StageDescription, StoppedBy, StoppedStage};
-use catena_record::retention::Best;
+use catena_record::retention::KeepBest;
 use serde::Deserialize;
 
 use super::time::seconds;
@@ -57,7 +57,7 @@ impl Plan {
     }
 
     /// By which metric the run keeps its best checkpoints, if it does.
-    pub(crate) fn best(&self) -> Option<Best> {
+    pub(crate) fn best(&self) -> Option<KeepBest> {
         self.file.run.best()
     }
 

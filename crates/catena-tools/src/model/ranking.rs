@@ -1,12 +1,12 @@
 //! Which snapshot is the best.
 use std::collections::BTreeMap;
 
-use catena_record::retention::Best;
+use catena_record::retention::KeepBest;
 use catena_record::{Listed, SnapshotName};
 
 /// The best of the snapshots by what was measured of them, and its value.
 pub(crate) fn best<'a>(
-    by: &Best,
+    by: &KeepBest,
     measured: impl Iterator<Item = (SnapshotName, &'a BTreeMap<String, f64>)>,
 ) -> Option<(SnapshotName, f64)> {
     // neither the sequence, nor the stage, nor a stop counts in a ranking

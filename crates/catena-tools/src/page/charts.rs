@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::html::{escape, script_json};
 use super::matrix::Matrix;
-use super::record::Record;
 use super::ruler::Ruler;
+use super::run_data::RunData;
 use crate::model::curve::{Curve, Point};
 use crate::model::name::{Name, Topic};
 
@@ -44,7 +44,7 @@ pub(crate) struct Unit {
 /// Makes charts of runs that are compared.
 #[derive(Debug)]
 pub(crate) struct Charts<'a> {
-    runs: &'a [Record],
+    runs: &'a [RunData],
     limit: usize,
     /// What time is told in; none if no run knows it.
     pub(crate) unit: Option<Unit>,
@@ -53,7 +53,7 @@ pub(crate) struct Charts<'a> {
 }
 
 impl<'a> Charts<'a> {
-    pub(crate) fn new(runs: &'a [Record]) -> Self {
+    pub(crate) fn new(runs: &'a [RunData]) -> Self {
         let curves = runs.iter().map(|run| run.curves.len()).sum::<usize>().max(1);
         let limit = (ALL_POINTS / curves).clamp(*POINTS.start(), *POINTS.end());
         let times = runs.iter().filter(|run| run.clock.is_known()).filter_map(|run| run.clock.last());
@@ -194,7 +194,7 @@ fn json_of(plot: &Plot) -> Value {
 }
 
 /// The curves of a chart. The learning rate of each step tells more than that of each epoch, which is left out then.
-fn shown<'a>(run: &'a Record, topic: Topic, chart: &str) -> impl Iterator<Item = (&'a Name, &'a Curve)> {
+fn shown<'a>(run: &'a RunData, topic: Topic, chart: &str) -> impl Iterator<Item = (&'a Name, &'a Curve)> {
     let here: Vec<_> =
         run.curves.iter().filter(|(name, _)| name.topic == topic && name.chart == chart).collect();
     let has_fine = topic == Topic::Optimization && here.iter().any(|(name, _)| name.is_fine);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use catena_record::SnapshotName;
 use catena_record::formats::timing::TimingRow;
-use catena_record::retention::Best;
+use catena_record::retention::KeepBest;
 
 use super::notes::Notes;
 use super::ruler::Ruler;
@@ -74,7 +74,7 @@ pub(crate) fn costs(checkpoints: &Checkpoints, steps: &Ruler) -> Curves {
 pub(crate) fn examine(
     path: &Path,
     mut checkpoints: Checkpoints,
-    best: Option<Best>,
+    best: Option<KeepBest>,
 ) -> Result<(Checkpoints, Notes)> {
     let mut notes = Notes::default();
     if !path.join("checkpoints").is_dir() {
@@ -124,7 +124,7 @@ pub(crate) fn examine(
 }
 
 /// Marks the best of those that are kept, by the metric that the run chooses by.
-fn mark_best(checkpoints: &mut Checkpoints, by: &Best) {
+fn mark_best(checkpoints: &mut Checkpoints, by: &KeepBest) {
     let measured = checkpoints.iter().map(|(name, checkpoint)| (*name, &checkpoint.measured));
     let best = ranking::best(by, measured).map(|(name, _)| name);
     if let Some(checkpoint) = best.and_then(|name| checkpoints.get_mut(&name)) {

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::charts::{self, Charts};
 use super::html::escape;
-use super::record::Record;
+use super::run_data::RunData;
 use super::sections;
 use crate::failure::{Failure, Result};
 
@@ -30,7 +30,7 @@ const POLICY: &str =
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
 
 /// The page of these runs.
-pub(crate) fn of(runs: &[Record]) -> Result<Document> {
+pub(crate) fn of(runs: &[RunData]) -> Result<Document> {
     let mut charts = Charts::new(runs);
     let body = sections::all(runs, &mut charts);
     let title: Vec<String> = runs.iter().map(|run| escape(&run.label)).collect();

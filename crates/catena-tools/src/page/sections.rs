@@ -3,7 +3,7 @@ use catena_record::span;
 
 use super::charts::{Charts, color};
 use super::html::{Table, details, escape};
-use super::record::Record;
+use super::run_data::RunData;
 use super::settings::{self, About};
 use super::spans::DETAIL;
 use crate::model::curve::Point;
@@ -11,7 +11,7 @@ use crate::model::name::Topic;
 use crate::report::{self, short};
 
 /// The page's body.
-pub(crate) fn all(runs: &[Record], charts: &mut Charts) -> String {
+pub(crate) fn all(runs: &[RunData], charts: &mut Charts) -> String {
     let mut sections: Vec<(&str, &str, String)> = vec![("overview", "Overview", overview(runs))];
     let mut add = |id, title, content: String| {
         if !content.is_empty() {
@@ -43,7 +43,7 @@ pub(crate) fn all(runs: &[Record], charts: &mut Charts) -> String {
 }
 
 /// The switches of all charts.
-fn controls(runs: &[Record], charts: &Charts) -> String {
+fn controls(runs: &[RunData], charts: &Charts) -> String {
     if runs.iter().all(|run| run.curves.is_empty()) {
         return String::new();
     }
@@ -69,7 +69,7 @@ fn cards(charts: String) -> String {
 }
 
 /// The runs in a few words each, and what is to be known of their reading.
-fn overview(runs: &[Record]) -> String {
+fn overview(runs: &[RunData]) -> String {
     let heads = ["run", "status", "started", "took", "epochs", "steps", "batches", "device", "seed"];
     let mut table = Table::new("Runs", heads);
     for (i, run) in runs.iter().enumerate() {
@@ -131,7 +131,7 @@ fn is_epochs(path: &str) -> bool {
 }
 
 /// The last, lowest and highest value of each metric.
-fn values(runs: &[Record]) -> String {
+fn values(runs: &[RunData]) -> String {
     let has_several = runs.len() > 1;
     let heads = ["metric", "of", "run", "last", "lowest", "at step", "highest", "at step"];
     let heads = heads.into_iter().filter(|head| has_several || *head != "run");
@@ -157,7 +157,7 @@ fn values(runs: &[Record]) -> String {
 }
 
 /// Which steps were skipped.
-fn skipped(runs: &[Record]) -> String {
+fn skipped(runs: &[RunData]) -> String {
     let has_several = runs.len() > 1;
     let heads = ["run", "what became of the step", "steps", "first at batch", "last at batch"];
     let heads = heads.into_iter().filter(|head| has_several || *head != "run");
@@ -178,7 +178,7 @@ const BARS: usize = 15;
 const ROWS: usize = 200;
 
 /// What took how long.
-fn spans(runs: &[Record], charts: &mut Charts) -> String {
+fn spans(runs: &[RunData], charts: &mut Charts) -> String {
     let (mut bars, mut tables) = (String::new(), String::new());
     for (i, run) in runs.iter().enumerate() {
         for (group, spans) in run.spans.groups() {
@@ -217,7 +217,7 @@ fn spans(runs: &[Record], charts: &mut Charts) -> String {
 }
 
 /// What waited for the device.
-fn syncs(run: &Record, has_several: bool) -> String {
+fn syncs(run: &RunData, has_several: bool) -> String {
     let of = if has_several { format!(": {}", run.label) } else { String::new() };
     let heads = ["event", "callback", "numbers", "copies", "sizes"];
     let mut table =
@@ -232,7 +232,7 @@ fn syncs(run: &Record, has_several: bool) -> String {
     table.html()
 }
 
-fn matrices(runs: &[Record], charts: &mut Charts) -> String {
+fn matrices(runs: &[RunData], charts: &mut Charts) -> String {
     let (mut figures, mut tables) = (String::new(), String::new());
     for run in runs {
         for (name, matrix) in &run.matrices {
@@ -253,7 +253,7 @@ fn matrices(runs: &[Record], charts: &mut Charts) -> String {
 /// How many checkpoints of a run are listed: the newest, and all that are kept.
 const LISTED: usize = 200;
 
-fn checkpoints(runs: &[Record]) -> String {
+fn checkpoints(runs: &[RunData]) -> String {
     let mut html = String::new();
     for run in runs.iter().filter(|run| !run.checkpoints.is_empty()) {
         let title =
@@ -303,7 +303,7 @@ fn checkpoints(runs: &[Record]) -> String {
     html
 }
 
-fn configuration(runs: &[Record]) -> String {
+fn configuration(runs: &[RunData]) -> String {
     let abouts: Vec<&About> = runs.iter().map(|run| &run.about).collect();
     let all = settings::compared(&abouts);
     if all.is_empty() {

@@ -10,8 +10,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget};
 
 use super::keys::{HELP, View};
-use super::state::{Standing, State};
 use super::warnings::{self, Warning};
+use super::watched_run::{Standing, WatchedRun};
 use super::words::{grouped, number, rate, span};
 use crate::holder::Holder;
 use crate::report;
@@ -23,7 +23,7 @@ const LEAST: (u16, u16) = (60, 16);
 const WIDE: u16 = 120;
 
 /// Draws the picture of a moment.
-pub(crate) fn picture(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
+pub(crate) fn picture(state: &WatchedRun, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
     if area.width < LEAST.0 || area.height < LEAST.1 {
         too_small(area, buffer);
     } else {
@@ -40,7 +40,7 @@ pub(crate) fn picture(state: &State, view: &View, now: f64, area: Rect, buffer: 
     }
 }
 
-fn whole(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
+fn whole(state: &WatchedRun, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
     let warnings = warnings::of(state, now);
     let room = if area.height < 24 { 2 } else { 4 };
     let stopped = state.plan.stopped();
@@ -58,7 +58,7 @@ fn whole(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) 
     Line::from(format!(" {keys_line}")).dim().render(keys, buffer);
 }
 
-fn head(state: &State, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
+fn head(state: &WatchedRun, view: &View, now: f64, area: Rect, buffer: &mut Buffer) {
     let (text, colour) = match state.standing(now) {
         _ if state.behind => ("reading".into(), Color::Cyan),
         Standing::Unknown => ("no run.json yet".into(), Color::Yellow),
@@ -93,7 +93,7 @@ fn shortened(path: &str, room: usize) -> String {
     format!("...{end}")
 }
 
-fn progress(state: &State, now: f64, area: Rect, buffer: &mut Buffer) {
+fn progress(state: &WatchedRun, now: f64, area: Rect, buffer: &mut Buffer) {
     let place = state.place();
     let mut text = String::from(" ");
     if let Some(position) = state.position() {
@@ -122,7 +122,7 @@ fn progress(state: &State, now: f64, area: Rect, buffer: &mut Buffer) {
 }
 
 /// What is counted and timed, the most important first.
-fn numbers(state: &State, now: f64) -> Vec<String> {
+fn numbers(state: &WatchedRun, now: f64) -> Vec<String> {
     let (place, mut facts) = (state.place(), Vec::new());
     if let Some((batch, batches)) = place.in_epoch {
         facts.push(format!("batch {batch}/{batches}"));
@@ -146,7 +146,7 @@ fn numbers(state: &State, now: f64) -> Vec<String> {
     facts
 }
 
-fn checkpoints(state: &State, now: f64) -> Vec<String> {
+fn checkpoints(state: &WatchedRun, now: f64) -> Vec<String> {
     let Some((name, newest)) = state.kept.newest() else { return vec!["no checkpoint yet".into()] };
     let mut first = format!("saved {name}");
     if let Some(time) = newest.time {
@@ -194,7 +194,7 @@ fn warn(stopped: Option<String>, warnings: &[Warning], area: Rect, buffer: &mut 
     Paragraph::new(lines).render(area, buffer);
 }
 
-fn body(state: &State, view: &View, area: Rect, buffer: &mut Buffer) {
+fn body(state: &WatchedRun, view: &View, area: Rect, buffer: &mut Buffer) {
     let curves = state.curves();
     let table_height = (curves.len() as u16).saturating_add(3);
     let Some(chosen) = curves.get(view.metric.min(curves.len().saturating_sub(1))) else {

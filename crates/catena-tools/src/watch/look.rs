@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::state::{Part, State};
+use super::watched_run::{Part, WatchedRun};
 use crate::failure::Result;
 use crate::holder;
 use crate::model::tail::Tail;
@@ -40,7 +40,7 @@ impl Looker {
     }
 
     /// Brings what is known up to date.
-    pub(crate) fn look(&mut self, state: &mut State, now: f64) {
+    pub(crate) fn look(&mut self, state: &mut WatchedRun, now: f64) {
         let mut unreadable = Vec::new();
         let mut changed: Vec<SystemTime> = Vec::new();
         let mut behind = false;
@@ -61,7 +61,7 @@ impl Looker {
         }
     }
 
-    fn plan(&mut self, state: &mut State, changed: &mut Vec<SystemTime>, unreadable: &mut Vec<String>) {
+    fn plan(&mut self, state: &mut WatchedRun, changed: &mut Vec<SystemTime>, unreadable: &mut Vec<String>) {
         let path = self.run.path.join(run::NAME);
         let Ok(metadata) = fs::metadata(&path) else { return };
         let seen = metadata.modified().ok().map(|time| (time, metadata.len()));

@@ -10,7 +10,7 @@ use super::guard::Guard;
 use super::keys::View;
 use super::look::Looker;
 use super::signals::Signals;
-use super::state::State;
+use super::watched_run::WatchedRun;
 use crate::failure::{Failure, Result};
 use crate::model::time::now;
 
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 
 /// Draws until a key or a signal ends it.
-pub(crate) fn live(looker: &mut Looker, state: &mut State, mut view: View) -> Result<()> {
+pub(crate) fn live(looker: &mut Looker, state: &mut WatchedRun, mut view: View) -> Result<()> {
     let signals = Signals::catch().map_err(failed)?;
     let guard = Guard::begin(signals.clone());
     let mut screen = Screen::take().map_err(failed)?;
@@ -39,7 +39,7 @@ fn failed(source: io::Error) -> Failure {
 fn watch(
     terminal: &mut DefaultTerminal,
     looker: &mut Looker,
-    state: &mut State,
+    state: &mut WatchedRun,
     view: &mut View,
     signals: &Signals,
     guard: &Guard,

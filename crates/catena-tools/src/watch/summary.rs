@@ -1,12 +1,12 @@
 //! What is known of a run, for programs.
 use serde_json::{Map, Value, json};
 
-use super::state::{Standing, State};
 use super::warnings;
+use super::watched_run::{Standing, WatchedRun};
 use crate::report;
 
 /// What is known now.
-pub(crate) fn of(state: &State, now: f64) -> Value {
+pub(crate) fn of(state: &WatchedRun, now: f64) -> Value {
     let place = state.place();
     let metrics: Map<String, Value> = state
         .curves()

@@ -1,5 +1,5 @@
 //! What is wrong with a run, the worst first.
-use super::state::{Bad, Standing, State};
+use super::watched_run::{Bad, Standing, WatchedRun};
 use super::words::span;
 use crate::model::series::Series;
 use crate::report;
@@ -17,7 +17,7 @@ pub(crate) struct Warning {
 }
 
 /// All that is wrong.
-pub(crate) fn of(state: &State, now: f64) -> Vec<Warning> {
+pub(crate) fn of(state: &WatchedRun, now: f64) -> Vec<Warning> {
     let (mut grave, mut light) = (Vec::new(), Vec::new());
     if state.standing(now) == Standing::Gone {
         let silent = span(state.silent(now));

@@ -9,7 +9,7 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Widget};
 use super::finish;
 use crate::model::series::Series;
 use crate::watch::keys::View;
-use crate::watch::state::Curve;
+use crate::watch::watched_run::Curve;
 use crate::watch::words::{grouped, number};
 
 /// How the loaders' curves look, in the order of the loaders, by colour and in ASCII; and those of single steps.

@@ -5,18 +5,18 @@ use ratatui::backend::TestBackend;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::watch::kept::Checkpoint;
-use crate::watch::state::Part;
+use crate::watch::checkpoints::Checkpoint;
+use crate::watch::watched_run::Part;
 
 /// A run in the middle of its second stage.
-fn state() -> State {
+fn state() -> WatchedRun {
     let loaders = json!([
         { "name": "train", "mode": "train", "batches": 20 },
         { "name": "valid", "mode": "eval", "batches": 5 },
     ]);
     let stage = |name: &str, epochs: u64| json!({ "name": name, "epochs": epochs, "loaders": loaders });
     let run = json!({ "stages": [stage("warm", 2), stage("main", 10)], "machine": { "device": "cuda:0" } });
-    let mut state = State { name: "runs/a".into(), changed: Some(NOW), ..State::default() };
+    let mut state = WatchedRun { name: "runs/a".into(), changed: Some(NOW), ..WatchedRun::default() };
     state.plan = serde_json::from_value(
         json!({ "status": "running", "started": "1970-01-12T13:44:40.000Z", "run": run }),
     )
@@ -55,7 +55,7 @@ fn state() -> State {
 
 const NOW: f64 = 1_000_000.0;
 
-fn drawn(state: &State, view: &View, (width, height): (u16, u16)) -> String {
+fn drawn(state: &WatchedRun, view: &View, (width, height): (u16, u16)) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let draw = |frame: &mut ratatui::Frame<'_>| {
         let area = frame.area();
@@ -127,7 +127,7 @@ fn the_keys_are_explained_over_the_picture() {
 
 #[test]
 fn a_run_that_has_written_nothing_is_drawn_too() {
-    insta::assert_snapshot!("empty", drawn(&State::default(), &View::default(), (60, 16)));
+    insta::assert_snapshot!("empty", drawn(&WatchedRun::default(), &View::default(), (60, 16)));
 }
 
 #[test]

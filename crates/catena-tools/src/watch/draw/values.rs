@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Widget};
 
 use crate::model::series::Series;
-use crate::watch::state::{Curve, State};
+use crate::watch::watched_run::{Curve, WatchedRun};
 use crate::watch::words::number;
 
 /// How wide a value is, and the least that a name gets.
@@ -14,7 +14,7 @@ const VALUE: usize = 10;
 const NAME: usize = 10;
 
 /// The last values of the metrics: by step, by loader, and the lowest and highest of the last loader.
-pub(super) fn table(state: &State, curves: &[Curve<'_>], chosen: &str, area: Rect, buffer: &mut Buffer) {
+pub(super) fn table(state: &WatchedRun, curves: &[Curve<'_>], chosen: &str, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(4);
     let columns = room.saturating_sub(NAME) / VALUE;
     let loaders = state.loaders();

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use catena_record::SnapshotName;
-use catena_record::retention::{Best, Goal};
+use catena_record::retention::{Goal, KeepBest};
 
 use crate::failure::Result;
 use crate::model::ranking;
@@ -14,7 +14,7 @@ const MOST: usize = 256;
 
 /// The checkpoints of a run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Checkpoints {
     all: BTreeMap<SnapshotName, Checkpoint>,
     /// How many there are.
     pub(crate) count: usize,
@@ -37,7 +37,7 @@ pub(crate) struct Checkpoint {
     pub(crate) damage: Option<String>,
 }
 
-impl Kept {
+impl Checkpoints {
     /// Looks at what is there now. A table of contents is read once.
     pub(crate) fn look(&mut self, run: &Run) -> Result<()> {
         let names = if run.checkpoints.is_dir() { run.names()? } else { Vec::new() };
@@ -74,11 +74,11 @@ impl Kept {
     }
 
     /// The best by what the run keeps its best by, else by the loss of an evaluation: its name, the metric, its value.
-    pub(crate) fn best(&self, by: Option<Best>) -> Option<(SnapshotName, String, f64)> {
+    pub(crate) fn best(&self, by: Option<KeepBest>) -> Option<(SnapshotName, String, f64)> {
         let best = by.or_else(|| {
             let is_eval_loss = |name: &&String| name.ends_with("/loss") && *name != "train/loss";
             let metric = self.newest()?.1.measured.keys().find(is_eval_loss)?.clone();
-            Some(Best { k: 1, metric, goal: Goal::Min })
+            Some(KeepBest { k: 1, metric, goal: Goal::Min })
         })?;
         let measured = self.whole().map(|(name, checkpoint)| (name, &checkpoint.measured));
         let (name, value) = ranking::best(&best, measured)?;

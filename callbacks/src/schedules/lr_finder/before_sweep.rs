@@ -11,7 +11,7 @@ type Named = Vec<(String, Tensor)>;
 
 /// What is put back after the sweep.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct BeforeSweep {
     steps: u64,
     lrs: Vec<f64>,
     #[serde(skip)]
@@ -23,7 +23,7 @@ pub(super) struct Kept {
     generators: Named,
 }
 
-impl Kept {
+impl BeforeSweep {
     /// Copies what the sweep will change.
     pub(super) fn keep(cx: &mut Context) -> Result<Self> {
         let copies = |tensors: Named| -> Result<Named> {

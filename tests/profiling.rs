@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use catena::callbacks::{HostSyncs, Memory, Rates, Summary, Timings};
+use catena::callbacks::{HostSyncs, MemoryInUse, Rates, Summary, Timings};
 use catena::chain::testing::{tiny_loader, tiny_model};
 use catena::prelude::*;
 use catena::tensor::data::{LoaderDescription, Start};
@@ -72,7 +72,7 @@ fn a_run_directory_has_rows_of_throughput_beside_those_of_snapshots() {
     if cfg!(target_os = "linux") {
         let memory = &of("memory")[0]["memory"];
         assert!(memory["resident"].as_u64().unwrap() > 1 << 20 && memory.get("device").is_none());
-        assert!(runner.driver().context().ext.get::<Memory>().unwrap().process.is_some());
+        assert!(runner.driver().context().ext.get::<MemoryInUse>().unwrap().process.is_some());
     }
     let metrics = std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
     assert!(

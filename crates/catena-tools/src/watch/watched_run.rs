@@ -1,5 +1,5 @@
 //! What is known of a run: pure data, fed with lines and looked at by what draws.
-use super::kept::Kept;
+use super::checkpoints::Checkpoints;
 use super::pace::Pace;
 use crate::holder::{GONE_AFTER, Holder};
 use crate::model::name;
@@ -20,14 +20,14 @@ const JOURNAL_WAITS: f64 = 256.0;
 
 /// What is known of a run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct WatchedRun {
     /// The run directory, as it was given.
     pub(crate) name: String,
     pub(crate) plan: Plan,
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
     pub(crate) timing: Timing,
-    pub(crate) kept: Kept,
+    pub(crate) kept: Checkpoints,
     pub(crate) holder: Holder,
     /// When a file of the run last changed, in seconds since 1970.
     pub(crate) changed: Option<f64>,
@@ -127,7 +127,7 @@ pub(crate) enum Standing {
     Ended,
 }
 
-impl State {
+impl WatchedRun {
     /// The last place that the files tell of.
     pub(crate) fn position(&self) -> Option<&Position> {
         let (journal, metrics) = (self.journal.last.as_ref(), self.metrics.last.as_ref());

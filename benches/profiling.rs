@@ -1,6 +1,6 @@
 //! What watching the machine costs: of the runner alone, and of a whole small step.
 //!
-//! `cargo bench --bench watching`, one thread, medians of interleaved rounds.
+//! `cargo bench --bench profiling`, one thread, medians of interleaved rounds.
 #[path = "shared/nothing.rs"]
 mod nothing;
 #[path = "shared/spread.rs"]

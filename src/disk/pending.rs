@@ -116,14 +116,14 @@ pub(crate) struct SavedCallback {
 
 /// A snapshot to be written: its state, and its tensors by file and name.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct PendingSnapshot {
     pub(crate) state: SavedState,
     pub(crate) files: Vec<(String, Vec<(String, Tensor)>)>,
     /// The texts in the files' heads, by file.
     pub(crate) metadata: BTreeMap<String, Metadata>,
 }
 
-impl Kept {
+impl PendingSnapshot {
     pub(crate) fn new(
         mut state: SavedState,
         callbacks: Vec<(String, State)>,

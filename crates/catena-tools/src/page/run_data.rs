@@ -22,7 +22,7 @@ use crate::run_directory;
 
 /// A run, read.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct RunData {
     /// What the page calls it.
     pub(crate) label: String,
     pub(crate) path: PathBuf,
@@ -41,7 +41,7 @@ pub(crate) struct Record {
     pub(crate) clock: Ruler,
 }
 
-impl Record {
+impl RunData {
     /// Reads the files one after the other and puts together what they tell.
     pub(crate) fn read(path: &Path, label: String) -> Result<Self> {
         let files = [run::NAME, metrics_file::NAME, journal_file::NAME, timing_file::NAME];

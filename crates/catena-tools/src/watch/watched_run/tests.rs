@@ -5,29 +5,29 @@ use super::*;
 
 const NOW: f64 = 1_000_000.0;
 
-fn state(status: &str) -> State {
+fn state(status: &str) -> WatchedRun {
     let loaders = json!([
         { "name": "train", "mode": "train", "batches": 10 },
         { "name": "valid", "mode": "eval", "batches": 3 },
     ]);
     let run = json!({ "stages": [{ "name": "s", "epochs": 5, "loaders": loaders }] });
     let plan = json!({ "status": status, "started": "1970-01-12T13:45:40.000Z", "run": run });
-    State { plan: serde_json::from_value(plan).unwrap(), changed: Some(NOW), ..State::default() }
+    WatchedRun { plan: serde_json::from_value(plan).unwrap(), changed: Some(NOW), ..WatchedRun::default() }
 }
 
-fn step(state: &mut State, batch: u64, loss: f64) {
+fn step(state: &mut WatchedRun, batch: u64, loss: f64) {
     let loss = format!("{:016x}", loss.to_bits());
     let (epoch, ids) = (batch.div_ceil(10), "00");
     let row = json!({ "stage": "s", "epoch": epoch, "global_batch": batch, "global_step": batch, "ids": ids, "lr": 0.1, "loss": loss });
     state.journal.line(row.to_string().as_bytes());
 }
 
-fn measured(state: &mut State, batch: u64, loader: &str, metrics: serde_json::Value) {
+fn measured(state: &mut WatchedRun, batch: u64, loader: &str, metrics: serde_json::Value) {
     let row = json!({ "stage": "s", "epoch": batch / 10, "loader": loader, "global_step": batch, "global_batch": batch, "metrics": metrics });
     state.metrics.line(row.to_string().as_bytes());
 }
 
-fn texts(state: &State, now: f64) -> Vec<String> {
+fn texts(state: &WatchedRun, now: f64) -> Vec<String> {
     warnings::of(state, now).into_iter().map(|warning| warning.text).collect()
 }
 
