@@ -118,12 +118,12 @@ macro_rules! plain {
 struct Nothing {}
 
 /// The fields of a callback, by what it writes of itself.
-fn fields<C: Serialize + DeserializeOwned>(name: &str, needs: &str) -> Vec<Field> {
+fn fields<C: Callback + Serialize + DeserializeOwned>(name: &str, needs: &str) -> Vec<Field> {
     let given: Value = serde_json::from_str(needs).unwrap_or_default();
     let made = settings::read::<C>(name, given.clone());
     made.map_or_else(
         |_| Vec::new(),
-        |made| Field::written_by(&made, given.as_object().unwrap_or(&Map::new())),
+        |made| Field::written_by(&made, given.as_object().unwrap_or(&Map::new()), || drop(made.check())),
     )
 }
 

@@ -1,4 +1,5 @@
 //! Noise on the inputs.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::Error;
 use catena_tensor::batch::INPUT;
@@ -65,10 +66,7 @@ impl Callback for GaussianNoise {
     }
 
     fn check(&self) -> Result<()> {
-        if self.sigma.is_finite() && self.sigma >= 0.0 {
-            return Ok(());
-        }
-        Err(format!("`sigma` is {}, but must be a number of at least 0", self.sigma).into())
+        Ok(Range::AtLeast(0.0).setting("sigma", self.sigma)?)
     }
 
     fn on_batch_start(&mut self, cx: &mut Context) -> Result<Flow> {

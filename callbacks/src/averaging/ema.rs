@@ -1,4 +1,5 @@
 //! An exponential moving average of the weights.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
 use catena_tensor::model::Mode;
 use serde::{Deserialize, Serialize};
@@ -113,10 +114,7 @@ impl Callback for Ema {
     }
 
     fn check(&self) -> Result<()> {
-        if (0.0..1.0).contains(&self.decay) {
-            return Ok(());
-        }
-        Err(format!("`decay` is {}, but must be in [0, 1)", self.decay).into())
+        Ok(Range::ClosedOpen(0.0, 1.0).setting("decay", self.decay)?)
     }
 
     fn on_loader_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,4 +1,5 @@
 //! Slow weights that follow fast ones.
+use catena_tensor::settings::Range;
 use std::collections::BTreeMap;
 
 use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Phase, Result, State};
@@ -96,13 +97,8 @@ impl Callback for Lookahead {
     }
 
     fn check(&self) -> Result<()> {
-        if self.k == 0 {
-            return Err("`k` is 0, but must be at least 1".into());
-        }
-        if self.alpha > 0.0 && self.alpha <= 1.0 {
-            return Ok(());
-        }
-        Err(format!("`alpha` is {}, but must be in (0, 1]", self.alpha).into())
+        Range::Count(1).setting("k", self.k as f64)?;
+        Ok(Range::OpenClosed(0.0, 1.0).setting("alpha", self.alpha)?)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

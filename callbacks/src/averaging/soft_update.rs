@@ -1,4 +1,5 @@
 //! Moves a target network slowly towards another.
+use catena_tensor::settings::Range;
 use std::collections::HashMap;
 
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
@@ -59,10 +60,7 @@ impl Callback for SoftUpdate {
     }
 
     fn check(&self) -> Result<()> {
-        if self.tau > 0.0 && self.tau <= 1.0 {
-            return Ok(());
-        }
-        Err(format!("`tau` is {}, but must be in (0, 1]", self.tau).into())
+        Ok(Range::OpenClosed(0.0, 1.0).setting("tau", self.tau)?)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

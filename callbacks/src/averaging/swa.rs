@@ -1,4 +1,5 @@
 //! The mean of the weights along the way.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Phase, Result, State, Stop};
 use catena_tensor::model::Mode;
 use serde::{Deserialize, Serialize};
@@ -186,12 +187,8 @@ impl Callback for Swa {
     }
 
     fn check(&self) -> Result<()> {
-        for (name, value) in [("start_epoch", Some(self.start_epoch)), ("every_steps", self.every_steps)] {
-            if value == Some(0) {
-                return Err(format!("`{name}` is 0, but must be at least 1").into());
-            }
-        }
-        Ok(())
+        Range::Count(1).setting("start_epoch", self.start_epoch as f64)?;
+        Ok(Range::Count(1).setting("every_steps", self.every_steps.map_or(1.0, |steps| steps as f64))?)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

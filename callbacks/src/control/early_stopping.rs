@@ -1,4 +1,5 @@
 //! Stops when a metric no longer gets better.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Flow, Lifetime, Phase, Result, State, Stop, Watch};
 use catena_tensor::schedule::PlateauMode;
 use serde::{Deserialize, Serialize};
@@ -198,13 +199,8 @@ impl Callback for EarlyStopping {
     }
 
     fn check(&self) -> Result<()> {
-        if self.patience == 0 {
-            return Err("`patience` is 0, but must be at least 1".into());
-        }
-        if self.min_delta.is_finite() && self.min_delta >= 0.0 {
-            return Ok(());
-        }
-        Err(format!("`min_delta` is {}, but must be a number of at least 0", self.min_delta).into())
+        Range::Count(1).setting("patience", self.patience as f64)?;
+        Ok(Range::AtLeast(0.0).setting("min_delta", self.min_delta)?)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,4 +1,5 @@
 //! Stops the run after so many steps.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ impl Callback for MaxSteps {
     }
 
     fn check(&self) -> Result<()> {
-        if self.0 > 0 { Ok(()) } else { Err("`steps` is 0, but must be at least 1".into()) }
+        Ok(Range::Count(1).setting("steps", self.0 as f64)?)
     }
 
     fn on_batch_end(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,4 +1,5 @@
 //! Gradient accumulation: several micro-batches, one step.
+use catena_tensor::settings::Range;
 use std::collections::BTreeMap;
 
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
@@ -117,9 +118,7 @@ impl Callback for Accumulate {
     }
 
     fn check(&self) -> Result<()> {
-        if self.n == 0 {
-            return Err("`n` is 0, but must be at least 1".into());
-        }
+        Range::Count(1).setting("n", self.n as f64)?;
         match self.from_epoch.iter().find(|&(epoch, n)| *epoch == 0 || *n == 0) {
             Some((epoch, n)) => Err(format!(
                 "`from_epoch` has {n} from epoch {epoch}, but both must be at least 1: epochs count from 1"

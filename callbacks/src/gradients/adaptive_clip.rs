@@ -1,4 +1,5 @@
 //! Clips gradients relative to their parameters.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Phase, Result, State};
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
@@ -103,12 +104,8 @@ impl Callback for AdaptiveClip {
     }
 
     fn check(&self) -> Result<()> {
-        for (name, value) in [("clip_factor", self.clip_factor), ("eps", self.eps)] {
-            if !value.is_finite() || value <= 0.0 {
-                return Err(format!("`{name}` is {value}, but must be a number above 0").into());
-            }
-        }
-        Ok(())
+        Range::Above(0.0).setting("clip_factor", self.clip_factor)?;
+        Ok(Range::Above(0.0).setting("eps", self.eps)?)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,4 +1,5 @@
 //! Clips gradients by their global norm.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use serde::{Deserialize, Serialize};
 
@@ -77,13 +78,8 @@ impl Callback for ClipGradNorm {
     }
 
     fn check(&self) -> Result<()> {
-        let Self { max_norm, norm_type, on_nonfinite: _ } = *self;
-        for (name, value) in [("max_norm", max_norm), ("norm_type", norm_type)] {
-            if value.is_nan() || value <= 0.0 {
-                return Err(format!("`{name}` is {value}, but must be a number above 0").into());
-            }
-        }
-        Ok(())
+        Range::AboveOrInfinite(0.0).setting("max_norm", self.max_norm)?;
+        Ok(Range::AboveOrInfinite(0.0).setting("norm_type", self.norm_type)?)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

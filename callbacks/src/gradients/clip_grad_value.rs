@@ -1,4 +1,5 @@
 //! Clips each gradient's elements.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::tch;
 use serde::{Deserialize, Serialize};
@@ -65,10 +66,7 @@ impl Callback for ClipGradValue {
     }
 
     fn check(&self) -> Result<()> {
-        if self.clip_value > 0.0 {
-            return Ok(());
-        }
-        Err(format!("`clip_value` is {}, but must be a number above 0", self.clip_value).into())
+        Ok(Range::AboveOrInfinite(0.0).setting("clip_value", self.clip_value)?)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

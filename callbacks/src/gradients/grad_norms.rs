@@ -1,4 +1,5 @@
 //! Logs the norm of each parameter's gradient.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use catena_tensor::params::matching;
 use catena_tensor::tch::{self, Kind, Tensor};
@@ -97,10 +98,7 @@ impl Callback for GradNorms {
     }
 
     fn check(&self) -> Result<()> {
-        if self.norm_type > 0.0 {
-            return Ok(());
-        }
-        Err(format!("`norm_type` is {}, but must be a number above 0", self.norm_type).into())
+        Ok(Range::AboveOrInfinite(0.0).setting("norm_type", self.norm_type)?)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,4 +1,5 @@
 //! Adds noise to gradients.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
 use catena_tensor::tch;
 use serde::{Deserialize, Serialize};
@@ -57,12 +58,8 @@ impl Callback for GradientNoise {
     }
 
     fn check(&self) -> Result<()> {
-        for (name, value) in [("eta", self.eta), ("gamma", self.gamma)] {
-            if !value.is_finite() || value < 0.0 {
-                return Err(format!("`{name}` is {value}, but must be a number of at least 0").into());
-            }
-        }
-        Ok(())
+        Range::AtLeast(0.0).setting("eta", self.eta)?;
+        Ok(Range::AtLeast(0.0).setting("gamma", self.gamma)?)
     }
 
     fn on_step(&mut self, cx: &mut Context) -> Result<Flow> {

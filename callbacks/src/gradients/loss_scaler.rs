@@ -1,4 +1,5 @@
 //! Keeps small gradients from vanishing in float16.
+use catena_tensor::settings::Range;
 use std::collections::BTreeMap;
 
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
@@ -125,18 +126,10 @@ impl Callback for LossScaler {
     }
 
     fn check(&self) -> Result<()> {
-        let above = |name: &str, value: f64, bound: f64| match value.is_finite() && value > bound {
-            true => Ok(()),
-            false => Err(format!("`{name}` is {value}, but must be a number above {bound}")),
-        };
-        above("init_scale", self.init_scale, 0.0)?;
-        above("growth_factor", self.growth_factor, 1.0)?;
-        above("backoff_factor", self.backoff_factor, 0.0)?;
-        above("growth_interval", self.growth_interval as f64, 0.0)?;
-        if self.backoff_factor >= 1.0 {
-            return Err(format!("`backoff_factor` is {}, but must be below 1", self.backoff_factor).into());
-        }
-        Ok(())
+        Range::Above(0.0).setting("init_scale", self.init_scale)?;
+        Range::Above(1.0).setting("growth_factor", self.growth_factor)?;
+        Range::Open(0.0, 1.0).setting("backoff_factor", self.backoff_factor)?;
+        Ok(Range::Count(1).setting("growth_interval", self.growth_interval as f64)?)
     }
 
     fn on_loss(&mut self, cx: &mut Context) -> Result<Flow> {

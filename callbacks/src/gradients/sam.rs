@@ -1,4 +1,5 @@
 //! Looks for weights whose neighbours are good too.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::loss::Loss;
 use catena_tensor::native::tensor::set_grad;
@@ -129,10 +130,7 @@ impl Callback for Sam {
     // before Backward
 
     fn check(&self) -> Result<()> {
-        if self.rho.is_finite() && self.rho >= 0.0 {
-            return Ok(());
-        }
-        Err(format!("`rho` is {}, but must be a number of at least 0", self.rho).into())
+        Ok(Range::AtLeast(0.0).setting("rho", self.rho)?)
     }
 
     fn on_stage_start(&mut self, cx: &mut Context) -> Result<Flow> {

@@ -1,4 +1,5 @@
 //! Logs the share of units that never fire.
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
@@ -118,10 +119,7 @@ impl Callback for DeadActivations {
         if self.outputs.is_empty() {
             return Err("`outputs` is empty, but must name tensors that the model returns".into());
         }
-        if self.threshold.is_finite() && self.threshold >= 0.0 {
-            return Ok(());
-        }
-        Err(format!("`threshold` is {}, but must be a number of at least 0", self.threshold).into())
+        Ok(Range::AtLeast(0.0).setting("threshold", self.threshold)?)
     }
 
     fn on_loader_start(&mut self, _: &mut Context) -> Result<Flow> {

@@ -1,6 +1,7 @@
 //! Sweeps the learning rate to find a good one.
 mod before_sweep;
 
+use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State};
 use catena_tensor::Error;
 use serde::{Deserialize, Serialize};
@@ -174,19 +175,11 @@ impl Callback for LrFinder {
     }
 
     fn check(&self) -> Result<()> {
-        if self.num_steps < 3 {
-            return Err(format!("`num_steps` is {}, but must be at least 3", self.num_steps).into());
-        }
-        if !(0.0..1.0).contains(&self.smoothing) {
-            return Err(format!("`smoothing` is {}, but must be in [0, 1)", self.smoothing).into());
-        }
-        if !self.diverged.is_finite() || self.diverged <= 1.0 {
-            return Err(format!("`diverged` is {}, but must be a number above 1", self.diverged).into());
-        }
+        Range::Count(3).setting("num_steps", self.num_steps as f64)?;
+        Range::ClosedOpen(0.0, 1.0).setting("smoothing", self.smoothing)?;
+        Range::Above(1.0).setting("diverged", self.diverged)?;
+        Range::Above(0.0).setting("start_lr", self.start_lr)?;
         let (start, end) = (self.start_lr, self.end_lr);
-        if !start.is_finite() || start <= 0.0 {
-            return Err(format!("`start_lr` is {start}, but must be a number above 0").into());
-        }
         if end.is_finite() && end > start {
             return Ok(());
         }

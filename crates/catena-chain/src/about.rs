@@ -371,6 +371,7 @@ fn setting((name, value): (&String, &Value)) -> Option<String> {
         Value::Bool(true) => Some(name.clone()),
         Value::String(text) if text.is_empty() => None,
         Value::Array(all) if all.is_empty() => None,
+        Value::Object(all) if all.is_empty() => None,
         value => Some(format!("{name} {}", plain(value))),
     }
 }

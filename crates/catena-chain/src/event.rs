@@ -1,5 +1,5 @@
 //! The events of a run: the loop, as an outline.
-use std::fmt;
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// Everything that callbacks are told, in the order in which it happens:
 ///
@@ -25,7 +25,8 @@ use std::fmt;
 /// An event is heard in the order of [`Phase`](crate::Phase), then of insertion; end events in the same order. What the
 /// outline says of an event is done *by* its callbacks: those of later phases find it done. At a safe point the runner runs the
 /// evaluations that were asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the outline above says what each one is")]
 pub enum Event {
     RunStart,
@@ -47,43 +48,14 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of the outline.
-    pub const ALL: [Self; 15] = [
-        Self::RunStart,
-        Self::StageStart,
-        Self::EpochStart,
-        Self::LoaderStart,
-        Self::BatchStart,
-        Self::Forward,
-        Self::Loss,
-        Self::Backward,
-        Self::Step,
-        Self::BatchEnd,
-        Self::LoaderEnd,
-        Self::EpochEnd,
-        Self::StageEnd,
-        Self::RunEnd,
-        Self::Exception,
-    ];
+    pub const ALL: [Self; 15] = match Self::VARIANTS.first_chunk() {
+        Some(all) => *all,
+        None => panic!("another number of events"),
+    };
 
     /// The name in the outline, such as `batch_start`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RunStart => "run_start",
-            Self::StageStart => "stage_start",
-            Self::EpochStart => "epoch_start",
-            Self::LoaderStart => "loader_start",
-            Self::BatchStart => "batch_start",
-            Self::Forward => "forward",
-            Self::Loss => "loss",
-            Self::Backward => "backward",
-            Self::Step => "step",
-            Self::BatchEnd => "batch_end",
-            Self::LoaderEnd => "loader_end",
-            Self::EpochEnd => "epoch_end",
-            Self::StageEnd => "stage_end",
-            Self::RunEnd => "run_end",
-            Self::Exception => "exception",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether it is one of a pass: `forward`, `loss`, `backward` or `step`.
@@ -97,12 +69,6 @@ impl Event {
             self,
             Self::BatchStart | Self::Forward | Self::Loss | Self::Backward | Self::Step | Self::BatchEnd
         )
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 
@@ -162,6 +128,7 @@ mod tests {
 
     #[test]
     fn all_holds_every_event_once_in_order() {
+        assert_eq!(Event::ALL, Event::VARIANTS);
         assert!(Event::ALL.iter().enumerate().all(|(i, &event)| event as usize == i));
         assert!(Event::ALL.iter().all(|&event| Events::ALL.contains(event)));
     }

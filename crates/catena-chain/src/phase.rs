@@ -1,11 +1,11 @@
 //! The order in which callbacks hear an event.
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use strum::Display;
 
 /// Where a callback stands in the chain: every event is heard in this order, then in the order of insertion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Phase {
     /// Transfer to the device, augmentation of a batch.
     Input,
@@ -38,26 +38,4 @@ pub enum Phase {
     Decide,
     /// Loggers and progress.
     Report,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Input => "input",
-            Self::Forward => "forward",
-            Self::Loss => "loss",
-            Self::Backward => "backward",
-            Self::Reduce => "reduce",
-            Self::Unscale => "unscale",
-            Self::Clip => "clip",
-            Self::Optimize => "optimize",
-            Self::ZeroGrad => "zero_grad",
-            Self::Average => "average",
-            Self::Schedule => "schedule",
-            Self::Measure => "measure",
-            Self::User => "user",
-            Self::Decide => "decide",
-            Self::Report => "report",
-        })
-    }
 }

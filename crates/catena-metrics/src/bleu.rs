@@ -1,5 +1,6 @@
 //! How many n-grams of a translation its references have.
 use catena_tensor::Result;
+use catena_tensor::settings::Range;
 use catena_tensor::tch::{Kind, Tensor};
 use serde_json::Value;
 
@@ -18,7 +19,8 @@ use crate::tokens::{Tokens, check_seen};
 ///
 /// ```
 /// use catena_metrics::{Bleu, Meter, Seen};
-/// use catena_tensor::tch::Tensor;
+/// use catena_tensor::settings::Range;
+use catena_tensor::tch::Tensor;
 ///
 /// let mut bleu = Meter::new(Bleu::new().n_gram(2));
 /// let row = |ids: &[i64]| Tensor::from_slice(ids).view([1, -1]);
@@ -138,7 +140,7 @@ impl Metric for Bleu {
     }
 
     fn check(&self) -> Result<()> {
-        require(self.n_gram >= 1, self.name(), "n_gram", self.n_gram, "at least 1")?;
+        Range::Count(1).check(self.name(), "n_gram", self.n_gram as f64)?;
         let given = self.weights.as_ref().map_or(self.n_gram, Vec::len);
         require(given == self.n_gram, self.name(), "weights", given, &format!("{} numbers", self.n_gram))
     }

@@ -1,5 +1,6 @@
 //! How far probabilities are from frequencies.
 use catena_tensor::Result;
+use catena_tensor::settings::Range;
 use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,7 +34,8 @@ pub enum CalibrationNorm {
 ///
 /// ```
 /// use catena_metrics::{CalibrationError, Meter, Seen, Task};
-/// use catena_tensor::tch::Tensor;
+/// use catena_tensor::settings::Range;
+use catena_tensor::tch::Tensor;
 ///
 /// let mut error = Meter::new(CalibrationError::new(Task::Binary).n_bins(2));
 /// let (scores, labels) = (Tensor::from_slice(&[0.25, 0.25, 0.75, 0.75]), Tensor::from_slice(&[0i64, 0, 1, 1]));
@@ -118,7 +120,7 @@ impl Metric for CalibrationError {
         self.labels.check(self.name())?;
         let one = !matches!(self.labels.task, Task::Multilabel(_));
         require(one, self.name(), "task", "multilabel", "binary or multiclass")?;
-        require(self.n_bins >= 1, self.name(), "n_bins", self.n_bins, "at least 1")
+        Range::Count(1).check(self.name(), "n_bins", self.n_bins as f64)
     }
 
     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Scores from true and false positives and negatives: accuracy, precision, recall, F-beta and their kin.
 use catena_tensor::Result;
+use catena_tensor::settings::Range;
 use catena_tensor::tch::Tensor;
 use serde_json::Value;
 
@@ -25,7 +26,8 @@ use crate::task::Task;
 ///
 /// ```
 /// use catena_metrics::{Average, ClassScore, Meter, Seen, Task};
-/// use catena_tensor::tch::Tensor;
+/// use catena_tensor::settings::Range;
+use catena_tensor::tch::Tensor;
 ///
 /// let mut f1 = Meter::new(ClassScore::f1_score(Task::Multiclass(3)).average(Average::Macro));
 /// let (decided, labels) = (Tensor::from_slice(&[0i64, 1, 1, 2]), Tensor::from_slice(&[0i64, 1, 2, 2]));
@@ -213,8 +215,7 @@ impl Metric for ClassScore {
             _ => Vec::new(),
         };
         factors.into_iter().try_for_each(|(name, value)| {
-            let fine = value.is_finite() && value >= 0.0;
-            require(fine, self.name(), name, value, "a number of at least 0")
+            Range::AtLeast(0.0).check(self.name(), name, value)
         })
     }
 

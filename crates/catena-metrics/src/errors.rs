@@ -1,4 +1,5 @@
 //! Mean errors of regression: absolute, squared, percentage.
+use catena_tensor::settings::Range;
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::Value;
@@ -6,7 +7,7 @@ use serde_json::Value;
 use crate::average::{Average, each};
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::settings::{ByName, Table, require, written};
+use crate::settings::{ByName, Table, written};
 use crate::weights::weight_like;
 
 /// MAE, MSE, RMSE or MAPE: the mean of an error over everything, or over each of several outputs.
@@ -16,7 +17,8 @@ use crate::weights::weight_like;
 ///
 /// ```
 /// use catena_metrics::{MeanError, Meter, Seen};
-/// use catena_tensor::tch::Tensor;
+/// use catena_tensor::settings::Range;
+use catena_tensor::tch::Tensor;
 ///
 /// let mut mse = Meter::new(MeanError::squared());
 /// for (said, is) in [([1.0, 2.0], [1.0, 4.0]), ([0.0, 0.0], [1.0, 1.0])] {
@@ -133,15 +135,9 @@ impl Metric for MeanError {
 
     fn check(&self) -> Result<()> {
         if let Of::Percentage { epsilon } = self.kind {
-            require(
-                epsilon > 0.0 && epsilon.is_finite(),
-                self.name(),
-                "epsilon",
-                epsilon,
-                "a number above 0",
-            )?;
+            Range::Above(0.0).check(self.name(), "epsilon", epsilon)?;
         }
-        require(self.num_outputs >= 1, self.name(), "num_outputs", self.num_outputs, "at least 1")
+        Range::Count(1).check(self.name(), "num_outputs", self.num_outputs as f64)
     }
 
     fn parts(&self) -> Option<Vec<String>> {

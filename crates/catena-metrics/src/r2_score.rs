@@ -1,5 +1,6 @@
 //! How much of a target's variance is explained.
 use catena_tensor::Result;
+use catena_tensor::settings::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::errors::columns;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::moments::Moments;
-use crate::settings::{ByName, Table, require, written};
+use crate::settings::{ByName, Table, written};
 
 /// How the R² of several outputs become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +88,7 @@ impl Metric for R2Score {
     }
 
     fn check(&self) -> Result<()> {
-        require(self.adjusted >= 0, self.name(), "adjusted", self.adjusted, "at least 0")
+        Range::Count(0).check(self.name(), "adjusted", self.adjusted as f64)
     }
 
     fn parts(&self) -> Option<Vec<String>> {

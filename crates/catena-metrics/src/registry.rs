@@ -1,6 +1,6 @@
 //! Metrics by name, as a file has them.
 use catena_tensor::Result;
-use catena_tensor::settings::{Entry, Field, Registry};
+use catena_tensor::settings::{Entry, Field, Registry, write_named};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -106,7 +106,7 @@ fn fields(metric: &(impl ByName + Clone), needs: &str) -> Vec<Field> {
         settings.remove("name");
     }
     let given: Map<String, Value> = serde_json::from_str(needs).unwrap_or_default();
-    Field::written_by(&settings, &given)
+    Field::written_by(&settings, &given, || drop(metric.check()))
 }
 
 /// Reads a metric: `{"name": …, …}`, with names and arguments of torchmetrics' functional interface. An unknown name or
@@ -160,13 +160,7 @@ pub struct AnyMetric(pub Box<dyn Metric>);
 
 impl Serialize for AnyMetric {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        match self.0.settings() {
-            Value::Null => Err(serde::ser::Error::custom(format!(
-                "metric `{}` lives in code only, so it can't be written",
-                self.0.name()
-            ))),
-            settings => settings.serialize(serializer),
-        }
+        write_named("metric", self.0.name(), self.0.settings(), serializer)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Search: how good are rankings, a query at a time.
 use std::collections::BTreeMap;
 
+use catena_tensor::settings::Range;
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::query::Score;
 use crate::setters::setters;
-use crate::settings::{ByName, Table, require, written};
+use crate::settings::{ByName, Table, written};
 use crate::weights::{ignoring, weight_like};
 use crate::whole::{Whole, wide};
 
@@ -69,7 +70,8 @@ impl OverQueries {
 ///
 /// ```
 /// use catena_metrics::{Meter, Retrieval, Seen};
-/// use catena_tensor::tch::Tensor;
+/// use catena_tensor::settings::Range;
+use catena_tensor::tch::Tensor;
 ///
 /// let mut mrr = Meter::new(Retrieval::reciprocal_rank());
 /// let scores = Tensor::from_slice(&[0.9, 0.1, 0.5, 0.8, 0.2, 0.3]).view([2, 3]);
@@ -228,9 +230,9 @@ impl Metric for Retrieval {
 
     fn check(&self) -> Result<()> {
         if let Score::Auroc { max_fpr: Some(max) } = self.score {
-            require(max > 0.0 && max <= 1.0, self.name(), "max_fpr", max, "in (0, 1]")?;
+            Range::OpenClosed(0.0, 1.0).check(self.name(), "max_fpr", max)?;
         }
-        require(self.top_k != Some(0), self.name(), "top_k", 0, "at least 1")
+        Range::Count(1).check(self.name(), "top_k", self.top_k.map_or(1.0, |k| k as f64))
     }
 
     fn update(&self, seen: &Seen, memory: &mut Memory) -> Result<()> {

@@ -12,6 +12,6 @@ mod value;
 
 pub use field::{Field, FieldKind};
 pub use range::{Range, require};
-pub use registry::{Entry, Registry};
+pub use registry::{Entry, Registry, write_named};
 pub use setting::{Configured, Setting, count_numbers, number_names};
 pub use value::{read, to_value, unknown_field};

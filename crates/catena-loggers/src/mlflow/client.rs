@@ -6,8 +6,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value as Json, json};
 
 use super::item::Item;
-use super::service::MlflowServer;
-use crate::remote::{Failure, encode};
+use crate::remote::{Failure, Http, encode};
+
+/// A tracking server, and how a run is called there: what [`Mlflow`](crate::Mlflow) sends to.
+#[derive(Clone, Debug)]
+pub struct MlflowServer {
+    pub(super) server: String,
+    pub(super) experiment: String,
+    pub(super) run_name: Option<String>,
+    pub(super) http: Http,
+    /// The run, once the server was asked.
+    pub(super) run: Option<Run>,
+}
+
+impl MlflowServer {
+    pub(super) fn new(server: String) -> Self {
+        let server = server.trim_end_matches('/').to_owned();
+        Self { server, experiment: "Default".into(), run_name: None, http: Http::new(), run: None }
+    }
+}
 
 /// A run of the server.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ mod service;
 
 use crate::remote::Remote;
 
-pub use self::service::MlflowServer;
+pub use self::client::MlflowServer;
 
 /// Sends a run to an MLflow tracking server: hyper-parameters, metrics on the axis of global steps, images and texts as
 /// artifacts (`images/<tag>/<step>.png`, `texts/<tag>/<step>.md`), and artifacts. Of arrays, a matrix is an image and a list the

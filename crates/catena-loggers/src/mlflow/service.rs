@@ -1,31 +1,13 @@
 //! What is sent to MLflow of an entry, and in which portions.
 use std::time::UNIX_EPOCH;
 
-use super::client::{self, Run};
+use super::client::{self, MlflowServer};
 use super::item::{Item, key, number, param};
 use crate::array::Shown;
 use crate::error::Result;
 use crate::logger::{Ending, Entry};
 use crate::payload::Payload;
-use crate::remote::{Failure, Http, Service};
-
-/// A tracking server, and how a run is called there: what [`Mlflow`](crate::Mlflow) sends to.
-#[derive(Clone, Debug)]
-pub struct MlflowServer {
-    pub(super) server: String,
-    pub(super) experiment: String,
-    pub(super) run_name: Option<String>,
-    pub(super) http: Http,
-    /// The run, once the server was asked.
-    pub(super) run: Option<Run>,
-}
-
-impl MlflowServer {
-    pub(super) fn new(server: String) -> Self {
-        let server = server.trim_end_matches('/').to_owned();
-        Self { server, experiment: "Default".into(), run_name: None, http: Http::new(), run: None }
-    }
-}
+use crate::remote::{Failure, Service};
 
 /// MLflow's limits of one request.
 const METRICS: usize = 1000;

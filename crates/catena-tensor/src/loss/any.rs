@@ -8,7 +8,7 @@ use super::mse::Mse;
 use super::{Loss, LossFn};
 use crate::batch::{Batch, Outputs};
 use crate::error::{BoxError, Result};
-use crate::settings::{self, Configured, Entry, Registry};
+use crate::settings::{self, Configured, Entry, Registry, write_named};
 
 const fn entry<L: LossFn + Configured>() -> Entry<dyn LossFn> {
     Entry::new::<L>(|settings| Ok(Box::new(settings::read::<L>(L::NAME, settings)?)))
@@ -100,13 +100,7 @@ impl LossFn for AnyLoss {
 
 impl Serialize for AnyLoss {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        match self.0.settings() {
-            Value::Null => Err(serde::ser::Error::custom(format!(
-                "loss `{}` lives in code only, so it can't be written",
-                self.0.name()
-            ))),
-            settings => settings.serialize(serializer),
-        }
+        write_named("loss", self.0.name(), self.0.settings(), serializer)
     }
 }
 

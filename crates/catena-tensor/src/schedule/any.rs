@@ -1,12 +1,12 @@
 //! Any schedule, as a value.
 use std::sync::Arc;
 
-use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Schedule;
 use crate::error::Result;
+use crate::settings::write_named;
 
 /// Any schedule: one of catena's, which `{"name": "cosine_annealing", "t_max": 100}` reads as, or one of your own.
 ///
@@ -77,14 +77,6 @@ impl Schedule for AnySchedule {
 
 impl Serialize for AnySchedule {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let Value::Object(settings) = self.settings() else {
-            let text = format!("schedule `{}` lives in code only, so it can't be written", self.name());
-            return Err(S::Error::custom(text));
-        };
-        let mut map = serializer.serialize_map(Some(settings.len()))?;
-        map.serialize_entry("name", self.name())?;
-        let others = settings.iter().filter(|(name, _)| *name != "name");
-        others.into_iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
-        map.end()
+        write_named("schedule", self.name(), self.settings(), serializer)
     }
 }

@@ -1,10 +1,11 @@
 //! The fields of a thing in data, as its table of settings tells them.
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::range::Range;
+use super::range::{Range, noted};
 use super::setting::{Configured, Kind, Setting};
 use super::value;
 
@@ -81,15 +82,20 @@ impl Field {
         fields
     }
 
-    /// The fields of a thing that has no table: what it writes of itself, where `given` stands for what it can't do without. Their kinds are those of the values.
-    pub fn written_by(thing: &impl Serialize, given: &Map<String, Value>) -> Vec<Self> {
+    /// The fields of a thing that has no table: what it writes of itself, where `given` stands for what it can't do without. Their kinds are those of the values,
+    /// in the ranges that `check` asks for by [`Range::setting`] or [`Range::check`].
+    pub fn written_by(thing: &impl Serialize, given: &Map<String, Value>, check: impl FnOnce()) -> Vec<Self> {
+        let ranges: HashMap<String, Range> = noted(check).into_iter().collect();
         let Value::Object(written) = value::to_value(thing) else { return Vec::new() };
         let field = |(name, value): (String, Value)| Self {
-            kind: match &value {
-                Value::Number(_) => FieldKind::Number(Range::Finite),
-                Value::Bool(_) => FieldKind::Switch,
-                Value::String(_) => FieldKind::Text,
-                Value::Null | Value::Array(_) | Value::Object(_) => FieldKind::Other("see the documentation"),
+            kind: match (&value, ranges.get(&name).copied()) {
+                (Value::Number(_) | Value::Null, Some(range @ Range::Count(_))) => FieldKind::Whole(range),
+                (Value::Number(_) | Value::Null, Some(range)) => FieldKind::Number(range),
+                (Value::Number(number), None) if number.is_u64() => FieldKind::Whole(Range::Count(0)),
+                (Value::Number(_), None) => FieldKind::Number(Range::Finite),
+                (Value::Bool(_), _) => FieldKind::Switch,
+                (Value::String(_), _) => FieldKind::Text,
+                (Value::Null | Value::Array(_) | Value::Object(_), _) => FieldKind::Other("see the documentation"),
             },
             default: (!given.contains_key(&name)).then_some(value),
             name: name.into(),
@@ -140,7 +146,7 @@ fn number(kind: &str, range: Range) -> Value {
     match range {
         Range::Finite => {}
         Range::AtLeast(low) => set("minimum", low.into()),
-        Range::Above(low) => set("exclusiveMinimum", low.into()),
+        Range::Above(low) | Range::AboveOrInfinite(low) => set("exclusiveMinimum", low.into()),
         Range::AtMost(high) => set("maximum", high.into()),
         Range::Closed(low, high) => {
             set("minimum", low.into());

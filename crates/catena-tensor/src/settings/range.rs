@@ -1,4 +1,5 @@
 //! The values that a setting may have, and the error where it has another.
+use std::cell::RefCell;
 use std::fmt;
 
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ pub enum Range {
     AtLeast(f64),
     /// A larger number than this.
     Above(f64),
+    /// A larger number than this, or infinity.
+    AboveOrInfinite(f64),
     /// This number, or a smaller one.
     AtMost(f64),
     /// From the first number to the second, both included.
@@ -43,7 +46,7 @@ impl Range {
         let fits = match self {
             Self::Finite => true,
             Self::AtLeast(low) => value >= low,
-            Self::Above(low) => value > low,
+            Self::Above(low) | Self::AboveOrInfinite(low) => value > low,
             Self::AtMost(high) => value <= high,
             Self::Closed(low, high) => value >= low && value <= high,
             Self::ClosedOpen(low, high) => value >= low && value < high,
@@ -52,7 +55,7 @@ impl Range {
             Self::Count(least) => value >= least as f64,
             Self::CountBelow(end) => value >= 0.0 && value < end as f64,
         };
-        fits && value.is_finite()
+        fits && (value.is_finite() || matches!(self, Self::AboveOrInfinite(_)))
     }
 
     /// An error if the value is not in the range. `of` is whose setting it is.
@@ -64,8 +67,44 @@ impl Range {
     /// assert_eq!(error.to_string(), "adamw: `lr` is -0.1, but must be a number of at least 0");
     /// ```
     pub fn check(self, of: &str, name: &str, value: f64) -> Result<()> {
+        self.note(name);
         require(of, name, value, self, self.contains(value))
     }
+
+    /// An error, in words, if a setting's value is not in the range, for who says elsewhere whose setting it is. Where the fields of a thing are asked for, the range
+    /// is noted as the setting's.
+    ///
+    /// ```
+    /// use catena_tensor::settings::Range;
+    ///
+    /// assert!(Range::Count(1).setting("patience", 3.0).is_ok());
+    /// let why = Range::Count(1).setting("patience", 0.0).unwrap_err();
+    /// assert_eq!(why, "`patience` is 0, but must be at least 1");
+    /// ```
+    pub fn setting(self, name: &str, value: f64) -> std::result::Result<(), String> {
+        self.note(name);
+        if self.contains(value) { Ok(()) } else { Err(format!("`{name}` is {value}, but must be {self}")) }
+    }
+
+    fn note(self, name: &str) {
+        NOTED.with_borrow_mut(|noted| {
+            if let Some(noted) = noted {
+                noted.push((name.to_owned(), self));
+            }
+        });
+    }
+}
+
+thread_local! {
+    /// The ranges that were checked, by the settings' names, while they are noted.
+    static NOTED: RefCell<Option<Vec<(String, Range)>>> = const { RefCell::new(None) };
+}
+
+/// The ranges that a call checks, by the settings' names: a check says so what may stand in a field.
+pub(super) fn noted(check: impl FnOnce()) -> Vec<(String, Range)> {
+    NOTED.set(Some(Vec::new()));
+    check();
+    NOTED.take().unwrap_or_default()
 }
 
 impl fmt::Display for Range {
@@ -73,7 +112,7 @@ impl fmt::Display for Range {
         match self {
             Self::Finite => write!(f, "a finite number"),
             Self::AtLeast(low) => write!(f, "a number of at least {low}"),
-            Self::Above(low) => write!(f, "a number above {low}"),
+            Self::Above(low) | Self::AboveOrInfinite(low) => write!(f, "a number above {low}"),
             Self::AtMost(high) => write!(f, "a number of at most {high}"),
             Self::Closed(low, high) => write!(f, "in [{low}, {high}]"),
             Self::ClosedOpen(low, high) => write!(f, "in [{low}, {high})"),

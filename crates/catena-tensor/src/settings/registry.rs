@@ -1,6 +1,8 @@
 //! What is made from data by its name: losses, optimizers, schedules.
 use std::fmt;
 
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::field::Field;
@@ -205,4 +207,17 @@ impl<T: ?Sized> Registry<T> {
         };
         json!({"title": self.of, "oneOf": self.entries.iter().map(one).collect::<Vec<_>>()})
     }
+}
+
+/// Writes a thing as its registry reads it: its name, and its settings.
+///
+/// # Errors
+///
+/// If it has no settings as data, because it lives in code only.
+pub fn write_named<S: Serializer>(kind: &str, name: &str, settings: Value, to: S) -> std::result::Result<S::Ok, S::Error> {
+    let Value::Object(mut settings) = settings else {
+        return Err(S::Error::custom(format!("{kind} `{name}` lives in code only, so it can't be written")));
+    };
+    settings.entry("name").or_insert_with(|| name.into());
+    settings.serialize(to)
 }
