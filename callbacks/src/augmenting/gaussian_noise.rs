@@ -1,9 +1,9 @@
 //! Noise on the inputs.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::Error;
 use catena_tensor::batch::INPUT;
 use catena_tensor::data::{Start, draws};
+use catena_tensor::settings::Range;
 use catena_tensor::tch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
 

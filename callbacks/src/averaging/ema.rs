@@ -1,7 +1,7 @@
 //! An exponential moving average of the weights.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
 use catena_tensor::model::Mode;
+use catena_tensor::settings::Range;
 use serde::{Deserialize, Serialize};
 
 use super::average::{Averages, WeightAverage};

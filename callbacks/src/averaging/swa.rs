@@ -1,7 +1,7 @@
 //! The mean of the weights along the way.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Outcome, Phase, Result, State, Stop};
 use catena_tensor::model::Mode;
+use catena_tensor::settings::Range;
 use serde::{Deserialize, Serialize};
 
 use super::average::{Averages, WeightAverage};

@@ -1,7 +1,7 @@
 //! Stops when a metric no longer gets better.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Flow, Lifetime, Phase, Result, State, Stop, Watch};
 use catena_tensor::schedule::PlateauMode;
+use catena_tensor::settings::Range;
 use serde::{Deserialize, Serialize};
 
 /// Looks at each measurement of a metric once, and stops the stage when `patience` measurements in a row were not better.

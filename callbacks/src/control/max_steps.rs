@@ -1,6 +1,6 @@
 //! Stops the run after so many steps.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
+use catena_tensor::settings::Range;
 use serde::{Deserialize, Serialize};
 
 /// Stops the run when its global step has reached a number. On resume: the run keeps its steps, so nothing to keep here.

@@ -1,6 +1,6 @@
 //! Clips gradients relative to their parameters.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Lifetime, Phase, Result, State};
+use catena_tensor::settings::Range;
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Clips gradients by their global norm.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
+use catena_tensor::settings::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::control::nan_guard::OnNan;

@@ -1,6 +1,6 @@
 //! Clips each gradient's elements.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
+use catena_tensor::settings::Range;
 use catena_tensor::tch;
 use serde::{Deserialize, Serialize};
 

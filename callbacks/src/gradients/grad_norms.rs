@@ -1,7 +1,7 @@
 //! Logs the norm of each parameter's gradient.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
 use catena_tensor::params::matching;
+use catena_tensor::settings::Range;
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Adds noise to gradients.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, State};
+use catena_tensor::settings::Range;
 use catena_tensor::tch;
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
 //! Looks for weights whose neighbours are good too.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::loss::Loss;
 use catena_tensor::native::tensor::set_grad;
 use catena_tensor::params::buffers;
+use catena_tensor::settings::Range;
 use catena_tensor::tch::{self, Tensor};
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Logs the share of units that never fire.
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Reduce, Result, State};
+use catena_tensor::settings::Range;
 use catena_tensor::tch::{self, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 

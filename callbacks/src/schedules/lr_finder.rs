@@ -1,9 +1,9 @@
 //! Sweeps the learning rate to find a good one.
 mod before_sweep;
 
-use catena_tensor::settings::Range;
 use catena_chain::{About, Callback, Context, Event, Flow, Outcome, Phase, Result, Role, State};
 use catena_tensor::Error;
+use catena_tensor::settings::Range;
 use serde::{Deserialize, Serialize};
 
 use self::before_sweep::BeforeSweep;

@@ -19,8 +19,7 @@ use crate::tokens::{Tokens, check_seen};
 ///
 /// ```
 /// use catena_metrics::{Bleu, Meter, Seen};
-/// use catena_tensor::settings::Range;
-use catena_tensor::tch::Tensor;
+/// use catena_tensor::tch::Tensor;
 ///
 /// let mut bleu = Meter::new(Bleu::new().n_gram(2));
 /// let row = |ids: &[i64]| Tensor::from_slice(ids).view([1, -1]);

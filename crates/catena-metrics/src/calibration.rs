@@ -34,8 +34,7 @@ pub enum CalibrationNorm {
 ///
 /// ```
 /// use catena_metrics::{CalibrationError, Meter, Seen, Task};
-/// use catena_tensor::settings::Range;
-use catena_tensor::tch::Tensor;
+/// use catena_tensor::tch::Tensor;
 ///
 /// let mut error = Meter::new(CalibrationError::new(Task::Binary).n_bins(2));
 /// let (scores, labels) = (Tensor::from_slice(&[0.25, 0.25, 0.75, 0.75]), Tensor::from_slice(&[0i64, 0, 1, 1]));

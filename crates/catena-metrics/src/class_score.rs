@@ -26,8 +26,7 @@ use crate::task::Task;
 ///
 /// ```
 /// use catena_metrics::{Average, ClassScore, Meter, Seen, Task};
-/// use catena_tensor::settings::Range;
-use catena_tensor::tch::Tensor;
+/// use catena_tensor::tch::Tensor;
 ///
 /// let mut f1 = Meter::new(ClassScore::f1_score(Task::Multiclass(3)).average(Average::Macro));
 /// let (decided, labels) = (Tensor::from_slice(&[0i64, 1, 1, 2]), Tensor::from_slice(&[0i64, 1, 2, 2]));
@@ -214,9 +213,7 @@ impl Metric for ClassScore {
             Score::Tversky { alpha, beta } => vec![("alpha", alpha), ("beta", beta)],
             _ => Vec::new(),
         };
-        factors.into_iter().try_for_each(|(name, value)| {
-            Range::AtLeast(0.0).check(self.name(), name, value)
-        })
+        factors.into_iter().try_for_each(|(name, value)| Range::AtLeast(0.0).check(self.name(), name, value))
     }
 
     fn parts(&self) -> Option<Vec<String>> {

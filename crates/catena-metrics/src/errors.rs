@@ -17,8 +17,7 @@ use crate::weights::weight_like;
 ///
 /// ```
 /// use catena_metrics::{MeanError, Meter, Seen};
-/// use catena_tensor::settings::Range;
-use catena_tensor::tch::Tensor;
+/// use catena_tensor::tch::Tensor;
 ///
 /// let mut mse = Meter::new(MeanError::squared());
 /// for (said, is) in [([1.0, 2.0], [1.0, 4.0]), ([0.0, 0.0], [1.0, 1.0])] {

@@ -70,8 +70,7 @@ impl OverQueries {
 ///
 /// ```
 /// use catena_metrics::{Meter, Retrieval, Seen};
-/// use catena_tensor::settings::Range;
-use catena_tensor::tch::Tensor;
+/// use catena_tensor::tch::Tensor;
 ///
 /// let mut mrr = Meter::new(Retrieval::reciprocal_rank());
 /// let scores = Tensor::from_slice(&[0.9, 0.1, 0.5, 0.8, 0.2, 0.3]).view([2, 3]);

@@ -95,7 +95,9 @@ impl Field {
                 (Value::Number(_), None) => FieldKind::Number(Range::Finite),
                 (Value::Bool(_), _) => FieldKind::Switch,
                 (Value::String(_), _) => FieldKind::Text,
-                (Value::Null | Value::Array(_) | Value::Object(_), _) => FieldKind::Other("see the documentation"),
+                (Value::Null | Value::Array(_) | Value::Object(_), _) => {
+                    FieldKind::Other("see the documentation")
+                }
             },
             default: (!given.contains_key(&name)).then_some(value),
             name: name.into(),

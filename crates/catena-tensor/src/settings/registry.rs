@@ -214,7 +214,12 @@ impl<T: ?Sized> Registry<T> {
 /// # Errors
 ///
 /// If it has no settings as data, because it lives in code only.
-pub fn write_named<S: Serializer>(kind: &str, name: &str, settings: Value, to: S) -> std::result::Result<S::Ok, S::Error> {
+pub fn write_named<S: Serializer>(
+    kind: &str,
+    name: &str,
+    settings: Value,
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
     let Value::Object(mut settings) = settings else {
         return Err(S::Error::custom(format!("{kind} `{name}` lives in code only, so it can't be written")));
     };
