@@ -110,7 +110,7 @@ API int catena_gradient_norm(TensorList* params, double ord, Tensor** out) {
 }
 
 // torch.nn.utils.clip_grad_norm_: the factor is computed on the device, so nothing waits for it.
-API int catena_toolsp_grad_norm(TensorList* params, double max_norm, double ord, Tensor** out) {
+API int catena_clip_grad_norm(TensorList* params, double max_norm, double ord, Tensor** out) {
   return guard([&] {
     c10::NoGradGuard no_grad;
     auto grads = gradients_of(params);

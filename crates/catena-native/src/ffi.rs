@@ -61,7 +61,7 @@ unsafe extern "C" {
     pub(crate) fn catena_lerp(tensors: *mut CList, to: *mut CList, weight: f64) -> c_int;
     pub(crate) fn catena_backward(loss: CTensor, params: *mut CList) -> c_int;
     pub(crate) fn catena_gradient_norm(params: *mut CList, ord: f64, out: *mut CTensor) -> c_int;
-    pub(crate) fn catena_toolsp_grad_norm(
+    pub(crate) fn catena_clip_grad_norm(
         params: *mut CList,
         max_norm: f64,
         ord: f64,

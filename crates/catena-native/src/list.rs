@@ -88,7 +88,7 @@ impl TensorList {
     /// gradients' dtype. Nothing waits for the device.
     pub fn clip_grad_norm(&self, max_norm: f64, ord: f64) -> Result<Tensor> {
         // SAFETY: `raw` is live; the shim fills `out` with a tensor of ours.
-        owned(|out| unsafe { ffi::catena_toolsp_grad_norm(self.raw, max_norm, ord, out) })
+        owned(|out| unsafe { ffi::catena_clip_grad_norm(self.raw, max_norm, ord, out) })
     }
 
     /// Moves each tensor in place by this share of the way to its partner in `to`: `self + weight * (to - self)`.
