@@ -177,24 +177,27 @@ impl Chain {
     /// Sends an event; `at` is who is hearing it, for whoever catches a panic.
     pub(crate) fn dispatch(&mut self, event: Event, cx: &mut Context, at: &mut usize) -> Result<(), Failure> {
         let observed = !self.observers.is_empty();
+        let weighs = matches!(event, Event::BatchStart | Event::Loss);
         for heard in 0..self.lists[event as usize].len() {
             let i = self.lists[event as usize][heard];
             *at = i;
-            if cx.repetition.is_running && !self.members[i].about.acts() {
+            let acts = self.members[i].about.acts();
+            if cx.repetition.is_running && !acts {
                 continue;
             }
             if observed {
                 self.tell_of_hook(event, i, Edge::Begin, cx);
             }
             let member = &mut self.members[i];
-            let answer = match member.about.acts() || is_free(event) {
+            let answer = match acts || is_free(event) {
                 true => member.callback.on_event(event, cx),
                 false => quietly(event, &member.about.name, member.callback.as_mut(), cx),
             };
             if observed {
                 self.tell_of_hook(event, i, Edge::End, cx);
             }
-            match answer.and_then(|flow| cx.check_weight(event).map(|()| flow)) {
+            let answer = if weighs { answer.and_then(|flow| cx.check_weight(event).map(|()| flow)) } else { answer };
+            match answer {
                 Ok(Flow::GO) => {}
                 Ok(flow) => merge(event, cx, &self.members[i].about, flow)
                     .map_err(|error| Failure { member: i, error })?,

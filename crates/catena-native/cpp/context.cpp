@@ -89,6 +89,35 @@ API int catena_memory(Tensor* t, size_t* begin, size_t* end) {
   });
 }
 
+// The number that a tensor of one f32 or f64 in the CPU's memory holds, straight from there; `is_number` is 0 for any other tensor.
+API int catena_number(Tensor* t, double* number, int* is_number) {
+  return guard([&] {
+    *is_number = 0;
+    if (!t->defined() || !t->is_cpu() || t->layout() != at::kStrided || t->numel() != 1) return;
+    if (t->scalar_type() == at::kFloat) {
+      *number = *t->const_data_ptr<float>();
+    } else if (t->scalar_type() == at::kDouble) {
+      *number = *t->const_data_ptr<double>();
+    } else {
+      return;
+    }
+    *is_number = 1;
+  });
+}
+
+// The first of a tensor's sizes; -1 for one that has none.
+API int64_t catena_rows(Tensor* t) { return t->defined() && t->dim() > 0 ? t->sizes()[0] : -1; }
+
+// Whether these are floating logits `[n, classes, …]` and whole labels `[n, …]` of 64 bits.
+API int catena_labels_fit(Tensor* logits, Tensor* labels) {
+  if (!logits->defined() || !labels->defined() || logits->dim() < 2 || labels->dim() + 1 != logits->dim()) return 0;
+  auto kind = logits->scalar_type();
+  bool is_floating = kind == at::kFloat || kind == at::kDouble || kind == at::kHalf || kind == at::kBFloat16;
+  if (!is_floating || labels->scalar_type() != at::kLong) return 0;
+  auto of = logits->sizes(), own = labels->sizes();
+  return own[0] == of[0] && own.slice(1) == of.slice(2);
+}
+
 API int catena_set_grad(Tensor* t, Tensor* grad) {
   return guard([&] {
     if (grad != nullptr) {

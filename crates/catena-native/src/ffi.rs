@@ -31,6 +31,9 @@ unsafe extern "C" {
     ) -> c_int;
     pub(crate) fn catena_identity(tensor: CTensor) -> usize;
     pub(crate) fn catena_memory(tensor: CTensor, begin: *mut usize, end: *mut usize) -> c_int;
+    pub(crate) fn catena_number(tensor: CTensor, number: *mut f64, is_number: *mut c_int) -> c_int;
+    pub(crate) fn catena_rows(tensor: CTensor) -> i64;
+    pub(crate) fn catena_labels_fit(logits: CTensor, labels: CTensor) -> c_int;
     pub(crate) fn catena_set_grad(tensor: CTensor, grad: CTensor) -> c_int;
 
     pub(crate) fn catena_syncs_start(handle: *mut u64) -> c_int;

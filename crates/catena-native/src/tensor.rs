@@ -61,6 +61,28 @@ pub fn memory(tensor: &Tensor) -> Result<Option<Range<usize>>> {
     Ok((begin < end).then_some(begin..end))
 }
 
+/// The number that a tensor of one f32 or f64 in the CPU's memory holds; none for any other tensor. It is read straight from memory: no operation of libtorch's
+/// is dispatched.
+pub fn number(tensor: &Tensor) -> Result<Option<f64>> {
+    let (mut number, mut is_number) = (0.0, 0);
+    // SAFETY: a live tensor, and two numbers of ours to fill.
+    check(unsafe { ffi::catena_number(pointer(tensor), &mut number, &mut is_number) })?;
+    Ok((is_number != 0).then_some(number))
+}
+
+/// The first of a tensor's sizes; none for a tensor without dimensions.
+pub fn rows(tensor: &Tensor) -> Option<i64> {
+    // SAFETY: a live tensor; the shim only reads its sizes.
+    let rows = unsafe { ffi::catena_rows(pointer(tensor)) };
+    (rows >= 0).then_some(rows)
+}
+
+/// Whether these are floating logits `[n, classes, …]` and labels `[n, …]` of dtype Int64, as a cross entropy takes them.
+pub fn labels_fit(logits: &Tensor, labels: &Tensor) -> bool {
+    // SAFETY: live tensors; the shim only reads their sizes and dtypes.
+    unsafe { ffi::catena_labels_fit(pointer(logits), pointer(labels)) != 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use tch::{Device, Kind};
@@ -72,6 +94,32 @@ mod tests {
         let t = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
         let error = set_grad(&t, Some(&Tensor::zeros([3], (Kind::Float, Device::Cpu)))).unwrap_err();
         assert_eq!(error.to_string(), "a gradient of shape [3] for a tensor of shape [2, 3]");
+    }
+
+    #[test]
+    fn a_number_is_read_where_it_is_and_nothing_else_is_one() {
+        assert_eq!(number(&Tensor::from(0.5f32)).unwrap(), Some(0.5));
+        assert_eq!(number(&Tensor::from_slice(&[-2.0f64])).unwrap(), Some(-2.0));
+        let all = Tensor::from_slice(&[1f32, 2.0, 3.0]);
+        assert_eq!(number(&all.narrow(0, 1, 1)).unwrap(), Some(2.0));
+        let half = Tensor::from(1f32).to_kind(Kind::BFloat16);
+        for other in [all, Tensor::from(1i64), half, Tensor::zeros([0], (Kind::Float, Device::Cpu)), Tensor::new()] {
+            assert_eq!(number(&other).unwrap(), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn rows_and_labels_are_told_by_sizes_and_dtypes() {
+        let zeros = |size: &[i64], kind| Tensor::zeros(size, (kind, Device::Cpu));
+        let logits = zeros(&[3, 5], Kind::Float);
+        assert_eq!((rows(&logits), rows(&Tensor::from(1f32)), rows(&zeros(&[0, 2], Kind::Float))), (Some(3), None, Some(0)));
+        assert!(labels_fit(&logits, &zeros(&[3], Kind::Int64)));
+        assert!(labels_fit(&zeros(&[3, 5, 7, 2], Kind::Double), &zeros(&[3, 7, 2], Kind::Int64)));
+        for (size, kind) in [(vec![3], Kind::Int), (vec![5], Kind::Int64), (vec![3, 5], Kind::Int64), (vec![], Kind::Int64)] {
+            assert!(!labels_fit(&logits, &zeros(&size, kind)), "{size:?}");
+        }
+        assert!(!labels_fit(&zeros(&[3, 5, 2], Kind::Float), &zeros(&[3, 3], Kind::Int64)));
+        assert!(!labels_fit(&zeros(&[3, 5], Kind::Int64), &zeros(&[3], Kind::Int64)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Named tensors: what a loader gives and what a model returns.
 use std::borrow::Cow;
 
+use catena_native::tensor::rows;
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
@@ -145,7 +146,7 @@ impl Batch {
     /// A batch of these tensors. Its weight is the first dimension of the first one (0 without any; 1 for a scalar).
     pub fn new(tensors: impl Into<NamedTensors>) -> Self {
         let tensors = tensors.into();
-        let first = tensors.entries.first().map(|(_, t)| t.size().first().copied().unwrap_or(1));
+        let first = tensors.entries.first().map(|(_, t)| rows(t).unwrap_or(1));
         Self { weight: first.unwrap_or(0) as f64, tensors, ids: Vec::new() }
     }
 
@@ -170,7 +171,7 @@ impl Batch {
 
     /// How many samples it holds: its ids, or without any the first dimension of its first tensor.
     pub fn samples(&self) -> u64 {
-        let rows = || self.tensors.entries.first().and_then(|(_, t)| t.size().first().copied()).unwrap_or(0);
+        let rows = || self.tensors.entries.first().and_then(|(_, t)| rows(t)).unwrap_or(0);
         if self.ids.is_empty() { rows().unsigned_abs() } else { self.ids.len() as u64 }
     }
 

@@ -1,5 +1,6 @@
 //! Values to log: numbers, and tensors that are read later.
 use catena_tensor::native::observe::note_read;
+use catena_tensor::native::tensor::number;
 use catena_tensor::tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
@@ -36,20 +37,9 @@ impl Value {
     /// ```
     pub fn own(self) -> Result<Self> {
         let Self::Tensor(tensor) = self else { return Ok(self) };
-        let is_here = tensor.device() == Device::Cpu && tensor.numel() == 1 && !tensor.is_sparse();
-        // straight from memory: no operation of libtorch's has to be dispatched
-        Ok(match tensor.f_kind()? {
-            Kind::Float if is_here => {
-                let mut bytes = [0; 4];
-                tensor.f_copy_data_u8(&mut bytes, 1)?;
-                Self::Held(f32::from_ne_bytes(bytes).into())
-            }
-            Kind::Double if is_here => {
-                let mut bytes = [0; 8];
-                tensor.f_copy_data_u8(&mut bytes, 1)?;
-                Self::Held(f64::from_ne_bytes(bytes))
-            }
-            _ => Self::Tensor(tensor.f_detach_copy()?),
+        Ok(match number(&tensor)? {
+            Some(number) => Self::Held(number),
+            None => Self::Tensor(tensor.f_detach_copy()?),
         })
     }
 
@@ -84,7 +74,10 @@ impl From<Tensor> for Value {
 
 impl From<&Tensor> for Value {
     fn from(tensor: &Tensor) -> Self {
-        Self::Tensor(tensor.shallow_clone())
+        match number(tensor) {
+            Ok(Some(number)) => Self::Held(number),
+            _ => Self::Tensor(tensor.shallow_clone()),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! Cross entropy.
+use catena_native::tensor::labels_fit;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Reduction, Tensor};
@@ -159,7 +160,8 @@ impl Configured for CrossEntropy {
 impl LossFn for CrossEntropy {
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         let (logits, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
-        let judged = self.judge(logits, target)?;
+        // the usual case costs no look at sizes
+        let judged = if labels_fit(logits, target) { Target::Labels } else { self.judge(logits, target)? };
         let target = if let Target::OtherLabels(labels) = &judged { labels } else { target };
         let weight = match self.ignore_index {
             None => batch.weight,
