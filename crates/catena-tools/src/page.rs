@@ -81,7 +81,7 @@ impl Page {
 #[cfg(fuzzing)]
 pub(crate) fn body(run: &Path) -> Option<String> {
     let records = [RunData::read(run, "run".into()).ok()?];
-    Some(sections::all(&records, &mut charts::Charts::new(&records)))
+    Some(html::written(document::body(&records, &mut charts::Charts::new(&records))))
 }
 
 /// Whether a file is a page that this program wrote.

@@ -1,12 +1,13 @@
 //! Charts: what plotly is to draw, as JSON in the page.
 use std::collections::BTreeSet;
 
+use maud::{Markup, html};
 use plotly::common::{ColorScale, ColorScaleElement, DashType, Line, Mode, Orientation, Title, Visible};
 use plotly::layout::{Axis, AxisType, HoverMode, Legend, Margin};
 use plotly::{Bar, HeatMap, Layout, Plot, Scatter};
 use serde_json::{Value, json};
 
-use super::html::{escape, script_json};
+use super::html::script_json;
 use super::matrix::Matrix;
 use super::ruler::Ruler;
 use super::run_data::RunData;
@@ -67,14 +68,14 @@ impl<'a> Charts<'a> {
     }
 
     /// A chart for each name of a part of the page, the loss first.
-    pub(crate) fn curves(&mut self, topic: Topic) -> String {
+    pub(crate) fn curves(&mut self, topic: Topic) -> Vec<Markup> {
         let names = self.runs.iter().flat_map(|run| run.curves.keys()).filter(|name| name.topic == topic);
         let charts: BTreeSet<(bool, &str)> =
             names.map(|name| (name.chart != "loss", name.chart.as_str())).collect();
         charts.into_iter().map(|(_, chart)| self.chart(topic, chart)).collect()
     }
 
-    fn chart(&mut self, topic: Topic, chart: &str) -> String {
+    fn chart(&mut self, topic: Topic, chart: &str) -> Markup {
         let all: Vec<(usize, &Name, &Curve)> = self
             .runs
             .iter()
@@ -139,7 +140,7 @@ impl<'a> Charts<'a> {
     }
 
     /// A matrix of counts or shares.
-    pub(crate) fn matrix(&mut self, title: &str, matrix: &Matrix) -> String {
+    pub(crate) fn matrix(&mut self, title: &str, matrix: &Matrix) -> Markup {
         let classes: Vec<String> = (0..matrix.rows.len()).map(|class| class.to_string()).collect();
         let z: Vec<Vec<Option<f64>>> =
             matrix.rows.iter().map(|row| row.iter().map(|x| rounded(*x, 6)).collect()).collect();
@@ -164,7 +165,7 @@ impl<'a> Charts<'a> {
     }
 
     /// Bars for names, the longest first.
-    pub(crate) fn bars(&mut self, title: &str, bars: &[(&str, f64)], color: &'static str) -> String {
+    pub(crate) fn bars(&mut self, title: &str, bars: &[(&str, f64)], color: &'static str) -> Markup {
         let names: Vec<String> = bars.iter().rev().map(|(name, _)| label_text(name)).collect();
         let values: Vec<Option<f64>> = bars.iter().rev().map(|(_, value)| rounded(*value, 5)).collect();
         let marker = plotly::common::Marker::new().color(color);
@@ -176,14 +177,16 @@ impl<'a> Charts<'a> {
         self.figure(title, &json_of(&plot))
     }
 
-    fn figure(&mut self, title: &str, figure: &Value) -> String {
+    fn figure(&mut self, title: &str, figure: &Value) -> Markup {
         self.count += 1;
-        let (title, n, json) = (escape(title), self.count, script_json(figure));
-        format!(
-            "<figure class=\"card\" aria-labelledby=\"title-{n}\"><figcaption id=\"title-{n}\">{title}</figcaption>\
-             <div class=\"plot\" role=\"img\" aria-label=\"Chart: {title}\"></div>\
-             <script type=\"application/json\">{json}</script></figure>\n"
-        )
+        let id = format!("title-{}", self.count);
+        html! {
+            figure.card aria-labelledby=(id) {
+                figcaption id=(id) { (title) }
+                div.plot role="img" aria-label={ "Chart: " (title) } {}
+                script type="application/json" { (script_json(figure)) }
+            }
+        }
     }
 }
 

@@ -1,32 +1,30 @@
-//! Pieces of HTML. Every text that comes from a run goes through [`escape`].
-use std::fmt::Write;
+//! Pieces of HTML. maud escapes every text, so that `PreEscaped` is only for what no run has a say in, and for [`script_json`].
+use maud::{Markup, PreEscaped, Render, html};
+use serde_json::Value;
 
-/// Text as it is safe in elements and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            c if c.is_control() && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
+/// JSON as it is safe in a `<script>`, where no entities are known: only a `<` can begin what ends it. Control characters that JSON leaves
+/// as they are would be lost in [`written`].
+pub(crate) fn script_json(json: &Value) -> Markup {
+    let mut safe = String::new();
+    for c in json.to_string().chars() {
+        if c == '<' || c.is_control() {
+            safe += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
         }
     }
-    escaped
+    PreEscaped(safe)
 }
 
-/// JSON as it is safe in a `<script>`.
-pub(crate) fn script_json(json: &serde_json::Value) -> String {
-    json.to_string().replace('<', "\\u003c")
+/// A page as a file holds it. Names may have control characters in them, which HTML forbids.
+pub(crate) fn written(page: Markup) -> String {
+    page.into_string().replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{fffd}")
 }
 
 /// How many bytes a text has that may take several lines.
 const LONG: usize = 40;
 
-/// A table: its texts are escaped here.
+/// A table. Without a row it is not shown.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     caption: String,
@@ -39,7 +37,7 @@ pub(crate) struct Table {
 #[derive(Debug)]
 struct Row {
     cells: Vec<String>,
-    class: &'static str,
+    class: Option<&'static str>,
     color: Option<&'static str>,
 }
 
@@ -59,75 +57,94 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
-        self.marked(cells, "", None);
+        self.marked(cells, None, None);
     }
 
     /// A row with a class, and with a swatch of a colour before its head.
-    pub(crate) fn marked(&mut self, cells: Vec<String>, class: &'static str, color: Option<&'static str>) {
+    pub(crate) fn marked(
+        &mut self,
+        cells: Vec<String>,
+        class: Option<&'static str>,
+        color: Option<&'static str>,
+    ) {
         self.rows.push(Row { cells, class, color });
-    }
-
-    pub(crate) fn caption(&self) -> &str {
-        &self.caption
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Nothing, if it has no row.
-    pub(crate) fn html(&self) -> String {
-        if self.is_empty() {
-            return String::new();
+    /// The table folded up, below its caption.
+    pub(crate) fn folded(&self) -> Markup {
+        details(&self.caption, self)
+    }
+
+    fn class(&self, column: usize, text: &str) -> Option<&'static str> {
+        match text.len() {
+            _ if column >= self.numbers_from => Some("number"),
+            LONG.. => Some("long"),
+            _ => None,
         }
-        let caption = escape(&self.caption);
-        let mut html = format!(
-            "<div class=\"table\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\"><table>\n<caption>{caption}</caption>\n<thead><tr>"
-        );
-        let class = |column: usize, text: &str| match text.len() {
-            _ if column >= self.numbers_from => " class=\"number\"",
-            LONG.. => " class=\"long\"",
-            _ => "",
-        };
-        for (i, head) in self.heads.iter().enumerate() {
-            put(&mut html, format_args!("<th scope=\"col\"{}>{}</th>", class(i, ""), escape(head)));
-        }
-        html += "</tr></thead>\n<tbody>\n";
-        for Row { cells, class: of_row, color } in &self.rows {
-            html += &if of_row.is_empty() { "<tr>".to_owned() } else { format!("<tr class=\"{of_row}\">") };
-            for (i, cell) in cells.iter().enumerate() {
-                let (cell, class) = (escape(cell), class(i, cell));
-                match (i, color) {
-                    (0, Some(color)) => {
-                        put(&mut html, format_args!("<th scope=\"row\"{class}>{}{cell}</th>", swatch(color)));
-                    }
-                    // paths may be broken where their parts meet
-                    (0, None) => {
-                        let cell = cell.replace('/', "/<wbr>");
-                        put(&mut html, format_args!("<th scope=\"row\"{class}>{cell}</th>"));
-                    }
-                    _ => put(&mut html, format_args!("<td{class}>{cell}</td>")),
-                }
-            }
-            html += "</tr>\n";
-        }
-        html + "</tbody></table></div>\n"
     }
 }
 
-/// A dot of a colour.
-pub(crate) fn swatch(color: &str) -> String {
-    format!("<span class=\"swatch\" style=\"background:{color}\"></span>")
+impl Render for Table {
+    fn render(&self) -> Markup {
+        html! {
+            @if !self.is_empty() {
+                div.table role="region" tabindex="0" aria-label=(self.caption) {
+                    table {
+                        caption { (self.caption) }
+                        thead {
+                            tr {
+                                @for (i, head) in self.heads.iter().enumerate() {
+                                    th scope="col" class=[self.class(i, "")] { (head) }
+                                }
+                            }
+                        }
+                        tbody {
+                            @for Row { cells, class, color } in &self.rows {
+                                tr class=[*class] {
+                                    @for (i, cell) in cells.iter().enumerate() {
+                                        @if i == 0 {
+                                            th scope="row" class=[self.class(i, cell)] { (head(cell, *color)) }
+                                        } @else {
+                                            td class=[self.class(i, cell)] { (cell) }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The head of a row: a swatch and a name, or else a path, which may be broken where its parts meet.
+fn head(text: &str, color: Option<&str>) -> Markup {
+    html! {
+        @if let Some(color) = color {
+            span.swatch style={ "background:" (color) } {}
+            (text)
+        } @else {
+            @for part in text.split_inclusive('/') {
+                (part)
+                @if part.ends_with('/') { wbr; }
+            }
+        }
+    }
 }
 
 /// Something that is folded up.
-pub(crate) fn details(summary: &str, content: &str) -> String {
-    format!("<details><summary>{}</summary>\n{content}</details>\n", escape(summary))
-}
-
-fn put(html: &mut String, piece: std::fmt::Arguments) {
-    // writing to a string can't fail
-    let _written = html.write_fmt(piece);
+pub(crate) fn details(summary: &str, content: impl Render) -> Markup {
+    html! {
+        details {
+            summary { (summary) }
+            (content)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -137,13 +154,19 @@ mod tests {
     #[test]
     fn no_text_is_markup() {
         let evil = "<script>alert('\"&\u{1b}')</script>";
+        let escaped = "&lt;script&gt;alert('&quot;&amp;\u{fffd}')&lt;/script&gt;";
         let mut table = Table::new(evil, [evil]);
         table.row(vec![evil.into(), evil.into()]);
-        for html in [table.html(), details(evil, ""), format!("<p title=\"{}\">", escape(evil))] {
-            assert!(!html.contains("<script") && !html.contains('\u{1b}') && !html.contains("'"), "{html}");
+        for html in [table.render(), details(evil, ""), html! { p title=(evil) {} }].map(written) {
+            let html = html.replace("<wbr>", "");
+            assert!(!html.contains("<script") && !html.contains('\u{1b}'), "{html}");
+            let around = html.replace(escaped, "");
+            assert!(around != html && !around.contains("alert"), "{html}");
+            assert!(!around.contains('\''), "a ' in a text ends no attribute: {html}");
         }
-        let json = script_json(&serde_json::json!({ "a": "</script><!--" }));
-        assert!(!json.contains('<'), "{json}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["a"], "</script><!--");
+        let (text, bare) = ("</script><!--\u{1b}\u{85}", ['<', '\u{1b}', '\u{85}']);
+        let json = script_json(&serde_json::json!({ "a": text })).into_string();
+        assert!(!json.contains(bare), "{json}");
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["a"], text);
     }
 }

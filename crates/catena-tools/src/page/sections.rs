@@ -1,8 +1,9 @@
 //! What the page shows, from top to bottom.
 use catena_record::span;
+use maud::{Markup, Render, html};
 
 use super::charts::{Charts, color};
-use super::html::{Table, details, escape};
+use super::html::{Table, details};
 use super::run_data::RunData;
 use super::settings::{self, About};
 use super::spans::DETAIL;
@@ -10,66 +11,46 @@ use crate::model::curve::Point;
 use crate::model::name::Topic;
 use crate::report::{self, short};
 
-/// The page's body.
-pub(crate) fn all(runs: &[RunData], charts: &mut Charts) -> String {
-    let mut sections: Vec<(&str, &str, String)> = vec![("overview", "Overview", overview(runs))];
-    let mut add = |id, title, content: String| {
-        if !content.is_empty() {
-            sections.push((id, title, content));
+/// A part of the page, with a heading that links lead to.
+#[derive(Debug)]
+pub(crate) struct Section {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) content: Markup,
+}
+
+/// The sections that have something to show.
+pub(crate) fn all(runs: &[RunData], charts: &mut Charts) -> Vec<Section> {
+    let metrics = html! { (cards(charts.curves(Topic::Metric))) (values(runs)) };
+    let optimization = html! { (cards(charts.curves(Topic::Optimization))) (skipped(runs)) };
+    let speed = html! { (cards(charts.curves(Topic::Speed))) (spans(runs, charts)) };
+    let confusion = matrices(runs, charts);
+    let checkpoints = html! { (cards(charts.curves(Topic::Checkpoint))) (checkpoints(runs)) };
+    let sections = [
+        ("overview", "Overview", overview(runs)),
+        ("metrics", "Metrics", metrics),
+        ("optimization", "Optimization", optimization),
+        ("speed", "Speed", speed),
+        ("confusion", "Confusion matrices", confusion),
+        ("checkpoints", "Checkpoints", checkpoints),
+        ("settings", "Settings", configuration(runs)),
+    ];
+    let sections = sections.map(|(id, title, content)| Section { id, title, content });
+    sections.into_iter().filter(|section| !section.content.0.is_empty()).collect()
+}
+
+fn cards(charts: Vec<Markup>) -> Markup {
+    html! {
+        @if !charts.is_empty() {
+            div.cards {
+                @for chart in charts { (chart) }
+            }
         }
-    };
-    add("metrics", "Metrics", cards(charts.curves(Topic::Metric)) + &values(runs));
-    add("optimization", "Optimization", cards(charts.curves(Topic::Optimization)) + &skipped(runs));
-    add("speed", "Speed", cards(charts.curves(Topic::Speed)) + &spans(runs, charts));
-    add("confusion", "Confusion matrices", matrices(runs, charts));
-    add("checkpoints", "Checkpoints", cards(charts.curves(Topic::Checkpoint)) + &checkpoints(runs));
-    add("settings", "Settings", configuration(runs));
-
-    let names: Vec<String> = runs.iter().map(|run| escape(&run.label)).collect();
-    let links = sections.iter().map(|(id, title, _)| format!("<a href=\"#{id}\">{title}</a>"));
-    let links: String = links.collect();
-    let mut body = format!(
-        "<header><p class=\"kind\">Training report</p><h1>{}</h1></header>\n<nav aria-label=\"Sections\"><div class=\"links\">{links}</div>{}</nav>\n<main>\n",
-        names.join("<span class=\"and\">, </span>"),
-        controls(runs, charts)
-    );
-    for (id, title, content) in sections {
-        body += &format!(
-            "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>\n{content}</section>\n"
-        );
     }
-    body + "</main>\n<footer><p>Curves show the lowest and the highest of neighbouring points where there are too many. Drag in a chart to \
-            zoom, double-click to go back, click in a legend to hide a curve.</p></footer>\n"
-}
-
-/// The switches of all charts.
-fn controls(runs: &[RunData], charts: &Charts) -> String {
-    if runs.iter().all(|run| run.curves.is_empty()) {
-        return String::new();
-    }
-    let mut axes = vec![("step", "Step", "step".to_owned())];
-    if runs.iter().any(|run| run.epochs.is_known()) {
-        axes.push(("epoch", "Epoch", "epoch".into()));
-    }
-    if let Some(unit) = charts.unit {
-        axes.push(("time", "Time", format!("{} since the start", unit.name)));
-    }
-    let mut html = String::from("<div class=\"controls\"><fieldset><legend>Across</legend>");
-    for (i, (value, name, title)) in axes.into_iter().enumerate() {
-        let checked = if i == 0 { " checked" } else { "" };
-        html += &format!(
-            "<label><input type=\"radio\" name=\"axis\" value=\"{value}\" data-title=\"{title}\"{checked}>{name}</label>"
-        );
-    }
-    html + "</fieldset><label class=\"switch\"><input type=\"checkbox\" id=\"log\">Log scale</label></div>"
-}
-
-fn cards(charts: String) -> String {
-    if charts.is_empty() { charts } else { format!("<div class=\"cards\">\n{charts}</div>\n") }
 }
 
 /// The runs in a few words each, and what is to be known of their reading.
-fn overview(runs: &[RunData]) -> String {
+fn overview(runs: &[RunData]) -> Markup {
     let heads = ["run", "status", "started", "took", "epochs", "steps", "batches", "device", "seed"];
     let mut table = Table::new("Runs", heads);
     for (i, run) in runs.iter().enumerate() {
@@ -106,9 +87,8 @@ fn overview(runs: &[RunData]) -> String {
             setting("machine/device"),
             setting("seed"),
         ];
-        table.marked(cells, "", (runs.len() > 1).then(|| color(i)));
+        table.marked(cells, None, (runs.len() > 1).then(|| color(i)));
     }
-    let mut html = table.html();
     let mut notes: Vec<String> = Vec::new();
     for run in runs {
         let of = if runs.len() > 1 { format!("{}: ", run.label) } else { String::new() };
@@ -119,11 +99,17 @@ fn overview(runs: &[RunData]) -> String {
             notes.push(format!("{of}no clock value says when its batches were, so it has no axis of time"));
         }
     }
-    if !notes.is_empty() {
-        let items: String = notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
-        html += &format!("<div class=\"notes\" role=\"note\"><h3>To be known</h3><ul>{items}</ul></div>\n");
+    html! {
+        (table)
+        @if !notes.is_empty() {
+            div.notes role="note" {
+                h3 { "To be known" }
+                ul {
+                    @for note in &notes { li { (note) } }
+                }
+            }
+        }
     }
-    html
 }
 
 fn is_epochs(path: &str) -> bool {
@@ -131,7 +117,7 @@ fn is_epochs(path: &str) -> bool {
 }
 
 /// The last, lowest and highest value of each metric.
-fn values(runs: &[RunData]) -> String {
+fn values(runs: &[RunData]) -> Table {
     let has_several = runs.len() > 1;
     let heads = ["metric", "of", "run", "last", "lowest", "at step", "highest", "at step"];
     let heads = heads.into_iter().filter(|head| has_several || *head != "run");
@@ -153,11 +139,11 @@ fn values(runs: &[RunData]) -> String {
     }
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     rows.into_iter().for_each(|(_, cells)| table.row(cells));
-    table.html()
+    table
 }
 
 /// Which steps were skipped.
-fn skipped(runs: &[RunData]) -> String {
+fn skipped(runs: &[RunData]) -> Table {
     let has_several = runs.len() > 1;
     let heads = ["run", "what became of the step", "steps", "first at batch", "last at batch"];
     let heads = heads.into_iter().filter(|head| has_several || *head != "run");
@@ -170,7 +156,7 @@ fn skipped(runs: &[RunData]) -> String {
             table.row(cells);
         }
     }
-    table.html()
+    table
 }
 
 /// How many names of a group are bars, and how many are in its table.
@@ -178,8 +164,8 @@ const BARS: usize = 15;
 const ROWS: usize = 200;
 
 /// What took how long.
-fn spans(runs: &[RunData], charts: &mut Charts) -> String {
-    let (mut bars, mut tables) = (String::new(), String::new());
+fn spans(runs: &[RunData], charts: &mut Charts) -> Markup {
+    let (mut bars, mut tables) = (Vec::new(), Vec::new());
     for (i, run) in runs.iter().enumerate() {
         for (group, spans) in run.spans.groups() {
             let title = if runs.len() > 1 {
@@ -190,7 +176,7 @@ fn spans(runs: &[RunData], charts: &mut Charts) -> String {
             let longest: Vec<(&str, f64)> =
                 spans.iter().take(BARS).map(|(name, span)| (*name, span.seconds)).collect();
             if group != DETAIL {
-                bars += &charts.bars(&title, &longest, color(i));
+                bars.push(charts.bars(&title, &longest, color(i)));
             }
             let all: f64 = spans.iter().map(|(_, span)| span.seconds).sum();
             let mut table =
@@ -209,15 +195,18 @@ fn spans(runs: &[RunData], charts: &mut Charts) -> String {
                     span.longest.map(span::text).unwrap_or_default(),
                 ]);
             }
-            tables += &if group == DETAIL { details(table.caption(), &table.html()) } else { table.html() };
+            tables.push(if group == DETAIL { table.folded() } else { table.render() });
         }
-        tables += &syncs(run, runs.len() > 1);
+        tables.push(syncs(run, runs.len() > 1).render());
     }
-    cards(bars) + &tables
+    html! {
+        (cards(bars))
+        @for table in tables { (table) }
+    }
 }
 
 /// What waited for the device.
-fn syncs(run: &RunData, has_several: bool) -> String {
+fn syncs(run: &RunData, has_several: bool) -> Table {
     let of = if has_several { format!(": {}", run.label) } else { String::new() };
     let heads = ["event", "callback", "numbers", "copies", "sizes"];
     let mut table =
@@ -229,32 +218,37 @@ fn syncs(run: &RunData, has_several: bool) -> String {
         let names = [event, callback].map(|name| if name.is_empty() { "—".to_owned() } else { name.clone() });
         table.row(names.into_iter().chain(sums.map(|sum| sum.to_string())).collect());
     }
-    table.html()
+    table
 }
 
-fn matrices(runs: &[RunData], charts: &mut Charts) -> String {
-    let (mut figures, mut tables) = (String::new(), String::new());
+fn matrices(runs: &[RunData], charts: &mut Charts) -> Markup {
+    let (mut figures, mut tables) = (Vec::new(), Vec::new());
     for run in runs {
         for (name, matrix) in &run.matrices {
             let title = if runs.len() > 1 { format!("{name}: {}", run.label) } else { name.clone() };
-            figures += &charts.matrix(&title, matrix);
+            figures.push(charts.matrix(&title, matrix));
             let heads = std::iter::once("target \\ decided".to_owned())
                 .chain((0..matrix.rows.len()).map(|i| i.to_string()));
             let mut table = Table::new(title, heads).numbers_from(1);
             for (i, row) in matrix.rows.iter().enumerate() {
                 table.row(std::iter::once(i.to_string()).chain(row.iter().map(|x| short(*x))).collect());
             }
-            tables += &table.html();
+            tables.push(table);
         }
     }
-    if figures.is_empty() { figures } else { cards(figures) + &details("As tables", &tables) }
+    html! {
+        (cards(figures))
+        @if !tables.is_empty() {
+            (details("As tables", html! { @for table in &tables { (table) } }))
+        }
+    }
 }
 
 /// How many checkpoints of a run are listed: the newest, and all that are kept.
 const LISTED: usize = 200;
 
-fn checkpoints(runs: &[RunData]) -> String {
-    let mut html = String::new();
+fn checkpoints(runs: &[RunData]) -> Markup {
+    let mut lists = Vec::new();
     for run in runs.iter().filter(|run| !run.checkpoints.is_empty()) {
         let title =
             if runs.len() > 1 { format!("Checkpoints of {}", run.label) } else { "Checkpoints".into() };
@@ -284,53 +278,52 @@ fn checkpoints(runs: &[RunData]) -> String {
                 seconds(checkpoint.stall),
                 seconds(checkpoint.wait),
             ];
-            let class = if checkpoint.is_best {
-                "best"
-            } else if checkpoint.state.is_none() {
-                "gone"
-            } else {
-                ""
+            let class = match (checkpoint.is_best, &checkpoint.state) {
+                (true, _) => Some("best"),
+                (false, None) => Some("gone"),
+                (false, Some(_)) => None,
             };
             table.marked(cells, class, None);
         }
-        let table = table.html();
         let n = run.checkpoints.len() - left_out;
-        html += &if n > 12 { details(&format!("{n} checkpoints of {}", run.label), &table) } else { table };
-        if left_out > 0 {
-            html += &format!("<p>{left_out} older ones, which are not kept, are not listed.</p>\n");
-        }
+        lists.push(html! {
+            @if n > 12 {
+                (details(&format!("{n} checkpoints of {}", run.label), table))
+            } @else {
+                (table)
+            }
+            @if left_out > 0 {
+                p { (left_out) " older ones, which are not kept, are not listed." }
+            }
+        });
     }
-    html
+    html! {
+        @for list in lists { (list) }
+    }
 }
 
-fn configuration(runs: &[RunData]) -> String {
+fn configuration(runs: &[RunData]) -> Markup {
     let abouts: Vec<&About> = runs.iter().map(|run| &run.about).collect();
-    let all = settings::compared(&abouts);
-    if all.is_empty() {
-        return String::new();
-    }
     let heads = || std::iter::once("setting".to_owned()).chain(runs.iter().map(|run| run.label.clone()));
-    let cells = |path: &str, values: &[Option<&str>]| -> Vec<String> {
-        let values = values.iter().map(|value| value.unwrap_or("—").to_owned());
-        std::iter::once(path.to_owned()).chain(values).collect()
-    };
     let (mut differing, mut table) =
         (Table::new("Where the runs differ", heads()), Table::new("All settings", heads()));
-    for (path, values, differ) in &all {
-        if *differ {
-            differing.row(cells(path, values));
+    for (path, values, differ) in settings::compared(&abouts) {
+        let values = values.iter().map(|value| value.unwrap_or("—").to_owned());
+        let cells: Vec<String> = std::iter::once(path).chain(values).collect();
+        if differ {
+            differing.row(cells.clone());
         }
-        table.marked(cells(path, values), if *differ { "differs" } else { "" }, None);
+        table.marked(cells, differ.then_some("differs"), None);
     }
-    let mut html = String::new();
-    if runs.len() > 1 {
-        html += &if differing.is_empty() {
-            "<p>The runs have the same settings.</p>\n".into()
-        } else {
-            differing.html()
-        };
+    html! {
+        @if !table.is_empty() {
+            @if runs.len() > 1 {
+                @if differing.is_empty() { p { "The runs have the same settings." } }
+                (differing)
+            }
+            (table.folded())
+        }
     }
-    html + &details("All settings", &table.html())
 }
 
 fn tenths(number: f64) -> String {

@@ -128,7 +128,6 @@ fn outline(html: &str) -> String {
             _ => {}
         }
     }
-    let text = text.replace("&#39;", "'");
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.map(|line| line.trim_end_matches(" |").to_owned() + "\n").collect()
 }
