@@ -1,5 +1,7 @@
 //! How sure a quotient of two medians is.
 
+use fastrand::Rng;
+
 /// What the bootstrap draws by, so that the same measurements give the same interval.
 pub(super) const SEED: u64 = 20_261_128;
 
@@ -21,14 +23,14 @@ impl Quotient {
     /// a round is drawn with both of its measurements.
     pub(super) fn of(ours: &[f64], theirs: &[f64]) -> Self {
         let rounds = ours.len().min(theirs.len());
-        let mut draw = SplitMix64(SEED);
+        let mut draw = Rng::with_seed(SEED);
         let (mut a, mut b) = (Vec::with_capacity(rounds), Vec::with_capacity(rounds));
         let mut drawn: Vec<f64> = (0..RESAMPLES)
             .map(|_| {
                 a.clear();
                 b.clear();
                 for _ in 0..rounds {
-                    let round = draw.below(rounds);
+                    let round = draw.usize(..rounds);
                     a.push(ours[round]);
                     b.push(theirs[round]);
                 }
@@ -53,40 +55,14 @@ pub(super) fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators".
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `n`; the bias is below n / 2^64.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// A standard normal number, by Box and Muller.
-    fn normal(draw: &mut SplitMix64) -> f64 {
-        let mut unit = || (draw.next() >> 11) as f64 / (1u64 << 53) as f64;
-        let (u, v) = (1.0 - unit(), unit());
+    fn normal(draw: &mut Rng) -> f64 {
+        let (u, v) = (1.0 - draw.f64(), draw.f64());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-    }
-
-    #[test]
-    fn the_generator_has_the_published_numbers() {
-        let mut draw = SplitMix64(1_234_567);
-        let drawn = [draw.next(), draw.next(), draw.next()];
-        assert_eq!(drawn, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]
@@ -116,7 +92,7 @@ mod tests {
     #[test]
     fn the_interval_holds_the_true_quotient_in_about_95_of_100_trials() {
         const TRIALS: u32 = 100;
-        let mut draw = SplitMix64(7);
+        let mut draw = Rng::with_seed(7);
         let mut held = 0;
         for _ in 0..TRIALS {
             let mut rounds = |around: f64| -> Vec<f64> {
