@@ -1,5 +1,5 @@
 //! Which snapshots are kept, decided as data.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -95,14 +95,15 @@ impl KeepBest {
 
 /// The newest of those that were taken at one batch before a stop, and after one, oldest first.
 fn newest_of_each_batch<'a>(listed: impl IntoIterator<Item = &'a Listed>) -> Vec<&'a Listed> {
-    let mut sorted: Vec<&Listed> = listed.into_iter().collect();
-    sorted.sort_by_key(|l| l.name);
-    let mut newest: Vec<&Listed> = Vec::new();
-    for listed in sorted {
-        let place = |l: &Listed| (l.name.global_batch, l.stopped);
-        newest.retain(|other| place(other) != place(listed));
-        newest.push(listed);
+    let mut newest: BTreeMap<(u64, bool), &Listed> = BTreeMap::new();
+    for listed in listed {
+        let own = newest.entry((listed.name.global_batch, listed.stopped)).or_insert(listed);
+        if listed.name > own.name {
+            *own = listed;
+        }
     }
+    let mut newest: Vec<&Listed> = newest.into_values().collect();
+    newest.sort_by_key(|listed| listed.name);
     newest
 }
 
