@@ -196,7 +196,8 @@ impl Chain {
             if observed {
                 self.tell_of_hook(event, i, Edge::End, cx);
             }
-            let answer = if weighs { answer.and_then(|flow| cx.check_weight(event).map(|()| flow)) } else { answer };
+            let answer =
+                if weighs { answer.and_then(|flow| cx.check_weight(event).map(|()| flow)) } else { answer };
             match answer {
                 Ok(Flow::GO) => {}
                 Ok(flow) => merge(event, cx, &self.members[i].about, flow)

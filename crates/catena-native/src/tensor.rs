@@ -103,7 +103,9 @@ mod tests {
         let all = Tensor::from_slice(&[1f32, 2.0, 3.0]);
         assert_eq!(number(&all.narrow(0, 1, 1)).unwrap(), Some(2.0));
         let half = Tensor::from(1f32).to_kind(Kind::BFloat16);
-        for other in [all, Tensor::from(1i64), half, Tensor::zeros([0], (Kind::Float, Device::Cpu)), Tensor::new()] {
+        for other in
+            [all, Tensor::from(1i64), half, Tensor::zeros([0], (Kind::Float, Device::Cpu)), Tensor::new()]
+        {
             assert_eq!(number(&other).unwrap(), None, "{other:?}");
         }
     }
@@ -112,10 +114,15 @@ mod tests {
     fn rows_and_labels_are_told_by_sizes_and_dtypes() {
         let zeros = |size: &[i64], kind| Tensor::zeros(size, (kind, Device::Cpu));
         let logits = zeros(&[3, 5], Kind::Float);
-        assert_eq!((rows(&logits), rows(&Tensor::from(1f32)), rows(&zeros(&[0, 2], Kind::Float))), (Some(3), None, Some(0)));
+        assert_eq!(
+            (rows(&logits), rows(&Tensor::from(1f32)), rows(&zeros(&[0, 2], Kind::Float))),
+            (Some(3), None, Some(0))
+        );
         assert!(labels_fit(&logits, &zeros(&[3], Kind::Int64)));
         assert!(labels_fit(&zeros(&[3, 5, 7, 2], Kind::Double), &zeros(&[3, 7, 2], Kind::Int64)));
-        for (size, kind) in [(vec![3], Kind::Int), (vec![5], Kind::Int64), (vec![3, 5], Kind::Int64), (vec![], Kind::Int64)] {
+        for (size, kind) in
+            [(vec![3], Kind::Int), (vec![5], Kind::Int64), (vec![3, 5], Kind::Int64), (vec![], Kind::Int64)]
+        {
             assert!(!labels_fit(&logits, &zeros(&size, kind)), "{size:?}");
         }
         assert!(!labels_fit(&zeros(&[3, 5, 2], Kind::Float), &zeros(&[3, 3], Kind::Int64)));
