@@ -32,9 +32,9 @@ use crate::step::{Backward, Criterion, Forward, LossSum, Optimize, ToDevice, Zer
 /// use serde_json::json;
 ///
 /// let clip = from_value(json!({"name": "clip_grad_norm", "max_norm": 1.0}))?;
-/// assert_eq!((clip.about().name.as_str(), clip.about().note), ("ClipGradNorm", "max_norm 1".into()));
+/// assert_eq!(clip.about().text(), "max_norm 1, norm_type 2");
 /// let norms = from_value(json!({"name": "grad_norms", "every": "100 steps"}))?;
-/// assert_eq!(norms.about().note, "every 100 steps, *");
+/// assert!(norms.about().text().starts_with("every 100 steps, "));
 ///
 /// let error = from_value(json!({"name": "clip_grad_norm", "max": 1.0})).err().unwrap().to_string();
 /// assert!(error.starts_with("clip_grad_norm: unknown field `max`, expected one of `max_norm`,"));

@@ -169,7 +169,7 @@ fn an_adapter_changes_what_it_says_and_hands_on_all_else() {
             (adapted.lifetime, adapted.per_pass, adapted.syncs, adapted.observes),
             (plain.lifetime, plain.per_pass, plain.syncs, plain.observes)
         );
-        assert!(adapted.note.starts_with("every 1 epoch"));
+        assert!(adapted.text().starts_with("every 1 epoch"));
         assert_eq!((adapted.adapters, adapted.settings), (vec!["every 1 epoch".to_owned()], plain.settings));
     }
 }
