@@ -1,6 +1,7 @@
 //! The tree is as ARCHITECTURE.md draws it: folders, crates and wings are there, edges between crates run one way, and no files import each other in a circle.
 mod imports;
 mod picture;
+mod registered;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
