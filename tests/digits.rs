@@ -120,7 +120,7 @@ fn the_explicit_loops_losses_are_pytorchs() {
         ];
         let settings = digits::settings::Settings::parse_from(flags);
         let mut vs = nn::VarStore::new(Device::Cpu);
-        let net = digits::settings::model(&vs, 64, 10, 0.0);
+        let net = digits::settings::model(&vs, 64, 10, 0.0, settings.fused).unwrap();
         vs.load(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/digits_reference.safetensors")).unwrap();
         let mut losses = Vec::new();
         let tell = |loss: &Tensor| losses.push(loss.double_value(&[]));
@@ -280,7 +280,7 @@ fn a_run_directory_has_the_confusion_matrices_and_the_flags_and_looking_changes_
         chain.iter().find(|member| member["key"] == key).unwrap()["settings"].clone()
     };
     let params = serde_json::json!({
-        "epochs": 2, "batch": 32, "accumulate": 3, "seed": 0, "optimizer": "adamw", "lr": 0.01, "schedule": "cosine", "threads": 1,
+        "epochs": 2, "batch": 32, "accumulate": 3, "seed": 0, "optimizer": "adamw", "lr": 0.01, "schedule": "cosine", "threads": 1, "fused": "on",
     });
     assert_eq!(settings("Loggers"), serde_json::json!({ "params": params }));
     assert_eq!(settings("Checkpoint")["keep"]["keep_last"], 2);

@@ -4,13 +4,13 @@ use catena::prelude::*;
 use catena::tch::nn;
 
 use super::data::Data;
-use super::settings::Settings;
+use super::settings::{Network, Settings};
 use super::{BoxError, Outcome};
 
 /// Trains and gives what came of it.
 pub(crate) fn train(
     vs: nn::VarStore,
-    net: nn::SequentialT,
+    net: Network,
     data: &Data,
     settings: &Settings,
     run_log: RunLog,

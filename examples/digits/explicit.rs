@@ -1,5 +1,5 @@
 //! The same training written out by hand, with tch and catena's tensor layer only.
-use catena::tch::nn::{ModuleT, SequentialT, VarStore};
+use catena::tch::nn::{ModuleT, VarStore};
 use catena::tch::{self, Kind, Reduction, Tensor};
 use catena::tensor::data::{Loader, Start, TensorLoader};
 use catena::tensor::optim::Optimizer;
@@ -7,7 +7,7 @@ use catena::tensor::params::parameters;
 use catena::tensor::rng::manual_seed;
 
 use super::data::Data;
-use super::settings::Settings;
+use super::settings::{Network, Settings};
 use super::{BoxError, Outcome};
 
 /// A mean over batches, each counting by its samples.
@@ -35,7 +35,7 @@ impl Mean {
 /// Trains and gives what came of it.
 pub(crate) fn train(
     vs: &VarStore,
-    net: &SequentialT,
+    net: &Network,
     data: &Data,
     settings: &Settings,
 ) -> Result<Outcome, BoxError> {
@@ -45,7 +45,7 @@ pub(crate) fn train(
 /// As [`train`], and hands out each batch's loss.
 pub(crate) fn train_and_tell(
     vs: &VarStore,
-    net: &SequentialT,
+    net: &Network,
     data: &Data,
     settings: &Settings,
     mut tell: impl FnMut(&Tensor),

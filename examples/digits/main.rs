@@ -59,7 +59,7 @@ fn run(settings: &Settings, run_log: RunLog) -> Result<(), BoxError> {
     };
     let vs = tch::nn::VarStore::new(device);
     manual_seed(settings.seed);
-    let net = model(&vs, data.inputs(), data.classes(), 0.2);
+    let net = model(&vs, data.inputs(), data.classes(), 0.2, settings.fused)?;
     let parameters = params::variables(&vs);
     let outcome = match settings.r#loop {
         Loop::Chain => chain::train(vs, net, &data.to(device)?, settings, run_log)?,

@@ -2,7 +2,10 @@
 use std::path::PathBuf;
 
 use catena::chain::Every;
-use catena::tch::nn;
+use catena::tch::Tensor;
+use catena::tch::nn::{self, ModuleT};
+use catena::tensor::fusing;
+use catena::tensor::layers::{self, Layers};
 use catena::tensor::optim::{Adam, AdamW, OptimizerConfig, RAdam, Sgd};
 use catena::tensor::schedule::{CosineAnnealing, OneCycle, Schedule};
 use clap::{Parser, ValueEnum};
@@ -32,6 +35,14 @@ pub(crate) enum ScheduleName {
     None,
     Cosine,
     Onecycle,
+}
+
+/// Whether the network is one node of autograd.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Fused {
+    On,
+    Off,
 }
 
 /// Trains 64-128-10 with ReLU and dropout 0.2 on handwritten digits.
@@ -89,6 +100,9 @@ pub(crate) struct Settings {
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) threads: Option<i32>,
+    /// The network as layers that are computed as one node, or as tch's modules
+    #[arg(long, value_enum, default_value = "on")]
+    pub(crate) fused: Fused,
 }
 
 impl Settings {
@@ -133,12 +147,44 @@ impl Settings {
     }
 }
 
+/// The network, of catena's layers or of tch's modules.
+#[derive(Debug)]
+pub(crate) enum Network {
+    Layers(Layers),
+    Modules(nn::SequentialT),
+}
+
+impl ModuleT for Network {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        match self {
+            Self::Layers(layers) => layers.forward_t(xs, train),
+            Self::Modules(modules) => modules.forward_t(xs, train),
+        }
+    }
+}
+
 /// `inputs`-128-`classes` with ReLU and dropout.
-pub(crate) fn model(vs: &nn::VarStore, inputs: i64, classes: i64, dropout: f64) -> nn::SequentialT {
+pub(crate) fn model(
+    vs: &nn::VarStore,
+    inputs: i64,
+    classes: i64,
+    dropout: f64,
+    fused: Fused,
+) -> catena::Result<Network> {
     let root = vs.root();
-    nn::seq_t()
+    fusing::set(fused == Fused::On);
+    if fused == Fused::On {
+        let layers = layers::Sequential::new()
+            .add("fc1", layers::Linear::new(inputs, 128))
+            .add("relu", layers::Relu)
+            .add("dropout", layers::Dropout::new(dropout))
+            .add("fc2", layers::Linear::new(128, classes));
+        return Ok(Network::Layers(layers.build(root)?));
+    }
+    let modules = nn::seq_t()
         .add(nn::linear(&root / "fc1", inputs, 128, nn::LinearConfig::default()))
         .add_fn(|x| x.relu())
         .add_fn_t(move |x, train| x.dropout(dropout, train))
-        .add(nn::linear(&root / "fc2", 128, classes, nn::LinearConfig::default()))
+        .add(nn::linear(&root / "fc2", 128, classes, nn::LinearConfig::default()));
+    Ok(Network::Modules(modules))
 }

@@ -3,7 +3,7 @@ use catena_chain::drive::{Driver, Member};
 use catena_chain::{About, Effect, Phase, Write, Writes};
 use catena_record::formats::run;
 use catena_tensor::native::context::{cpu_capability, libtorch_version};
-use catena_tensor::{device, tch};
+use catena_tensor::{device, fusing, tch};
 use serde::{Deserialize, Serialize};
 
 use super::loaders;
@@ -29,6 +29,7 @@ impl Description {
                 device: device::name(cx.device()),
                 threads: tch::get_num_threads(),
                 cpu_capability: cpu_capability().map_err(catena_tensor::Error::from)?,
+                fused: Some(fusing::is_on()),
             },
         }))
     }

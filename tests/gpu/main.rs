@@ -35,7 +35,7 @@ fn the_chain_and_the_explicit_loop_end_in_the_same_bits() {
             let run = |chain: bool| {
                 let vs = nn::VarStore::new(gpu());
                 manual_seed(settings.seed);
-                let net = digits::settings::model(&vs, 64, 10, 0.2);
+                let net = digits::settings::model(&vs, 64, 10, 0.2, settings.fused).unwrap();
                 let parameters = state_dict(&vs);
                 let outcome = if chain {
                     digits::chain::train(vs, net, &data, &settings, RunLog::new())

@@ -9,6 +9,22 @@ pub(crate) struct CList {
     _opaque: [u8; 0],
 }
 
+/// `Run` of `cpp/run_of_layers.cpp`.
+#[repr(C)]
+pub(crate) struct CRun {
+    _opaque: [u8; 0],
+}
+
+/// `RunLayer` of `cpp/run_of_layers.cpp`.
+#[repr(C)]
+pub(crate) struct RawLayer {
+    pub(crate) kind: i32,
+    pub(crate) weight: i32,
+    pub(crate) bias: i32,
+    pub(crate) dims: i32,
+    pub(crate) number: f64,
+}
+
 pub(crate) type CTensor = *mut C_tensor;
 
 unsafe extern "C" {
@@ -68,6 +84,23 @@ unsafe extern "C" {
         params: *mut CList,
         max_norm: f64,
         ord: f64,
+        out: *mut CTensor,
+    ) -> c_int;
+
+    pub(crate) fn catena_run_new(
+        layers: *const RawLayer,
+        n: usize,
+        params: *const CTensor,
+        n_params: usize,
+        out: *mut *mut CRun,
+    ) -> c_int;
+    pub(crate) fn catena_run_free(run: *mut CRun);
+    pub(crate) fn catena_run_forward(run: *const CRun, input: CTensor, train: u8, out: *mut CTensor)
+    -> c_int;
+    pub(crate) fn catena_label_loss(
+        logits: CTensor,
+        labels: CTensor,
+        ignored: i64,
         out: *mut CTensor,
     ) -> c_int;
 }

@@ -21,6 +21,7 @@ mod convert;
 pub mod data;
 pub mod device;
 mod error;
+pub mod fusing;
 pub mod hash;
 pub mod init;
 pub mod layers;

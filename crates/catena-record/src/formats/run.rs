@@ -226,6 +226,9 @@ pub struct Machine {
     pub threads: i32,
     /// The instructions that torch uses of the CPU, such as `AVX2`.
     pub cpu_capability: String,
+    /// Whether layers and losses were fused; none in a file of a catena that could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fused: Option<bool>,
 }
 
 impl RunFile {

@@ -127,7 +127,7 @@ fn whole_run() -> RunFile {
             world_size: 1,
             stages: vec![stage],
             chain: vec![callback],
-            machine: Machine { catena, libtorch, device, threads: 0, cpu_capability },
+            machine: Machine { catena, libtorch, device, threads: 0, cpu_capability, fused: Some(true) },
         },
         stopped_by: Some(StoppedBy { callback: name(), why: None }),
         error: none(),

@@ -1,9 +1,11 @@
 //! Functions of each number: ReLU, GELU, tanh, sigmoid.
+use catena_native::fused::Layer as FusedLayer;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::define::{Compute, Define};
 use super::fault::Outcome;
+use super::fused::Part;
 use super::variables::Variables;
 
 /// `max(x, 0)` of each number, in any shape. Source: `torch.nn.ReLU`.
@@ -102,7 +104,7 @@ impl Gelu {
 }
 
 macro_rules! without_variables {
-    ($($name:ident: $function:expr;)*) => {$(
+    ($($name:ident: $function:expr, $part:expr;)*) => {$(
         impl Define for $name {
             fn check(&self) -> Outcome<()> {
                 Ok(())
@@ -118,16 +120,21 @@ macro_rules! without_variables {
                 let function: fn(&Self, &Tensor) -> Result<Tensor, tch::TchError> = $function;
                 Ok(function(self, input)?)
             }
+
+            fn part(&self) -> Option<Part<'_>> {
+                let part: fn(&Self) -> FusedLayer = $part;
+                Some(Part::Plain(part(self)))
+            }
         }
     )*};
 }
 
 without_variables! {
-    Relu: |_, input| input.f_relu();
-    Tanh: |_, input| input.f_tanh();
-    Sigmoid: |_, input| input.f_sigmoid();
+    Relu: |_, input| input.f_relu(), |_| FusedLayer::Relu;
+    Tanh: |_, input| input.f_tanh(), |_| FusedLayer::Tanh;
+    Sigmoid: |_, input| input.f_sigmoid(), |_| FusedLayer::Sigmoid;
     Gelu: |gelu, input| input.f_gelu(match gelu.approximate {
         Approximate::None => "none",
         Approximate::Tanh => "tanh",
-    });
+    }), |gelu| FusedLayer::Gelu { tanh: gelu.approximate == Approximate::Tanh };
 }

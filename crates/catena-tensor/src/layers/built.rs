@@ -1,21 +1,25 @@
 //! Layers that have been made, one after the other: the forward pass, and what they are.
+use std::cell::OnceCell;
+
 use serde_json::Value;
 use tch::Tensor;
 use tch::nn::{ModuleT, Path};
 
 use super::define::{Compute, Definition};
 use super::fault::{Fault, Outcome};
+use super::fused::Plan;
 use super::name::name_of;
-use super::record::tell;
+use super::record::{is_recording, tell};
 use super::variables::{Variable, Variables};
 use crate::error::Result;
+use crate::fusing;
 use crate::mode::Mode;
 use crate::settings;
 
 /// Layers one after the other, each with its name: `torch.nn.Sequential`, or `nn::seq_t()` whose layers can be seen.
 ///
 /// [`Layers::layer`] makes a typed layer, [`Sequential::build`](super::Sequential::build) several at once, [`Layers::add`] takes a
-/// module of tch and [`Layers::add_fn`] a closure. A layer's name is its path in the `VarStore`, so a table of the model can join
+/// module of tch and [`Layers::add_fn`] a closure. Typed layers one after the other are computed as one autograd node where that can be ([`fusing`]). A layer's name is its path in the `VarStore`, so a table of the model can join
 /// outputs and parameters.
 ///
 /// ```
@@ -48,6 +52,8 @@ use crate::settings;
 #[derive(Debug, Default)]
 pub struct Layers {
     layers: Vec<Layer>,
+    /// Which of them are computed as one; found at the first forward pass.
+    plan: OnceCell<Plan>,
     pub(super) closures: Vec<String>,
 }
 
@@ -95,7 +101,21 @@ impl Layers {
     /// The output for this input. An error names the layer, the shape that came and what was expected; so does a panic in a module
     /// of tch or a closure, which is caught here.
     pub fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.layers.iter().try_fold(input.shallow_clone(), |input, layer| layer.forward(&input, mode))
+        // each layer tells what it gave, and whoever looks at one looks at it alone
+        let is_fused = fusing::is_on() && !is_recording();
+        let plan =
+            || self.plan.get_or_init(|| Plan::of(self.layers.iter().map(|layer| layer.compute.as_ref())));
+        let (mut output, mut at) = (input.shallow_clone(), 0);
+        while let Some(layer) = self.layers.get(at) {
+            let run = if is_fused { plan().at(at) } else { None };
+            // what went wrong in a run is told by the layer in which it does
+            let fused = run.and_then(|(run, end)| Some((run.forward(&output, mode.is_train()).ok()??, end)));
+            (output, at) = match fused {
+                Some(computed) => computed,
+                None => (layer.forward(&output, mode)?, at + 1),
+            };
+        }
+        Ok(output)
     }
 
     /// The layers, in order.
@@ -121,6 +141,7 @@ impl Layers {
 
     pub(super) fn push(mut self, layer: Layer) -> Self {
         self.layers.push(layer);
+        self.plan = OnceCell::new();
         self
     }
 

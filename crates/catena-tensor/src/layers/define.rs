@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::fault::Outcome;
+use super::fused::Part;
 use super::variables::Variables;
 use super::{
     AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten,
@@ -24,6 +25,11 @@ pub(super) trait Define {
 /// What a layer can do.
 pub(super) trait Compute: Debug + Send {
     fn compute(&self, input: &Tensor, train: bool) -> Outcome<Tensor>;
+
+    /// What it is within a run of layers that is computed as one; none for a layer that can't be.
+    fn part(&self) -> Option<Part<'_>> {
+        None
+    }
 
     /// The layers that it is made of.
     fn inner(&self) -> Option<&Layers> {

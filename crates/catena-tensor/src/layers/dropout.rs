@@ -1,9 +1,11 @@
 //! Dropout.
+use catena_native::fused::Layer as FusedLayer;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::define::{Compute, Define};
 use super::fault::{Outcome, setting};
+use super::fused::Part;
 use super::variables::Variables;
 
 /// In training, sets each number to 0 with probability `p` and multiplies the others by `1 / (1 - p)`; else it does nothing.
@@ -67,5 +69,10 @@ impl Define for Dropout {
 impl Compute for Dropout {
     fn compute(&self, input: &Tensor, train: bool) -> Outcome<Tensor> {
         Ok(input.f_dropout(self.p, train)?)
+    }
+
+    fn part(&self) -> Option<Part<'_>> {
+        // of probability 1, libtorch draws nothing
+        (self.p < 1.0).then_some(Part::Plain(FusedLayer::Dropout { p: self.p }))
     }
 }

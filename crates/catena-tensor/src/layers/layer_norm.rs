@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::define::{Compute, Define, default};
 use super::fault::{Outcome, each_at_least_1, floats, setting, shape};
+use super::fused::Part;
 use super::sizes::Shape;
 use super::variables::Variables;
 
@@ -100,5 +101,14 @@ impl Compute for Made {
         })?;
         floats(input)?;
         Ok(input.f_layer_norm(&self.shape, self.weight.as_ref(), self.bias.as_ref(), self.eps, true)?)
+    }
+
+    fn part(&self) -> Option<Part<'_>> {
+        let is_over_the_last = self.shape.len() == 1;
+        is_over_the_last.then_some(Part::LayerNorm {
+            weight: self.weight.as_ref(),
+            bias: self.bias.as_ref(),
+            eps: self.eps,
+        })
     }
 }

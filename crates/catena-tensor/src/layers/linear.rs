@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::define::{Compute, Define, default};
 use super::fault::{Outcome, at_least_1, floats, shape};
+use super::fused::Part;
 use super::variables::{Variables, kaiming};
 
 /// `input · weightᵀ + bias`, from `[…, in_features]` to `[…, out_features]`.
@@ -83,5 +84,9 @@ impl Compute for Made {
         })?;
         floats(input)?;
         Ok(input.f_linear(&self.weight, self.bias.as_ref())?)
+    }
+
+    fn part(&self) -> Option<Part<'_>> {
+        Some(Part::Linear(&self.weight, self.bias.as_ref()))
     }
 }

@@ -46,6 +46,7 @@ mod embedding;
 mod fault;
 mod flatten;
 mod frozen;
+mod fused;
 mod group_norm;
 mod instance_norm;
 mod layer_norm;

@@ -1,4 +1,5 @@
 //! Cross entropy.
+use catena_native::fused::label_loss;
 use catena_native::tensor::labels_fit;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,6 +8,7 @@ use tch::{Kind, Reduction, Tensor};
 use super::{Loss, LossFn, floating};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
 use crate::error::{BoxError, Error, Result};
+use crate::fusing;
 use crate::settings::Range::Closed;
 use crate::settings::{Configured, Setting};
 
@@ -169,12 +171,20 @@ impl LossFn for CrossEntropy {
         };
         // no label, so that each is counted or refused
         let ignore_index = self.ignore_index.unwrap_or(i64::MIN);
-        let value = logits
-            .f_cross_entropy_loss::<Tensor>(target, None, Reduction::Mean, ignore_index, self.label_smoothing)
-            .map_err(|error| match judged {
-                Target::Probabilities => error.into(),
-                _ => self.explain(logits, target, error),
-            })?;
+        let is_one_node =
+            fusing::is_on() && self.label_smoothing == 0.0 && !matches!(judged, Target::Probabilities);
+        // what went wrong there is told below
+        let fused = if is_one_node { label_loss(logits, target, ignore_index).ok().flatten() } else { None };
+        let plain = || {
+            let (none, mean, smoothing) = (None::<Tensor>, Reduction::Mean, self.label_smoothing);
+            logits.f_cross_entropy_loss(target, none, mean, ignore_index, smoothing).map_err(|error| {
+                match judged {
+                    Target::Probabilities => error.into(),
+                    _ => self.explain(logits, target, error),
+                }
+            })
+        };
+        let value = fused.map_or_else(plain, Ok)?;
         Ok(Loss::new(value, weight))
     }
 
