@@ -104,14 +104,18 @@ struct RunNode final : Node {
   std::vector<Tensor> inputs;  // by layer, where it is needed; the first layer's is `input`
   std::vector<Tensor> outputs; // by layer, where it is needed: an output, or the factors of a dropout
   std::vector<std::pair<Tensor, Tensor>> moments;
-  at::DimVector sizes;
+  SavedVariable output; // the run's own output, where a layer needs it
+  size_t last_output = SIZE_MAX;
+  bool is_released = false;
   std::mutex mutex;
 
   std::string name() const override { return "CatenaRun"; }
 
   void release_variables() override {
     std::lock_guard<std::mutex> lock(mutex);
+    is_released = true;
     input.reset_data();
+    output.reset_data();
     for (SavedVariable& weight : weights) weight.reset_data();
     inputs.clear();
     outputs.clear();
@@ -126,8 +130,9 @@ struct RunNode final : Node {
     at::AutoDispatchBelowADInplaceOrView below;
     variable_list wanted(num_outputs());
     if (!gradients[0].defined()) return wanted;
-    // throws if the graph has been freed
-    Tensor first = input.unpack();
+    TORCH_CHECK(!is_released, torch::autograd::ERR_BACKWARD_TWICE);
+    Tensor first = needs_input(layers[0].kind) ? input.unpack() : Tensor();
+    auto output_of = [&](size_t i) { return i == last_output ? output.unpack(getptr()) : outputs[i]; };
     Tensor d = gradients[0].contiguous();
     // whether nobody else has its memory
     bool is_own = false;
@@ -167,7 +172,7 @@ struct RunNode final : Node {
         }
         case RELU: {
           Tensor dx = to();
-          IN_ITS_TYPE(d, relu_backward, outputs[i], d, dx);
+          IN_ITS_TYPE(d, relu_backward, output_of(i), d, dx);
           d = dx;
           is_own = true;
           break;
@@ -178,11 +183,11 @@ struct RunNode final : Node {
           is_own = true;
           break;
         case TANH:
-          d = at::cpu::tanh_backward(d, outputs[i]);
+          d = at::cpu::tanh_backward(d, output_of(i));
           is_own = true;
           break;
         case SIGMOID:
-          d = at::cpu::sigmoid_backward(d, outputs[i]);
+          d = at::cpu::sigmoid_backward(d, output_of(i));
           is_own = true;
           break;
         case DROPOUT:
@@ -249,7 +254,7 @@ Tensor forward(const Run& run, const Tensor& input, bool train) {
     node->inputs.resize(n);
     node->outputs.resize(n);
     node->moments.resize(n);
-    node->input = SavedVariable(input, false);
+    if (needs_input(run.layers[0].kind)) node->input = SavedVariable(input, false);
     torch::autograd::edge_list edges;
     edges.reserve(1 + run.params.size());
     node->weights.reserve(run.params.size());
@@ -261,13 +266,18 @@ Tensor forward(const Run& run, const Tensor& input, bool train) {
     node->set_next_edges(std::move(edges));
   }
   Tensor x = input;
+  // whether x has memory of the run's own that nothing keeps: then it may be written over
+  bool is_free = false;
   {
     at::AutoDispatchBelowADInplaceOrView below;
     for (size_t i = 0; i < n; i++) {
       const RunLayer& layer = run.layers[i];
-      if (graph && i > 0 && needs_input(layer.kind)) node->inputs[i] = x;
-      // nobody looks at the memory any more
-      bool is_free = i > 0 && !needs_output(run.layers[i - 1].kind) && !(graph && needs_input(layer.kind));
+      // a dropout that does nothing: its output is its input, whoever keeps that
+      if (layer.kind == DROPOUT && (!train || layer.number == 0)) continue;
+      if (graph && i > 0 && needs_input(layer.kind)) {
+        node->inputs[i] = x;
+        is_free = false;
+      }
       auto to = [&]() -> Tensor { return is_free ? x : empty(x.sizes(), x); };
       Tensor y;
       switch (layer.kind) {
@@ -296,10 +306,6 @@ Tensor forward(const Run& run, const Tensor& input, bool train) {
           y = at::cpu::sigmoid(x);
           break;
         case DROPOUT: {
-          if (!train || layer.number == 0) {
-            y = x;
-            break;
-          }
           // torch's generator, as libtorch's dropout draws from it
           Tensor factors = empty(x.sizes(), x);
           factors.bernoulli_(1 - layer.number);
@@ -318,13 +324,27 @@ Tensor forward(const Run& run, const Tensor& input, bool train) {
           break;
         }
       }
-      if (graph && needs_output(layer.kind)) node->outputs[i] = y;
+      is_free = true;
+      if (graph && needs_output(layer.kind)) {
+        node->outputs[i] = y;
+        is_free = false;
+      }
       x = y;
     }
   }
   // a run of dropouts that do nothing
   if (x.is_same(input)) return input;
-  if (graph) torch::autograd::set_history(x, node);
+  if (graph) {
+    torch::autograd::set_history(x, node);
+    // the node must not hold what holds the node
+    for (size_t i = 0; i < n; i++) {
+      if (node->outputs[i].is_same(x)) {
+        node->outputs[i].reset();
+        node->output = SavedVariable(x, true);
+        node->last_output = i;
+      }
+    }
+  }
   return x;
 }
 
