@@ -2,9 +2,10 @@
 //! read back.
 use std::collections::BTreeSet;
 
-use catena_callbacks::{ClipGradNorm, JsonLines, Loggers, Params, from_value, metrics, names};
+use catena_callbacks::{ClipGradNorm, JsonLines, Loggers, Params, example, from_value, metrics, registry};
 use catena_chain::Callback;
-use catena_tensor::{Result, settings};
+use catena_tensor::Result;
+use catena_tensor::settings::{self, Entry, Field};
 use serde_json::{Value, json};
 
 const WORDS: [&str; 3] = ["inf", "-inf", "nan"];
@@ -78,39 +79,24 @@ fn settings_of(callback: &dyn Callback) -> Value {
     callback.about().settings
 }
 
-/// The settings that a callback can't do without, and numbers that it may have.
-fn given(name: &str) -> Value {
-    match name {
-        "accumulate" => json!({"n": 4}),
-        "adaptive_clip" => json!({"clip_factor": 0.01}),
-        "autocast" => json!({"dtype": "bf16"}),
-        "clip_grad_norm" => json!({"max_norm": 1.0}),
-        "clip_grad_value" => json!({"clip_value": 1.0}),
-        "criterion" => json!({"loss": {"name": "cross_entropy"}}),
-        "dead_activations" => json!({"outputs": ["hidden"], "threshold": 0.0, "unit_dim": 1}),
-        "early_stopping" => json!({"metric": "valid/loss"}),
-        "ema" => json!({"decay": 0.999}),
-        "grad_norms" => json!({"norm_type": 2.0}),
-        "gradient_noise" => json!({"eta": 0.01}),
-        "loss_sum" => json!({"parts": [{"name": "mse", "weight": 1.0, "loss": {"name": "mse"}}]}),
-        "lr_finder" => json!({"start_lr": 1e-6, "end_lr": 1.0, "num_steps": 9}),
-        "lr_schedule" => json!({"schedule": {"name": "cosine_annealing", "t_max": 9}}),
-        "max_steps" => json!({"steps": 10}),
-        "memory_use" | "throughput" => json!({"seconds": 1.0}),
-        "reduce_lr_on_plateau" => json!({"metric": "valid/loss"}),
-        "soft_update" => json!({"source": "a.", "target": "b.", "tau": 0.1}),
-        "swa" => json!({"start_epoch": 5}),
-        _ => json!({}),
+/// The settings of the registry's example, and every other with its default.
+fn given(entry: &Entry<dyn Callback>) -> Value {
+    let mut all = example(entry.name()).unwrap();
+    for Field { name, default, .. } in entry.fields() {
+        if let (Some(default), None) = (default, all.get(name.as_ref())) {
+            all[name.as_ref()] = default;
+        }
     }
+    all
 }
 
 #[test]
 fn whatever_of_a_callback_is_not_finite_is_refused_by_name_or_comes_back() {
     let (mut taken, mut tried) = (BTreeSet::new(), 0);
-    for name in names() {
+    for entry in registry().entries() {
+        let name = entry.name();
         let read = |value: Value| Ok(settings_of(from_value(value)?.as_ref()));
-        let mut all = given(name);
-        all["name"] = name.into();
+        let all = given(entry);
         let mut written = read(all.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
         if written.is_null() {
             written = all;

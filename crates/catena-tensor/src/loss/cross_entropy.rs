@@ -2,7 +2,6 @@
 use catena_native::fused::label_loss;
 use catena_native::tensor::labels_fit;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tch::{Kind, Reduction, Tensor};
 
 use super::{Loss, LossFn, floating};
@@ -65,19 +64,7 @@ impl CrossEntropy {
         Self::default()
     }
 
-    /// Takes the logits from another output (default `output`).
-    #[must_use]
-    pub fn output(mut self, name: impl Into<String>) -> Self {
-        self.output = name.into();
-        self
-    }
-
-    /// Takes the labels from another tensor of the batch (default `target`).
-    #[must_use]
-    pub fn target(mut self, name: impl Into<String>) -> Self {
-        self.target = name.into();
-        self
-    }
+    output_and_target!("the logits", "the labels");
 
     /// How much of each label is spread over all classes, from 0 to 1 (default 0).
     #[must_use]
@@ -188,17 +175,7 @@ impl LossFn for CrossEntropy {
         Ok(Loss::new(value, weight))
     }
 
-    fn name(&self) -> &str {
-        Self::NAME
-    }
-
-    fn settings(&self) -> Value {
-        self.written()
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
+    as_data!();
 }
 
 #[cfg(test)]

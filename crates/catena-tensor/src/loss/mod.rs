@@ -1,4 +1,7 @@
 //! Losses: a scalar to go down, and what it counts in a mean.
+#[macro_use]
+mod form;
+
 mod any;
 mod cross_entropy;
 mod mse;

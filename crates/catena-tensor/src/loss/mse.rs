@@ -1,11 +1,10 @@
 //! The mean squared error.
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tch::Reduction;
 
 use super::{Loss, LossFn, floating, same_shape};
 use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
-use crate::error::{BoxError, Result};
+use crate::error::BoxError;
 use crate::settings::{Configured, Setting};
 
 /// The mean squared error of two tensors of one shape. Source: `torch.nn.MSELoss`, but shapes must be equal where PyTorch warns and broadcasts.
@@ -41,19 +40,7 @@ impl Mse {
         Self::default()
     }
 
-    /// Takes the prediction from another output (default `output`).
-    #[must_use]
-    pub fn output(mut self, name: impl Into<String>) -> Self {
-        self.output = name.into();
-        self
-    }
-
-    /// Takes the truth from another tensor of the batch (default `target`).
-    #[must_use]
-    pub fn target(mut self, name: impl Into<String>) -> Self {
-        self.target = name.into();
-        self
-    }
+    output_and_target!("the prediction", "the truth");
 }
 
 impl Configured for Mse {
@@ -72,11 +59,5 @@ impl LossFn for Mse {
         Ok(Loss::new(output.f_mse_loss(target, Reduction::Mean)?, batch.weight))
     }
 
-    fn name(&self) -> &str {
-        Self::NAME
-    }
-
-    fn settings(&self) -> Value {
-        self.written()
-    }
+    as_data!();
 }
