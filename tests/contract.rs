@@ -1,11 +1,12 @@
 //! Every callback that the registry knows, driven through a short run: alone, stopped and gone on, and behind each adapter. A new one is in it by being registered.
-use catena::callbacks::{example, from_value, names};
+use catena::callbacks::{example, from_value, registry};
 use catena::chain::testing::{check_callback, tiny_loader};
 use catena::prelude::*;
 use catena::tch::{Device, nn};
 use catena::tensor::hash::sha256;
 use catena::tensor::params::state_dict;
 use catena::tensor::rng::{Exclusive, manual_seed};
+use catena::tensor::settings::Field;
 
 /// Two linear layers with a hidden output between them, and a copy of the first one's form that no output depends on.
 fn model() -> Net {
@@ -77,7 +78,8 @@ fn every_registered_callback_goes_on_from_any_batch_to_the_same_end_under_any_na
     let _exclusive = Exclusive::wait();
     // small tensors: threads would wait for each other
     catena::tch::set_num_threads(1);
-    for name in names() {
+    for entry in registry().entries() {
+        let name = entry.name();
         let settings = example(name).unwrap();
         let make = || from_value(settings.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
         check_callback(make).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -86,6 +88,15 @@ fn every_registered_callback_goes_on_from_any_batch_to_the_same_end_under_any_na
             assert_eq!(run(&make, stops), undisturbed, "{name}, stopped after {stops:?}");
         }
         let plain = make().about();
+        if plain.effect == Effect::Acts {
+            // else a resume would not notice that a setting has changed
+            let told = |field: &Field| plain.settings.get(field.name.as_ref()).is_some();
+            let untold: Vec<Field> = entry.fields().into_iter().filter(|field| !told(field)).collect();
+            assert!(
+                untold.is_empty(),
+                "{name} acts, and `about` leaves out {untold:?}: `.settings(self)` tells them"
+            );
+        }
         let named = || -> Box<dyn Callback> { Box::new(make().named("other")) };
         let mut other = run(&named, &[5]);
         // what a callback logs may be called as itself

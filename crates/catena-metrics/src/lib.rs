@@ -35,68 +35,32 @@
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![forbid(unsafe_code)]
 
-mod accumulator;
-mod agreement;
 mod average;
-mod bins;
-mod bleu;
-mod calibration;
-mod class_score;
-mod closures;
-mod cmc;
-mod confusion;
-mod correlation;
-mod counts;
-mod curve;
-mod errors;
+mod classification;
 mod host;
-mod items;
-mod labels;
-mod log_loss;
 mod memory;
 mod meter;
 mod metric;
-mod moments;
-mod perplexity;
-mod query;
-mod r2_score;
-mod ranking;
-mod readings;
 mod registry;
+mod regression;
 mod retrieval;
 mod setters;
 mod settings;
-mod stat_scores;
-mod statistic;
-mod task;
-mod tokens;
-mod top_k_accuracy;
+mod text;
+mod values;
 mod weights;
 mod whole;
-mod word_error_rate;
 
-pub use agreement::KappaWeights;
 pub use average::Average;
-pub use bins::Thresholds;
-pub use bleu::Bleu;
-pub use calibration::{CalibrationError, CalibrationNorm};
-pub use class_score::ClassScore;
-pub use closures::{BatchMetric, LoaderMetric};
-pub use cmc::Cmc;
-pub use confusion::{ConfusionMatrix, Normalize};
-pub use correlation::Correlation;
-pub use errors::MeanError;
-pub use log_loss::LogLoss;
-pub use memory::Memory;
+pub use classification::{
+    CalibrationError, CalibrationNorm, ClassScore, ConfusionMatrix, KappaWeights, LogLoss, Normalize,
+    Ranking, Task, Thresholds, check_labels, top_k_accuracy,
+};
+pub use memory::{Memory, Moments};
 pub use meter::Meter;
 pub use metric::{Computed, Metric, Seen};
-pub use moments::Moments;
-pub use perplexity::Perplexity;
-pub use r2_score::{MultiOutput, R2Score};
-pub use ranking::Ranking;
 pub use registry::{AnyMetric, from_value, names, registry};
-pub use retrieval::{EmptyTarget, OverQueries, Retrieval};
-pub use statistic::Statistic;
-pub use task::Task;
-pub use top_k_accuracy::{check_labels, top_k_accuracy};
-pub use word_error_rate::WordErrorRate;
+pub use regression::{Correlation, MeanError, MultiOutput, R2Score};
+pub use retrieval::{Cmc, EmptyTarget, OverQueries, Retrieval};
+pub use text::{Bleu, Perplexity, WordErrorRate};
+pub use values::{BatchMetric, LoaderMetric, Statistic};

@@ -5,24 +5,24 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::agreement::KappaWeights;
-use crate::bleu::Bleu;
-use crate::calibration::CalibrationError;
-use crate::class_score::ClassScore;
-use crate::cmc::Cmc;
-use crate::confusion::ConfusionMatrix;
-use crate::correlation::Correlation;
-use crate::errors::MeanError;
-use crate::log_loss::LogLoss;
+use crate::classification::agreement::KappaWeights;
+use crate::classification::calibration::CalibrationError;
+use crate::classification::class_score::ClassScore;
+use crate::classification::confusion::ConfusionMatrix;
+use crate::classification::log_loss::LogLoss;
+use crate::classification::ranking::Ranking;
+use crate::classification::task::Task;
 use crate::metric::Metric;
-use crate::perplexity::Perplexity;
-use crate::r2_score::R2Score;
-use crate::ranking::Ranking;
-use crate::retrieval::Retrieval;
+use crate::regression::correlation::Correlation;
+use crate::regression::errors::MeanError;
+use crate::regression::r2_score::R2Score;
+use crate::retrieval::cmc::Cmc;
+use crate::retrieval::ranked::Retrieval;
 use crate::settings::{ByName, Table, written};
-use crate::statistic::Statistic;
-use crate::task::Task;
-use crate::word_error_rate::WordErrorRate;
+use crate::text::bleu::Bleu;
+use crate::text::perplexity::Perplexity;
+use crate::text::word_error_rate::WordErrorRate;
+use crate::values::statistic::Statistic;
 
 /// Stands for the task, which is always read.
 const TASK: Task = Task::Binary;
@@ -167,5 +167,23 @@ impl Serialize for AnyMetric {
 impl<'de> Deserialize<'de> for AnyMetric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         from_value(Value::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_in_the_table_of_the_crates_doc() {
+        let rows = include_str!("lib.rs").lines().filter(|line| line.starts_with("//! | [`"));
+        let told: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+        for name in names() {
+            let short = name.strip_prefix("retrieval_").filter(|_| told.contains(&"retrieval_…"));
+            assert!(
+                told.contains(&name) || short.is_some_and(|short| told.contains(&short)),
+                "{name} is in no row"
+            );
+        }
     }
 }

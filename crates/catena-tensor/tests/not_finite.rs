@@ -74,9 +74,10 @@ fn whatever_is_not_finite_is_refused_by_name_or_comes_back() {
     for name in AnySchedule::NAMES {
         // a case of the fixture has what the schedule can't do without
         let given = cases["cases"].as_array().unwrap().iter().map(|case| case["schedule"].clone());
-        let given = given.filter(|given| given["name"] == **name && !given.to_string().contains("lambda"));
+        let mut given =
+            given.filter(|given| given["name"] == **name && !given.to_string().contains("lambda"));
         let read = |value: Value| Ok(AnySchedule::from_value(value)?.settings());
-        let given = given.last().unwrap_or_else(|| panic!("{name} has no case"));
+        let given = given.next_back().unwrap_or_else(|| panic!("{name} has no case"));
         let written = read(given).unwrap_or_else(|error| panic!("{name}: {error}"));
         tried += try_all(&written, read, &mut taken);
     }

@@ -5,16 +5,16 @@ use serde_json::Value;
 
 use crate::average::Average;
 use crate::average::{each, mean_of_known};
-use crate::bins::Bins;
-use crate::bins::Thresholds;
-use crate::curve::{Curve, Item};
+use crate::classification::bins::Bins;
+use crate::classification::bins::Thresholds;
+use crate::classification::curve::{Curve, Item};
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::host::host;
-use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, require, written};
-use crate::task::Task;
 
 /// The area under the ROC curve (`auroc`), or the average precision.
 ///

@@ -2,10 +2,10 @@
 use catena_tensor::Result;
 use catena_tensor::tch::{Kind, Tensor};
 
-use crate::items::Items;
-use crate::labels::Labels;
+use crate::classification::items::Items;
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::memory::Memory;
-use crate::task::Task;
 use crate::weights::count;
 
 /// What was decided: multiclass `[1, n]` labels; binary `[readings, n]` and multilabel `[readings, n, labels]` 0 or 1 (i64).

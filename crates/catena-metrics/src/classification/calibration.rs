@@ -5,13 +5,13 @@ use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::items::Items;
-use crate::labels::Labels;
+use crate::classification::items::Items;
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, require, written};
-use crate::task::Task;
 use crate::weights::count;
 
 /// How the errors of bins become one.

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::average::{each, mean};
-use crate::correlation::is_constant;
-use crate::errors::columns;
 use crate::memory::Memory;
+use crate::memory::moments::Moments;
 use crate::metric::{Computed, Metric, Seen};
-use crate::moments::Moments;
+use crate::regression::correlation::is_constant;
+use crate::regression::errors::columns;
 use crate::settings::{ByName, Table, written};
 
 /// How the R² of several outputs become one.

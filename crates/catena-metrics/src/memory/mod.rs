@@ -1,11 +1,14 @@
 //! What metrics keep: sums, extremes, moments and rows, each of which can be merged, saved and restored.
+mod accumulator;
+pub(crate) mod moments;
+
 use catena_tensor::state::State;
 use catena_tensor::tch::{Device, Kind, Tensor};
 use catena_tensor::{Error, Result};
 
-use crate::accumulator::Accumulator;
+use self::accumulator::Accumulator;
+pub use self::moments::Moments;
 use crate::host::host;
-use crate::moments::Moments;
 
 /// What a metric keeps, by name, on the device of the data.
 ///

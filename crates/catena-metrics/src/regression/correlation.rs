@@ -4,11 +4,11 @@ use catena_tensor::tch::Tensor;
 use serde_json::Value;
 
 use crate::average::each;
-use crate::errors::columns;
 use crate::host::host;
 use crate::memory::Memory;
+use crate::memory::moments::Moments;
 use crate::metric::{Computed, Metric, Seen};
-use crate::moments::Moments;
+use crate::regression::errors::columns;
 use crate::settings::{ByName, written};
 
 /// Pearson's correlation, or Spearman's (Pearson's of the ranks), for each output.

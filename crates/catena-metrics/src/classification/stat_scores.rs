@@ -1,8 +1,8 @@
 //! From true and false positives and negatives to a score.
 use crate::average::{Average, each, mean, mean_or_nan};
-use crate::labels::Labels;
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::metric::Computed;
-use crate::task::Task;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Score {

@@ -3,13 +3,13 @@ use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::Value;
 
-use crate::labels::Labels;
+use crate::classification::labels::Labels;
 
+use crate::classification::task::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, written};
-use crate::task::Task;
 
 /// exp of the mean -ln probability of the right token, from logits `[n, length, vocabulary]` (or `[n, vocabulary]`).
 ///

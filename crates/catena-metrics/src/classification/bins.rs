@@ -5,8 +5,8 @@ use catena_tensor::Result;
 use catena_tensor::tch::{Device, Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::items::Items;
-use crate::task::Task;
+use crate::classification::items::Items;
+use crate::classification::task::Task;
 use crate::weights::count;
 
 /// Where a curve is taken.

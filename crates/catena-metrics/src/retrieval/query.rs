@@ -1,5 +1,5 @@
 //! How good the ranking of one query is.
-use crate::curve::Curve;
+use crate::classification::curve::Curve;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Score {

@@ -8,7 +8,7 @@ use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, require, written};
-use crate::tokens::{Tokens, check_seen};
+use crate::text::tokens::{Tokens, check_seen};
 
 /// BLEU of token ids `[n, length]` against references `[n, length]` or `[n, references, length]`, over the whole corpus.
 ///

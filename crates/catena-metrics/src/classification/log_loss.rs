@@ -3,13 +3,13 @@ use catena_tensor::Result;
 use catena_tensor::tch::{Kind, Tensor};
 use serde_json::Value;
 
-use crate::items::Items;
-use crate::labels::Labels;
+use crate::classification::items::Items;
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, require, written};
-use crate::task::Task;
 
 /// The mean of -ln of the probability that the truth was given.
 ///

@@ -2,10 +2,10 @@
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 
-use crate::labels::Labels;
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::memory::Memory;
 use crate::metric::Seen;
-use crate::task::Task;
 use crate::weights::{ignoring, weight_like};
 use crate::whole::{Whole, wide};
 

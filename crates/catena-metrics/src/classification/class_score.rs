@@ -4,17 +4,17 @@ use catena_tensor::settings::Range;
 use catena_tensor::tch::Tensor;
 use serde_json::Value;
 
-use crate::counts;
+use crate::classification::counts;
+use crate::classification::labels::Labels;
+use crate::classification::stat_scores::{Score, Scoring, StatScores};
 use crate::host::host;
-use crate::labels::Labels;
-use crate::stat_scores::{Score, Scoring, StatScores};
 
 use crate::average::Average;
+use crate::classification::task::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, require, written};
-use crate::task::Task;
 
 /// Accuracy, precision, recall, F-beta, specificity, support, IoU, Dice, Tversky and balanced accuracy of a classifier.
 ///

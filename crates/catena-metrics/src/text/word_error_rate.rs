@@ -7,7 +7,7 @@ use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, written};
-use crate::tokens::{Tokens, check_seen};
+use crate::text::tokens::{Tokens, check_seen};
 
 /// Insertions, deletions and substitutions that lead from token ids `[n, length]` to the reference `[n, length]`, as a share
 /// of the reference's tokens.

@@ -4,14 +4,14 @@ use catena_tensor::tch::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::agreement::{KappaWeights, columns, kappa, matthews, rows};
-use crate::counts;
-use crate::labels::Labels;
+use crate::classification::agreement::{KappaWeights, columns, kappa, matthews, rows};
+use crate::classification::counts;
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
 use crate::setters::setters;
 use crate::settings::{ByName, Table, require, written};
-use crate::task::Task;
 
 /// What a confusion matrix is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

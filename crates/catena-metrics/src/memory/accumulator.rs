@@ -3,7 +3,7 @@ use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 
 use crate::host::host;
-use crate::moments::Moments;
+use crate::memory::moments::Moments;
 
 #[derive(Debug)]
 pub(crate) enum Accumulator {

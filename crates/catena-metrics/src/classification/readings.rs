@@ -2,12 +2,12 @@
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 
+use crate::classification::items::Items;
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::host::host;
-use crate::items::Items;
-use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::metric::Seen;
-use crate::task::Task;
 
 impl Labels {
     /// An error if the input is labels, where scores are needed.

@@ -1,8 +1,8 @@
 //! Classes and scores: which task, and what scores mean.
 use catena_tensor::{Error, Result};
 
+use crate::classification::task::Task;
 use crate::settings::Table;
-use crate::task::Task;
 
 /// How to read a classifier's scores and labels; shared by all metrics of classes.
 #[derive(Clone, Debug)]

@@ -2,11 +2,11 @@
 use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 
-use crate::counts::decided;
-use crate::labels::Labels;
+use crate::classification::counts::decided;
+use crate::classification::labels::Labels;
+use crate::classification::task::Task;
 use crate::memory::Memory;
 use crate::metric::Seen;
-use crate::task::Task;
 
 /// Under which name the number of classes is kept.
 const CLASSES: &str = "classes";

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::memory::Memory;
 use crate::metric::{Computed, Metric, Seen};
-use crate::query::Score;
+use crate::retrieval::query::Score;
 use crate::setters::setters;
 use crate::settings::{ByName, Table, written};
 use crate::weights::{ignoring, weight_like};
