@@ -103,4 +103,13 @@ unsafe extern "C" {
         ignored: i64,
         out: *mut CTensor,
     ) -> c_int;
+
+    #[cfg(all(feature = "gemm", target_os = "linux", target_arch = "x86_64"))]
+    pub(crate) fn catena_threads() -> c_int;
+    #[cfg(all(feature = "gemm", target_os = "linux", target_arch = "x86_64"))]
+    pub(crate) fn catena_parallel(
+        n: i64,
+        work: unsafe extern "C" fn(*const c_void, i64),
+        context: *const c_void,
+    ) -> c_int;
 }

@@ -7,6 +7,7 @@
 //! * [`rules`]: one optimizer step in one call, with libtorch's fused kernels where it has them
 //! * [`precision`]: autocast in any half precision on any device, and the check of loss scaling
 //! * [`fused`]: runs of layers, and the cross entropy of labels, as one autograd node each
+//! * [`gemm`]: who multiplies matrices on the CPU, this crate or libtorch's own library
 //! * [`generator`]: the state of torch's random generators
 //! * [`context`]: deterministic algorithms, the processor's capability, versions
 //! * [`observe`]: reads that wait for a device, and the memory that libtorch holds there
@@ -17,6 +18,7 @@ pub mod context;
 mod error;
 mod ffi;
 pub mod fused;
+pub mod gemm;
 pub mod generator;
 mod list;
 pub mod observe;
