@@ -12,6 +12,7 @@ use catena_callbacks::{
 use catena_chain::drive::{Driver, Member, RunSettings};
 use catena_chain::{Callback, Event, Role};
 use catena_tensor::data::Loader;
+use catena_tensor::gemm;
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::params::{check_can_be_saved, check_memory, matching_parameters, parameters, variables};
 
@@ -143,6 +144,8 @@ impl RunnerBuilder {
         if stages.is_empty() {
             return Err(Error::Build("the runner has no stage; add one with `.stage(Stage::new(…))`".into()));
         }
+        // a wrong word would be taken for `auto`, and the run would have other bits than were asked for
+        gemm::from_environment().map_err(|why| Error::Build(why.to_string()))?;
         // a program that changes its folder later means the directory that it named now
         let run_dir = run_dir.map(absolute).transpose()?;
         if run_dir.is_some() {

@@ -3,7 +3,7 @@ use catena_chain::drive::{Driver, Member};
 use catena_chain::{About, Effect, Phase, Write, Writes};
 use catena_record::formats::run;
 use catena_tensor::native::context::{cpu_capability, libtorch_version};
-use catena_tensor::{device, fusing, tch};
+use catena_tensor::{device, fusing, gemm, tch};
 use serde::{Deserialize, Serialize};
 
 use super::loaders;
@@ -30,6 +30,7 @@ impl Description {
                 threads: tch::get_num_threads(),
                 cpu_capability: cpu_capability().map_err(catena_tensor::Error::from)?,
                 fused: Some(fusing::is_on()),
+                gemm: Some(gemm::name().into()),
             },
         }))
     }

@@ -114,7 +114,7 @@ fn compare_stages(
 
 /// How what exactness depends on differs: it changes no decision.
 fn compare_machines(now: &Machine, before: &Machine, found: &mut Differences) {
-    let Machine { catena, libtorch, device, threads, cpu_capability, fused } = now;
+    let Machine { catena, libtorch, device, threads, cpu_capability, fused, gemm } = now;
     let mut differs =
         |what: &str, was: &str, is: &str| found.add(Remedy::None, what, was.to_owned(), is.to_owned());
     differs("catena's version", &before.catena, catena);
@@ -122,6 +122,9 @@ fn compare_machines(now: &Machine, before: &Machine, found: &mut Differences) {
     differs("the device", &before.device, device);
     differs("torch's threads", &before.threads.to_string(), &threads.to_string());
     differs("the CPU's capability", &before.cpu_capability, cpu_capability);
+    // a run without the record left them to libtorch
+    let who = |gemm: &Option<String>| gemm.clone().unwrap_or_else(|| "libtorch".to_owned());
+    differs("who multiplies matrices", &who(&before.gemm), &who(gemm));
     // a run without the record computed layers one by one, which has the same bits
     if let (Some(was), Some(is)) = (before.fused, *fused) {
         found.add(allow("fused"), "whether layers and losses are fused", was, is);

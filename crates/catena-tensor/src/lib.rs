@@ -38,6 +38,7 @@ mod tensor_file;
 pub mod type_name;
 
 pub use catena_native as native;
+pub use catena_native::gemm;
 pub mod panics;
 pub use error::{BoxError, Error, Result, panic_message, without_frames};
 pub use {rand_chacha, tch};

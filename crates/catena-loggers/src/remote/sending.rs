@@ -115,3 +115,54 @@ fn tell(name: &str, refused: &mut u32, text: &str) {
         Ordering::Greater => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::error::Result;
+    use crate::logger::Entry;
+
+    /// Panics when it is sent a 2, and writes down everything else.
+    #[derive(Clone)]
+    struct Panicky(Arc<Mutex<Vec<u64>>>);
+
+    impl Service for Panicky {
+        type Item = u64;
+        const NAME: &'static str = "Panicky";
+
+        fn address(&self) -> &str {
+            "http://127.0.0.1:9"
+        }
+
+        fn items(&self, _: &Entry) -> Result<Vec<u64>> {
+            Ok(Vec::new())
+        }
+
+        fn send(&mut self, _: &str, items: &[&u64]) -> std::result::Result<(), Failure> {
+            assert!(!items.contains(&&2), "two");
+            self.0.lock().unwrap().extend(items.iter().copied());
+            Ok(())
+        }
+
+        fn at_most(_: &u64) -> usize {
+            3
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_service_leaves_out_what_it_was_to_send_and_ends_no_thread() {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let queue = Queue::new(None, Vec::new(), 0);
+        (0..5).for_each(|item| queue.put(item));
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| work(&queue, Panicky(sent.clone()), None));
+            assert_eq!(queue.wait_until_empty(Duration::from_secs(60)), 0);
+            queue.close();
+            thread.join().unwrap();
+        });
+        assert_eq!(*sent.lock().unwrap(), [0, 1, 3, 4]);
+        assert_eq!(queue.position().2, []);
+    }
+}

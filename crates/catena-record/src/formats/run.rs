@@ -229,6 +229,9 @@ pub struct Machine {
     /// Whether layers and losses were fused; none in a file of a catena that could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fused: Option<bool>,
+    /// Who multiplied matrices on the CPU: `catena` or `libtorch`; none in a file of a catena that left it to libtorch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gemm: Option<String>,
 }
 
 impl RunFile {
