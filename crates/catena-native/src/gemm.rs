@@ -29,6 +29,10 @@ mod product;
 mod split;
 #[cfg(all(feature = "gemm", target_os = "linux", target_arch = "x86_64"))]
 mod symbols;
+#[cfg(all(test, feature = "gemm", target_os = "linux", target_arch = "x86_64"))]
+mod tests;
+#[cfg(all(feature = "gemm", target_os = "linux", target_arch = "x86_64"))]
+mod vectors;
 
 /// Who multiplies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,9 @@ use super::kernels::{Kernels, Set};
 use super::pack;
 
 /// f32 or f64.
-pub(super) trait Element: Copy + PartialEq + std::ops::Mul<Output = Self> + 'static {
+pub(super) trait Element:
+    Copy + PartialEq + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> + 'static
+{
     const ZERO: Self;
     const ONE: Self;
     /// How many terms are added up in registers before the sum goes to memory. A sum has the same bits for any blocking but this one.
@@ -26,6 +28,16 @@ pub(super) trait Element: Copy + PartialEq + std::ops::Mul<Output = Self> + 'sta
         to: *mut Self,
         width: usize,
     );
+
+    /// See [`pack::dots_f32`].
+    ///
+    /// # Safety
+    ///
+    /// The processor has AVX2 and FMA, and a row of `by.len()` numbers is at `from` for each sum.
+    unsafe fn dots(sums: &mut [Self], from: *const Self, stride: isize, by: &[Self]);
+
+    /// `self · by + to`, rounded once.
+    fn fused(self, by: Self, to: Self) -> Self;
 
     /// Lends this thread's memory for packed blocks; new memory where it can't be had.
     fn with_room<R>(call: impl FnOnce(&mut Room<Self>) -> R) -> R;
@@ -61,7 +73,7 @@ impl<T: Element> Block<T> {
 }
 
 macro_rules! element {
-    ($type:ident, $depth:expr, $transposed:ident) => {
+    ($type:ident, $depth:expr, $transposed:ident, $dots:ident) => {
         impl Element for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -81,6 +93,16 @@ macro_rules! element {
             ) {
                 // SAFETY: the caller promises what it asks for.
                 unsafe { pack::$transposed(from, stride, rows, depth, to, width) }
+            }
+
+            unsafe fn dots(sums: &mut [Self], from: *const Self, stride: isize, by: &[Self]) {
+                // SAFETY: the caller promises what it asks for.
+                unsafe { pack::$dots(sums, from, stride, by) }
+            }
+
+            #[inline(always)]
+            fn fused(self, by: Self, to: Self) -> Self {
+                self.mul_add(by, to)
             }
 
             fn with_room<R>(call: impl FnOnce(&mut Room<Self>) -> R) -> R {
@@ -103,5 +125,5 @@ macro_rules! element {
     };
 }
 
-element!(f32, 512, transposed_f32);
-element!(f64, 256, transposed_f64);
+element!(f32, 512, transposed_f32, dots_f32);
+element!(f64, 256, transposed_f64, dots_f64);

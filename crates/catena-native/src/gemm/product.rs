@@ -49,6 +49,10 @@ impl<T: Element> Product<T> {
             // SAFETY: within the result.
             return unsafe { self.scale(rows, columns) };
         }
+        if self.n == 1 {
+            // SAFETY: as the caller promises.
+            return unsafe { self.times_vector(rows) };
+        }
         T::with_room(|room| {
             let stretch = stretch::<T>(self.k);
             for first in (0..self.k).step_by(stretch) {

@@ -48,23 +48,54 @@ impl<T: Element> Work<'_, T> {
     }
 }
 
-struct Parts<'a, T: Element> {
-    work: &'a Work<'a, T>,
-    grid: (usize, usize),
+/// What the threads share of some work.
+pub(super) struct Parts<'a, T: Element> {
+    pub(super) work: &'a Work<'a, T>,
+    pub(super) grid: (usize, usize),
 }
 
 impl<T: Element> Parts<'_, T> {
     /// Computes the part of this number. A panic ends the process here: behind it is C++.
-    unsafe extern "C" fn compute(parts: *const c_void, number: i64) {
+    ///
+    /// # Safety
+    ///
+    /// As [`Work::compute`]; `parts` are some of this kind of numbers, and have a part of this number.
+    pub(super) unsafe extern "C" fn compute(parts: *const c_void, number: i64) {
         // SAFETY: what `Work::compute` hands over.
         let Self { work, grid } = unsafe { &*parts.cast::<Self>() };
         let number = number as usize;
-        let (product, part) = (&work.products[number / (grid.0 * grid.1)], number % (grid.0 * grid.1));
-        let rows = share(product.m, work.kernels.rows, part % grid.0, grid.0);
-        let columns = share(product.n, work.kernels.columns, part / grid.0, grid.1);
+        let (product, number) = (&work.products[number / (grid.0 * grid.1)], number % (grid.0 * grid.1));
+        let block = (work.kernels.rows, work.kernels.columns);
+        let (rows, columns) = part(*grid, product.m, product.n, block, number);
         // SAFETY: as the caller of `Work::compute` promises; the parts don't overlap.
         unsafe { product.compute(work.kernels, rows, columns) }
     }
+}
+
+/// The rows and columns of a part: whole blocks, but for the last ones.
+fn part(
+    grid: (usize, usize),
+    m: usize,
+    n: usize,
+    block: (usize, usize),
+    number: usize,
+) -> (Range<usize>, Range<usize>) {
+    let share = |len: usize, block: usize, part: usize, parts: usize| {
+        let edge = |part: usize| len.min(len.div_ceil(block) * part / parts * block);
+        edge(part)..edge(part + 1)
+    };
+    (share(m, block.0, number % grid.0, grid.0), share(n, block.1, number / grid.0, grid.1))
+}
+
+/// All parts of a grid.
+#[cfg(test)]
+pub(super) fn parts(
+    grid: (usize, usize),
+    m: usize,
+    n: usize,
+    block: (usize, usize),
+) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    (0..grid.0 * grid.1).map(move |number| part(grid, m, n, block, number))
 }
 
 /// Into how many parts rows and columns are split for so many threads: the largest part has to be small, and then the fewest numbers are read twice.
@@ -76,11 +107,4 @@ fn grid<T>(threads: usize, m: usize, n: usize, kernels: &Kernels<T>) -> (usize, 
         height * width + 8 * (height + width)
     };
     (1..=threads).map(|rows| (rows, threads / rows)).min_by_key(cost).unwrap_or((1, 1))
-}
-
-/// The numbers from 0 to `len` that are the share of `part`, whole blocks but for the last one.
-fn share(len: usize, block: usize, part: usize, parts: usize) -> Range<usize> {
-    let blocks = len.div_ceil(block);
-    let edge = |part: usize| len.min(blocks * part / parts * block);
-    edge(part)..edge(part + 1)
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::element::Element;
 use super::kernels::Set;
-use super::own::{self, Own};
+use super::own;
 use super::product::Product;
 use super::split::Work;
 
@@ -56,7 +56,8 @@ fn product<T: Element>(
     let strides = |turn: bool, stride: c_int| if turn { (stride as isize, 1) } else { (1, stride as isize) };
     let (a_strides, b_strides, c_strides) = (strides(turn_a, lda), strides(turn_b, ldb), strides(false, ldc));
     let [m, n, k] = sizes.map(|size| size as usize);
-    Some(Product { m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides })
+    let product = Product { m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides };
+    Some(product.by_vector().unwrap_or(product))
 }
 
 /// A matrix by a vector; none if BLAS's rules are broken.
@@ -128,7 +129,7 @@ macro_rules! functions {
             /// As BLAS has it.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name($($argument: $type),*) {
-                static OWN: Own = Own::new($text);
+                static OWN: $crate::gemm::own::Own = $crate::gemm::own::Own::new($text);
                 type Function = unsafe extern "C" fn($($type),*);
                 // SAFETY: BLAS's callers hand over what is read.
                 let is_done: Option<()> = (|| unsafe { $here })();
@@ -136,12 +137,15 @@ macro_rules! functions {
                     let own = OWN.find();
                     assert!(!own.is_null(), "neither catena nor libtorch can multiply here: there is no other {}", stringify!($name));
                     // SAFETY: it is BLAS's function of this name, and the arguments are the caller's.
-                    unsafe { std::mem::transmute::<*mut c_void, Function>(own)($($argument),*) }
+                    unsafe { std::mem::transmute::<*mut std::ffi::c_void, Function>(own)($($argument),*) }
                 }
             }
         )*
     };
 }
+
+#[cfg(test)]
+pub(super) use functions;
 
 macro_rules! functions_of {
     ($float:ident, $gemm:ident $gemm_name:literal, $gemv:ident $gemv_name:literal, $batch:ident $batch_name:literal) => {
