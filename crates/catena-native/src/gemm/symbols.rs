@@ -132,8 +132,8 @@ macro_rules! functions {
                 static OWN: $crate::gemm::own::Own = $crate::gemm::own::Own::new($text);
                 type Function = unsafe extern "C" fn($($type),*);
                 // SAFETY: BLAS's callers hand over what is read.
-                let is_done: Option<()> = (|| unsafe { $here })();
-                if is_done.is_none() {
+                let here = || -> Option<()> { unsafe { $here } };
+                if here().is_none() {
                     let own = OWN.find();
                     assert!(!own.is_null(), "neither catena nor libtorch can multiply here: there is no other {}", stringify!($name));
                     // SAFETY: it is BLAS's function of this name, and the arguments are the caller's.

@@ -220,6 +220,7 @@ fn a_beta_of_zero_does_not_read_the_result_and_an_alpha_of_zero_no_side() {
             assert!(c.iter().all(|number| *number == 2.0 * k as f32), "{}: {c:?}", gemm::name());
             f32::gemm([b'N', b'N'], [m, n, k], 0.0, (&nan, m), (&nan, k), 0.5, (&mut c, m));
             assert!(c.iter().all(|number| *number == k as f32));
+            c.fill(f32::NAN);
             f32::gemm([b'N', b'N'], [m, n, k], 0.0, (&nan, m), (&nan, k), 0.0, (&mut c, m));
             assert!(c.iter().all(|number| *number == 0.0));
         }
