@@ -6,7 +6,7 @@ use super::pack;
 
 /// f32 or f64.
 pub(super) trait Element:
-    Copy + PartialEq + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> + 'static
+    Copy + Default + PartialEq + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> + 'static
 {
     const ZERO: Self;
     const ONE: Self;

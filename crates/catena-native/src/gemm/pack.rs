@@ -1,14 +1,12 @@
 //! Blocks of a matrix whose numbers lie the wrong way round for the kernels: copied as they read them, or multiplied by a vector right there.
 use std::arch::x86_64::*;
 
-use super::element::Element;
-
 /// Copies `rows` numbers for each step of the depth, and fills them up to `width` with zeros.
 ///
 /// # Safety
 ///
 /// `rows` × `depth` numbers are at `from`, each step `stride` behind the one before; there is room for `width` × `depth` at `to`.
-pub(super) unsafe fn straight<T: Element>(
+pub(super) unsafe fn straight<T: Copy + Default>(
     from: *const T,
     stride: isize,
     rows: usize,
@@ -27,7 +25,7 @@ pub(super) unsafe fn straight<T: Element>(
             } else {
                 std::ptr::copy_nonoverlapping(from, to, rows);
                 for row in rows..width {
-                    *to.add(row) = T::ZERO;
+                    *to.add(row) = T::default();
                 }
             }
         }
