@@ -130,10 +130,14 @@ mod tests {
     use catena_tensor::model::Net;
     use catena_tensor::tch::{Device, nn};
 
+    use catena_tensor::rng::Exclusive;
+
     use super::*;
 
     #[test]
     fn the_target_moves_by_tau_and_only_after_a_step() {
+        // layers are made with numbers of the generator that other tests seed
+        let _exclusive = Exclusive::wait();
         let vs = nn::VarStore::new(Device::Cpu);
         let filled = |name: &str, value: f64| {
             let init = nn::Init::Const(value);
@@ -183,6 +187,8 @@ mod tests {
 
     #[test]
     fn a_target_that_should_follow_two_sources_is_refused_with_all_names() {
+        // layers are made with numbers of the generator that other tests seed
+        let _exclusive = Exclusive::wait();
         let vs = nn::VarStore::new(Device::Cpu);
         let (online, target) = (vs.root() / "online", vs.root() / "target");
         let (_a, _b, w) = (online.ones("a", &[1]), online.zeros("b", &[1]), target.zeros("a", &[1]));

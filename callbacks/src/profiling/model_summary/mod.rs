@@ -136,11 +136,15 @@ mod tests {
     use catena_tensor::model::{Mode, Net};
     use catena_tensor::tch::{Device, nn};
 
+    use catena_tensor::rng::Exclusive;
+
     use super::*;
     use crate::Forward;
 
     #[test]
     fn outputs_are_told_when_the_first_batch_of_a_stage_has_gone_through() {
+        // layers are made with numbers of the generator that other tests seed
+        let _exclusive = Exclusive::wait();
         let vs = nn::VarStore::new(Device::Cpu);
         let fc = |p: nn::Path<'_>| nn::linear(p, 4, 3, Default::default());
         let layers = Layers::new().add(vs.root() / "fc", fc);

@@ -176,10 +176,14 @@ mod tests {
     use catena_tensor::tch::nn::ModuleT;
     use catena_tensor::tch::{Device, Kind, nn};
 
+    use catena_tensor::rng::Exclusive;
+
     use super::*;
 
     #[test]
     fn the_table_has_layers_in_order_of_creation_and_totals() {
+        // layers are made with numbers of the generator that other tests seed
+        let _exclusive = Exclusive::wait();
         let vs = nn::VarStore::new(Device::Cpu);
         let conv = nn::ConvConfig { bias: false, ..Default::default() };
         let _conv = nn::conv2d(vs.root() / "stem" / "conv", 1, 8, 3, conv);
@@ -200,6 +204,8 @@ mod tests {
 
     #[test]
     fn the_table_has_outputs_in_the_order_of_the_forward_pass_where_layers_have_names() {
+        // layers are made with numbers of the generator that other tests seed
+        let _exclusive = Exclusive::wait();
         let vs = nn::VarStore::new(Device::Cpu);
         let stem = |p: nn::Path<'_>| {
             let conv = nn::ConvConfig { bias: false, ..Default::default() };
