@@ -34,11 +34,18 @@ impl Own {
     }
 }
 
-/// Whether the program's libraries find this function under this name: not if this crate is in a library that was loaded later, as Python's extensions are.
-pub(super) fn is_first(name: &CStr, function: *const c_void) -> bool {
+/// Whether the program's libraries find this crate's function under this name: not if this crate is in a library that was loaded later, as Python's extensions are.
+pub(super) fn is_first(name: &CStr) -> bool {
+    // the function's own address is no witness: it is looked up by its name as well
+    let own = is_first as *const c_void;
     // SAFETY: the name ends with NUL; the handle is the program's own and stays.
-    unsafe {
-        let program = libc::dlopen(std::ptr::null(), libc::RTLD_LAZY);
-        std::ptr::eq(libc::dlsym(program, name.as_ptr()), function)
-    }
+    let found = unsafe { libc::dlsym(libc::dlopen(std::ptr::null(), libc::RTLD_LAZY), name.as_ptr()) };
+    !found.is_null() && library(found) == library(own)
+}
+
+/// Where the library or program begins that holds this address.
+fn library(address: *const c_void) -> Option<*mut c_void> {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: it is written where there is room for it, and zeros are one too.
+    unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init().dli_fbase) }
 }

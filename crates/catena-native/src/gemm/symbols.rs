@@ -3,7 +3,7 @@
 //! libtorch finds a program's functions before its own. Each of these computes the product here, or hands its arguments on to the function that libtorch would have
 //! called otherwise. What BLAS forbids is handed on too, so that a mistake has its usual answer. A panic in a function of C's kind ends the process: none reaches C++.
 use std::arch::x86_64::__cpuid;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int};
 use std::sync::OnceLock;
 
 use super::element::Element;
@@ -26,7 +26,7 @@ pub(super) fn why_not() -> Option<&'static str> {
     if Set::of_this_processor().is_none() {
         return Some("the processor lacks AVX2 or FMA");
     }
-    let is_asked = IS_ASKED.get_or_init(|| own::is_first(c"sgemm_", sgemm_ as *const c_void));
+    let is_asked = IS_ASKED.get_or_init(|| own::is_first(c"sgemm_"));
     (!is_asked)
         .then_some("libtorch does not ask it, because it is in a library that was loaded after libtorch")
 }
