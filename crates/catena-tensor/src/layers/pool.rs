@@ -7,7 +7,8 @@ use super::fault::{Outcome, each_at_least_1, floats, setting, shape};
 use super::sizes::{OutputSize, Pair};
 use super::variables::Variables;
 
-/// The greatest number of each window, from `[n, channels, height, width]` (or without `n`). Source: `torch.nn.MaxPool2d`.
+/// The greatest number of each window, from `[n, channels, height, width]` (or without `n`). Source: `torch.nn.MaxPool2d`, but a window that lies in the padding alone
+/// is an error, where PyTorch gives minus infinity.
 ///
 /// ```
 /// use catena_tensor::layers::{Layers, MaxPool2d};
@@ -192,6 +193,12 @@ fn windows(
     setting(fits, "padding", padding, allowed)
 }
 
+/// Height and width.
+fn last_two(image: &Tensor) -> [i64; 2] {
+    let size = image.size();
+    [size[size.len() - 2], size[size.len() - 1]]
+}
+
 fn image(input: &Tensor) -> Outcome<()> {
     let expected = || "must be [n, channels, height, width] or [channels, height, width]".to_owned();
     shape(matches!(input.dim(), 3 | 4), input, expected)?;
@@ -215,7 +222,26 @@ impl Compute for MaxPool2d {
     fn compute(&self, input: &Tensor, _: bool) -> Outcome<Tensor> {
         image(input)?;
         let Self { kernel_size, stride, padding, dilation, ceil_mode } = *self;
-        Ok(input.f_max_pool2d(kernel_size, stride.unwrap_or(kernel_size), padding, dilation, ceil_mode)?)
+        let stride = stride.unwrap_or(kernel_size);
+        let output = input.f_max_pool2d(kernel_size, stride, padding, dilation, ceil_mode)?;
+        if dilation != [1, 1] && padding != [0, 0] {
+            let (sizes, counts) = (last_two(input), last_two(&output));
+            let fits = (0..2).all(|d| {
+                // the last window begins within the input, so only those that begin before it can miss it
+                let starts =
+                    (0..counts[d]).map(|i| i * stride[d] - padding[d]).take_while(|start| *start < 0);
+                starts
+                    .map(|start| (start, (dilation[d] - 1 - start) / dilation[d]))
+                    .all(|(start, steps)| steps < kernel_size[d] && start + steps * dilation[d] < sizes[d])
+            });
+            let expected = || {
+                format!(
+                    "a window would lie in the padding alone, where no number is the greatest (`padding` is {padding:?}, `dilation` {dilation:?})"
+                )
+            };
+            shape(fits, input, expected)?;
+        }
+        Ok(output)
     }
 }
 
@@ -262,9 +288,39 @@ impl Define for AdaptiveAvgPool2d {
 impl Compute for AdaptiveAvgPool2d {
     fn compute(&self, input: &Tensor, _: bool) -> Outcome<Tensor> {
         image(input)?;
-        let size = input.size();
         let [height, width] = self.output_size;
-        let [own_height, own_width] = [size[size.len() - 2], size[size.len() - 1]];
+        let [own_height, own_width] = last_two(input);
         Ok(input.f_adaptive_avg_pool2d([height.unwrap_or(own_height), width.unwrap_or(own_width)])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn a_window_without_a_number_is_an_error_and_every_other_is_computed() {
+        let (mut refused, mut computed) = (0, 0);
+        for at in 0..4 * 4 * 3 * 3 * 6 * 2 {
+            let [kernel, dilation, padding, stride] =
+                [1 + at % 4, 1 + at / 4 % 4, at / 16 % 3, 1 + at / 48 % 3];
+            let (size, ceil_mode) = (1 + at / 144 % 6, at / 864 == 1);
+            let pool = MaxPool2d::new([kernel, 1])
+                .dilation([dilation, 1])
+                .padding([padding, 0])
+                .stride([stride, 1])
+                .ceil_mode(ceil_mode);
+            let input = Tensor::arange(size, (Kind::Float, Device::Cpu)).reshape([1, size, 1]);
+            let plain = input.f_max_pool2d([kernel, 1], [stride, 1], [padding, 0], [dilation, 1], ceil_mode);
+            // libtorch has errors of its own
+            let Ok(plain) = plain else { continue };
+            let all_are_numbers = plain.isfinite().all().int64_value(&[]) == 1;
+            let answer = pool.compute(&input, false);
+            assert_eq!(answer.is_ok(), all_are_numbers, "{pool:?} of {size}");
+            *if all_are_numbers { &mut computed } else { &mut refused } += 1;
+        }
+        assert!(refused > 10 && computed > 500, "{refused}, {computed}");
     }
 }
