@@ -37,7 +37,7 @@ mod vectors;
 /// Who multiplies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gemm {
-    /// This crate on processors of AMD and Hygon with AVX2 and FMA, where it is up to twice as fast; libtorch's own elsewhere.
+    /// This crate on processors of AMD and Hygon with AVX2 and FMA, where most products are faster so; libtorch's own elsewhere.
     #[default]
     Auto,
     /// What libtorch uses by itself.
