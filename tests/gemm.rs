@@ -1,31 +1,17 @@
 //! Who multiplies matrices: recorded in run.json, told at a resume, chosen by the environment. A run is exact with either. The switch is the process's, so this
 //! file has one test; what another environment does is tried in other processes.
+#[path = "common/interrupted.rs"]
+mod interrupted;
+#[path = "common/warnings.rs"]
+mod warnings;
+
 use std::process::Command;
 
-use catena::chain::testing::{tiny_loader, tiny_model};
-use catena::chain::{Event, Every, look};
 use catena::prelude::*;
 use catena::record::formats::run::RunFile;
 use catena::tensor::gemm::{self, Gemm};
 
-fn builder(dir: &std::path::Path, until: Option<u64>) -> catena::RunnerBuilder {
-    let stop = look(Event::BatchEnd, move |cx| {
-        if cx.is_train() && Some(cx.global_batch()) == until {
-            cx.interrupt("a test");
-        }
-        Ok(())
-    });
-    let stage = Stage::new("train")
-        .epochs(2)
-        .train(tiny_loader(10, 4).shuffle(true))
-        .loss(CrossEntropy::new())
-        .optimizer(Sgd::new(0.5).momentum(0.9));
-    Runner::builder(tiny_model())
-        .run_dir(dir)
-        .stage(stage)
-        .callback(Checkpoint::new().every(Every::Batches(1)))
-        .callback(stop.named("stop"))
-}
+use self::interrupted::builder;
 
 fn recorded(dir: &std::path::Path) -> Option<String> {
     let text = std::fs::read_to_string(dir.join("run.json")).unwrap();
@@ -54,6 +40,18 @@ fn who_multiplies_is_recorded_and_a_resume_is_exact_with_either() {
         ends.push((gemm::name(), parts));
     }
     assert_eq!(ends[1].0, "libtorch");
+    let dir = tempfile::tempdir().unwrap();
+    gemm::set(Gemm::Auto).unwrap();
+    let was = gemm::name();
+    builder(dir.path(), Some(2)).build().unwrap().run().unwrap();
+    gemm::set(Gemm::Libtorch).unwrap();
+    let told = warnings::warnings(|| {
+        let report = builder(dir.path(), None).build().unwrap().resume(Resume::Latest).unwrap();
+        assert_eq!(report.status, Status::Completed);
+    });
+    let told =
+        told.iter().filter(|text| text.contains("who multiplies matrices: catena before, libtorch now"));
+    assert_eq!(told.count(), usize::from(was == "catena"));
     gemm::set(Gemm::Auto).unwrap();
 
     let this = std::env::current_exe().unwrap();
