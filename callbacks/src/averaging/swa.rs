@@ -141,20 +141,11 @@ impl Swa {
 
 impl Callback for Swa {
     fn about(&self) -> About {
-        About::new::<Self>(
-            Phase::Average,
-            [
-                Event::StageStart,
-                Event::LoaderStart,
-                Event::BatchStart,
-                Event::Step,
-                Event::LoaderEnd,
-                Event::StageEnd,
-            ],
-        )
-        .logs_nothing()
-        .lifetime(Lifetime::Stage)
-        .settings(self)
+        use Event::{BatchStart, LoaderEnd, LoaderStart, StageEnd, StageStart, Step};
+        About::new::<Self>(Phase::Average, [StageStart, LoaderStart, BatchStart, Step, LoaderEnd, StageEnd])
+            .logs_nothing()
+            .lifetime(Lifetime::Stage)
+            .settings(self)
     }
 
     fn state(&self) -> State {
