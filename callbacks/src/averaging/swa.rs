@@ -37,6 +37,7 @@ use super::batch_norm::{self, Statistics};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Swa {
+    /// The first epoch whose weights count.
     start_epoch: u64,
     #[serde(default)]
     every_steps: Option<u64>,

@@ -47,6 +47,7 @@ use serde_json::Value;
 #[derive(Debug, Deserialize)]
 #[serde(from = "LrScheduleFields")]
 pub struct LrSchedule {
+    /// The function from a counter to the value.
     schedule: Box<dyn Schedule>,
     setting: String,
     group: Option<String>,
