@@ -13,7 +13,7 @@ use catena::prelude::*;
 use catena::tch::Device;
 use catena::tensor::device;
 use nothing::Nothing;
-use shared::{Batches, WORK, Work, hand, runner, tch};
+use shared::{Batches, Cost, Network, hand, runner, tch};
 use spread::Spread;
 
 /// Hears what an acting callback hears, and does nothing.
@@ -72,32 +72,32 @@ fn dispatch() {
     }
 }
 
-fn steps(work: Work, device: Device) {
+fn steps(network: &Network, device: Device) {
     // a GPU's step takes several times as long as the CPU's, for so small a network
     let rounds = if device.is_cuda() { 7 } else { 15 };
-    type Contestant = fn(Work, &Batches, u64) -> f64;
+    type Contestant = fn(&Network, &Batches, u64) -> Option<Cost>;
     let contestants: [(&str, Contestant); 4] = [
         ("the runner", runner),
-        ("by hand, fused Adam", hand),
+        ("by hand, same parts", hand),
         ("by hand, once more", hand),
-        ("by hand, tch's Adam", tch),
+        ("by hand, tch alone", tch),
     ];
-    let batches = work.batches(device);
+    let batches = network.batches(device);
     let mut times = vec![Vec::new(); contestants.len()];
     for round in 0..=rounds {
         for turn in 0..contestants.len() {
             let i = (round + turn) % contestants.len();
-            let time = contestants[i].1(work, &batches, 1);
+            let cost = contestants[i].1(network, &batches, 1).expect("all have linear layers");
             if round > 0 {
-                times[i].push(time);
+                times[i].push(cost.us_per_step);
             }
         }
     }
     println!(
         "\n{} on {}: µs a step, median of {rounds} interleaved rounds of {} steps, one thread",
-        work.name,
+        network.name,
         device::name(device),
-        work.steps
+        network.steps
     );
     let ratio = |a: usize, b: usize| Spread::of_ratios(&times[a], &times[b]);
     for (i, (name, _)) in contestants.iter().enumerate() {
@@ -113,5 +113,5 @@ fn main() {
     if device == Device::Cpu {
         dispatch();
     }
-    WORK.into_iter().for_each(|work| steps(work, device));
+    ["tiny", "mlp"].into_iter().for_each(|name| steps(&Network::named(name), device));
 }

@@ -1,26 +1,39 @@
-//! One contestant of `benches/peers`: `step catena|hand|tch tiny|mlp EPOCHS THREADS [DEVICE]` prints `{"us_per_step": …}` as JSON.
+//! One contestant of `benches/peers`: `step catena|hand|tch NETWORK EPOCHS THREADS [DEVICE]` prints what its step costs as JSON.
 mod shared;
 
-use shared::{WORK, hand, runner, tch};
+use shared::{Network, hand, runner, tch};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let [framework, model, epochs, threads, device @ ..] = &arguments[..] else {
-        eprintln!("usage: step catena|hand|tch tiny|mlp EPOCHS THREADS [DEVICE]");
+    let [framework, network, epochs, threads, device @ ..] = &arguments[..] else {
+        eprintln!("usage: step catena|hand|tch NETWORK EPOCHS THREADS [DEVICE]");
         return;
     };
     let device = catena::tensor::device::parse(device.first().map_or("cpu", |name| name)).expect("a device");
-    let work = WORK.into_iter().find(|work| work.name == model).expect("tiny or mlp");
+    let network = Network::named(network);
     let epochs = epochs.parse().expect("a number of epochs");
     catena::tch::set_num_threads(threads.parse().expect("a number of threads"));
-    let step = match framework.as_str() {
+    let contestant = match framework.as_str() {
         "catena" => runner,
         "hand" => hand,
         "tch" => tch,
         other => panic!("{other} is none of catena, hand, tch"),
     };
-    let batches = work.batches(device);
-    step(work, &batches, 1);
-    let us_per_step = step(work, &batches, epochs);
-    println!("{}", serde_json::json!({ "framework": framework, "model": model, "us_per_step": us_per_step }));
+    let batches = network.batches(device);
+    let Some(cost) = contestant(&network, &batches, epochs) else {
+        panic!("{framework} has no {}", network.name);
+    };
+    let told = serde_json::json!({
+        "us_per_step": cost.us_per_step,
+        "parameters": cost.parameters,
+        "peak_mib": peak_mib(),
+    });
+    println!("{told}");
+}
+
+/// The most memory that this process has had (its resident set), where the system tells it.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
 }

@@ -1,4 +1,4 @@
-"""One training step under a Python trainer: `loop.py FRAMEWORK MODEL EPOCHS THREADS [DEVICE]` prints its time as JSON.
+"""One training step under a trainer over PyTorch: `loop.py FRAMEWORK NETWORK EPOCHS THREADS [DEVICE]` prints what it costs as JSON.
 
 Every trainer gets the same ready batches and the same plain functions, and does nothing else: no log, no checkpoint,
 no progress bar. An epoch lasts from one start of the loader to the next; the first one, to warm up, is left out.
@@ -10,11 +10,10 @@ import sys
 import time
 import warnings
 
+import networks
 import torch
+from peak import peak_mib
 from torch import nn
-
-WORK = {"tiny": (64, 32, 16, 2000), "mlp": (784, 128, 64, 400)}  # inputs, hidden, batch, steps an epoch
-CLASSES = 10
 
 
 class Ready:
@@ -50,6 +49,17 @@ def pytorch(model, criterion, optimizer, ready, epochs):
             optimizer.zero_grad()
             loss = criterion(model(x), y)
             loss.backward()
+            optimizer.step()
+
+
+def compiled(model, criterion, optimizer, ready, epochs):
+    """The loop written out, with what the model and the loss compute compiled by Inductor."""
+    model.train()
+    compute = torch.compile(lambda x, y: criterion(model(x), y), fullgraph=True)
+    for _ in range(epochs):
+        for x, y in ready:
+            optimizer.zero_grad()
+            compute(x, y).backward()
             optimizer.step()
 
 
@@ -127,7 +137,7 @@ def catalyst(model, criterion, optimizer, ready, epochs):
     )  # fmt: skip
 
 
-TRAINERS = {trainer.__name__: trainer for trainer in (pytorch, lightning, ignite, accelerate, catalyst)}
+TRAINERS = {trainer.__name__: trainer for trainer in (pytorch, compiled, lightning, ignite, accelerate, catalyst)}
 
 
 def main():
@@ -135,22 +145,18 @@ def main():
     logging.disable(logging.WARNING)
     framework, name, epochs, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     device = sys.argv[5] if len(sys.argv) > 5 else "cpu"
-    trainer = TRAINERS[framework.removesuffix("-fused")]
-    inputs, hidden, batch, steps = WORK[name]
+    trainer, network = TRAINERS[framework.removesuffix("-fused")], networks.NETWORKS[name]
     torch.set_num_threads(threads)
-    torch.manual_seed(1)
-    batches = [(torch.rand(batch, inputs), torch.randint(CLASSES, (batch,))) for _ in range(steps)]
-    ready = Ready([(x.to(device), y.to(device)) for x, y in batches])
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, CLASSES)).to(device)
+    ready, model = Ready(networks.batches(network, device)), networks.model(network, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=framework.endswith("-fused") or None)
     trainer(model, nn.CrossEntropyLoss(), optimizer, ready, 1 + epochs + 1)
     if len(ready.starts) < epochs + 2:
         sys.exit(f"{framework} went over the batches {len(ready.starts)} times, not {epochs + 2} times")
     # Counted from the end: Lightning tries the loader once before it trains.
     seconds = ready.starts[-1] - ready.starts[-1 - epochs]
-    us_per_step = round(seconds * 1e6 / (epochs * steps), 2)
-    print(json.dumps({"framework": framework, "model": name, "us_per_step": us_per_step}))
+    us_per_step = seconds * 1e6 / (epochs * len(ready))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(json.dumps({"us_per_step": us_per_step, "parameters": parameters, "peak_mib": peak_mib()}))
 
 
 if __name__ == "__main__":

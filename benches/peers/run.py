@@ -5,47 +5,63 @@ Progress goes to stderr. A contestant that can't be installed, built or run is l
 """
 
 import argparse
+import itertools
 import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import time
 from collections import namedtuple
-from datetime import date
 from pathlib import Path
+
+from networks import NETWORKS
+from table import machine, table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CARGO = os.environ.get("CARGO", "cargo")
-MODELS = ("tiny", "mlp")
-THREADS = "1"
-TIMEOUT = 600  # seconds for one run
+CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+TIMEOUT = 900  # seconds for one run
+LINEAR, SMALL = ("tiny", "mlp", "deep"), ("tiny", "mlp")
 
-# `argument` is what the program (step, loop or burn) knows the contestant by; `package` is what a Python one needs.
-Contestant = namedtuple("Contestant", "label program argument package", defaults=[None])
+# `argument` is what the program (step, loop, jax_loop or burn) knows the contestant by; `packages` are what a Python one needs;
+# `networks` and `threads` are those that it has.
+Contestant = namedtuple(
+    "Contestant", "label program argument packages networks threads", defaults=[(), tuple(NETWORKS), (1, 2)]
+)
 CONTESTANTS = {
     "catena": Contestant("**catena**", "step", "catena"),
-    "catena-hand": Contestant("loop over catena's fused Adam", "step", "hand"),
-    "tch": Contestant("loop over tch's Adam", "step", "tch"),
-    "pytorch": Contestant("PyTorch, default Adam", "loop", "pytorch", "torch"),
-    "pytorch-fused": Contestant("PyTorch, fused Adam", "loop", "pytorch-fused", "torch"),
-    "ignite": Contestant("Ignite", "loop", "ignite-fused", "pytorch-ignite"),
-    "accelerate": Contestant("Accelerate", "loop", "accelerate-fused", "accelerate"),
-    "catalyst": Contestant("Catalyst", "loop", "catalyst-fused", "catalyst"),
-    "lightning": Contestant("Lightning", "loop", "lightning-fused", "lightning"),
-    "burn": Contestant("burn (flex), explicit loop", "burn", "explicit"),
-    "burn-train": Contestant("burn (flex), burn-train", "burn", "train"),
+    "catena-hand": Contestant("loop over catena's parts", "step", "hand"),
+    "tch": Contestant("loop over tch alone", "step", "tch", networks=LINEAR),
+    "pytorch": Contestant("PyTorch, default Adam", "loop", "pytorch", ("torch",)),
+    "pytorch-fused": Contestant("PyTorch, fused Adam", "loop", "pytorch-fused", ("torch",)),
+    "pytorch-compiled": Contestant("PyTorch, compiled, fused Adam", "loop", "compiled-fused", ("torch",)),
+    "ignite": Contestant("Ignite", "loop", "ignite-fused", ("torch", "pytorch-ignite"), SMALL),
+    "accelerate": Contestant("Accelerate", "loop", "accelerate-fused", ("torch", "accelerate"), SMALL),
+    "catalyst": Contestant("Catalyst", "loop", "catalyst-fused", ("torch", "catalyst"), SMALL),
+    "lightning": Contestant("Lightning", "loop", "lightning-fused", ("torch", "lightning"), SMALL),
+    "jax": Contestant("JAX, jit", "jax_loop", "jit", ("jax", "optax")),
+    # within a loop XLA has no fast convolution on a CPU: a step of `conv` takes more than ten times as long as outside
+    "jax-scan": Contestant(
+        "JAX, jit of fifty steps (scan)", "jax_loop", "scan", ("jax", "optax"), (*LINEAR, "transformer")
+    ),
+    "burn": Contestant("burn (flex), explicit loop", "burn", "explicit", (), LINEAR, (1,)),
+    "burn-train": Contestant("burn (flex), burn-train", "burn", "train", (), LINEAR, (1,)),
 }
 
-# The same for all: one thread, and freed memory is kept rather than returned to the system within the step
-# (glibc's settings), which changes nothing for libtorch and saves burn more than half of its time on `mlp`.
-ENVIRONMENT = {
-    **{f"{library}_NUM_THREADS": THREADS for library in ("OMP", "MKL", "OPENBLAS", "RAYON")},
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
-}
+
+def environment(home, name, threads):
+    """The same for all: so many threads, and freed memory is kept rather than returned to the system within the step
+    (glibc's settings), which changes nothing for libtorch and saves burn more than half of its time on `mlp`."""
+    variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    variables.update((f"{library}_NUM_THREADS", str(threads)) for library in ("OMP", "MKL", "OPENBLAS", "RAYON"))
+    variables.update(MALLOC_TRIM_THRESHOLD_=str(1 << 30), MALLOC_MMAP_THRESHOLD_=str(1 << 25))
+    # what Inductor compiles is kept, and compiled in the contestant's own process
+    variables.update(TORCHINDUCTOR_CACHE_DIR=str(home / "inductor"), TORCHINDUCTOR_COMPILE_THREADS="1")
+    variables.update(JAX_PLATFORMS="cpu")
+    if name == "catalyst":
+        variables["PYTHONPATH"] = str(home / "catalyst")
+    return variables
 
 
 class Failed(Exception):
@@ -91,8 +107,7 @@ class Python:
         if not (home / "bin" / "pip").exists():
             say(f"creating a Python environment in {home}")
             run([sys.executable, "-m", "venv", home])
-        self.install("requirements.txt", ["torch"])
-        for package in sorted(packages - {"torch"}):
+        for package in sorted(packages, key=lambda package: (package != "torch", package)):
             try:
                 if package == "catalyst":
                     extra, names = home / "catalyst", pins("requirements-catalyst.txt")
@@ -143,7 +158,8 @@ def prepare(home, names):
     """Returns a command for each contestant that there is, reasons for the others, and versions to print."""
     commands, failures, versions = {}, {}, {}
     chosen = {name: CONTESTANTS[name] for name in names}
-    of = {program: [n for n in chosen if chosen[n].program == program] for program in ("step", "loop", "burn")}
+    programs = ("step", "loop", "jax_loop", "burn")
+    of = {program: [n for n in chosen if chosen[n].program == program] for program in programs}
 
     def built(program, executable, shown, *arguments):
         try:
@@ -154,21 +170,21 @@ def prepare(home, names):
             commands.update((name, [file, chosen[name].argument]) for name in of[program])
             versions.update((name, known[name]) for name in shown if name in known)
 
-    if of["loop"]:
+    if in_python := of["loop"] + of["jax_loop"]:
         try:
-            python = Python(home, {chosen[name].package for name in of["loop"]})
-        except Failed as failed:
-            failures.update((name, str(failed)) for name in of["loop"])
-        else:
+            python = Python(home, {package for name in in_python for package in chosen[name].packages})
             show = "import platform; print(platform.python_version())"
             versions["Python"] = run([python.python, "-c", show]).strip()
-            for name in of["loop"]:
-                package = chosen[name].package
-                if package in python.errors:
-                    failures[name] = python.errors[package]
-                    continue
-                commands[name] = [python.python, HERE / "loop.py", chosen[name].argument]
-                versions.update((used, python.versions[used]) for used in ("torch", package))
+        except Failed as failed:
+            failures.update((name, str(failed)) for name in in_python)
+            in_python = []
+        for name in in_python:
+            packages = chosen[name].packages
+            if missing := [package for package in packages if package in python.errors]:
+                failures[name] = python.errors[missing[0]]
+                continue
+            commands[name] = [python.python, HERE / f"{chosen[name].program}.py", chosen[name].argument]
+            versions.update((used, python.versions[used]) for used in packages)
     if of["step"]:
         built("step", "step", ["catena", "tch"], "bench", "--bench", "step", "--no-run")
     if of["burn"]:
@@ -177,64 +193,57 @@ def prepare(home, names):
     return commands, failures, versions
 
 
-def measure(home, name, command, model, epochs):
-    """Microseconds a step, from a process of its own."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment.update(ENVIRONMENT)
-    if name == "catalyst":
-        environment["PYTHONPATH"] = str(home / "catalyst")
-    output = run([*command, model, epochs, THREADS], env=environment, cwd=home, timeout=TIMEOUT)
+def measure(home, name, command, network, epochs, threads):
+    """What a step costs, from a process of its own."""
+    variables = environment(home, name, threads)
+    output = run([*command, network, epochs, threads], env=variables, cwd=home, timeout=TIMEOUT)
     try:
-        return float(json.loads(output.splitlines()[-1])["us_per_step"])
+        cost = json.loads(output.splitlines()[-1])
+        return {key: cost[key] for key in ("us_per_step", "parameters", "peak_mib")}
     except (LookupError, TypeError, ValueError):
         raise Failed("its last line is no measurement") from None
 
 
-def race(home, commands, failures, models, rounds, epochs):
-    """Every contestant once a round, in an order that rotates; returns the times by contestant and model."""
-    times = {}
-    for turn in range(rounds):
-        for model in models:
-            order = [name for name in commands if name not in failures]
-            first = turn % max(1, len(order))
-            for name in order[first:] + order[:first]:
-                try:
-                    us_per_step = measure(home, name, commands[name], model, epochs)
-                except Failed as failed:
-                    failures[name] = f"{model}: {failed}"
-                    continue
-                times.setdefault((name, model), []).append(us_per_step)
-                say(f"round {turn + 1} of {rounds}: {model:5} {name:14} {us_per_step:9.1f} µs a step")
-    return times
+def pinned(threads):
+    """Keeps this process, and those that it starts, on as many CPUs as a contestant has threads."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    if len(CPUS) < threads:
+        raise Failed(f"{threads} threads, but {len(CPUS)} CPUs to run on")
+    os.sched_setaffinity(0, CPUS[-threads:])
 
 
-def table(names, models, times, failures):
-    heads = [head for model in models for head in (f"`{model}`: µs a step", "to catena")]
-    yield "| " + " | ".join(["", *heads]) + " |"
-    yield "|---" + "|---:" * len(heads) + "|"
-    for name in names:
-        cells = [CONTESTANTS[name].label]
-        for model in models:
-            own, base = times.get((name, model)), times.get(("catena", model))
-            if name in failures or not own:
-                cells += ["failed", "–"]
+def race(home, commands, failures, columns, rounds, epochs):
+    """Every contestant once a round, in an order that rotates; returns what each cost, by contestant, network and threads."""
+    costs, broken = {}, set()
+    for turn, (network, threads) in itertools.product(range(rounds), columns):
+        has = lambda name: network in CONTESTANTS[name].networks and threads in CONTESTANTS[name].threads
+        order = [name for name in commands if has(name)]
+        first = turn % max(1, len(order))
+        for name in order[first:] + order[:first]:
+            key = (name, network, threads)
+            if key in broken:
                 continue
-            median = statistics.median(own)
-            cells.append(f"{median:.1f} ({min(own):.1f}–{max(own):.1f})")
-            cells.append(f"{median / statistics.median(base):.2f}" if base and "catena" not in failures else "–")
-        yield "| " + " | ".join(cells) + " |"
-    for reason in dict.fromkeys(failures.values()):
-        labels = "; ".join(CONTESTANTS[name].label for name in names if failures.get(name) == reason)
-        yield f"\nNot measured: {labels}: {reason}"
+            try:
+                pinned(threads)
+                cost = measure(home, name, commands[name], network, epochs, threads)
+            except Failed as failed:
+                broken.add(key)
+                costs.pop(key, None)
+                failures.setdefault(name, f"{network} with {threads} threads: {failed}")
+                continue
+            costs.setdefault(key, []).append(cost)
+            say(f"round {turn + 1} of {rounds}: {network:11} {threads} {name:16} {cost['us_per_step']:9.1f} µs a step")
+    return costs
 
 
-def processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+def other_networks(costs):
+    """Where contestants train different numbers of parameters, so that their times can't be compared."""
+    for network in NETWORKS:
+        trained = {name: runs[0]["parameters"] for (name, of, _), runs in costs.items() if of == network}
+        if len(set(trained.values())) > 1:
+            told = ", ".join(f"{name} {count}" for name, count in trained.items())
+            yield f"contestants have different networks: parameters of `{network}` are {told}"
 
 
 def listed(known):
@@ -259,24 +268,34 @@ def main():
     parser = argparse.ArgumentParser(description="Measures one training step in catena and in its peers.")
     parser.add_argument("--rounds", type=positive, default=5, help="how often each contestant runs (default 5)")
     parser.add_argument("--epochs", type=positive, default=3, help="epochs measured in each run (default 3)")
-    parser.add_argument("--models", type=listed(MODELS), default=MODELS, help="some of " + ", ".join(MODELS))
+    parser.add_argument("--networks", type=listed(NETWORKS), default=list(NETWORKS), metavar="NAME,…",
+                        help="some of " + ", ".join(NETWORKS))  # fmt: skip
+    parser.add_argument("--threads", type=listed(("1", "2")), default=["1", "2"], metavar="N,…",
+                        help="1 or 2 (default both; small networks have one)")  # fmt: skip
     parser.add_argument("--only", type=listed(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME,…",
                         help="some of " + ", ".join(CONTESTANTS))  # fmt: skip
     options = parser.parse_args()
+    pairs = itertools.product(map(int, options.threads), options.networks)
+    columns = [(network, threads) for threads, network in pairs if threads in NETWORKS[network]["threads"]]
+    if not columns:
+        parser.error(f"none of {', '.join(options.networks)} is measured with {' or '.join(options.threads)} threads")
     home = folder()
     home.mkdir(parents=True, exist_ok=True)
     commands, failures, versions = prepare(home, options.only)
     begin = time.monotonic()
-    times = race(home, commands, failures, options.models, options.rounds, options.epochs)
+    costs = race(home, commands, failures, columns, options.rounds, options.epochs)
     say(f"measured in {time.monotonic() - begin:.0f} s")
-    print("\n".join(table(options.only, options.models, times, failures)))
-    machine = [processor(), f"{os.cpu_count()} cores", f"{THREADS} thread a contestant", date.today().isoformat()]
+    labels = {name: CONTESTANTS[name].label for name in options.only}
+    print("\n".join(table(labels, columns, costs, failures)))
     used = [f"{name} {version}" for name, version in versions.items()]
     print(
         f"\nMedian and range of interleaved runs ({options.rounds} of each, {options.epochs} epochs a run);"
-        f" a ratio above 1 is slower than catena. {', '.join(machine + used)}."
+        f" a ratio above 1 is slower than catena. {', '.join([*machine(), *used])}."
     )
-    sys.exit(0 if times else 1)
+    differences = list(other_networks(costs))
+    for difference in differences:
+        say(f"error: {difference}")
+    sys.exit(1 if differences or not costs else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! One training step in burn's flex backend: `catena-peers-burn explicit|train tiny|mlp EPOCHS THREADS`.
+//! One training step in burn's flex backend: `catena-peers-burn explicit|train NETWORK EPOCHS THREADS`.
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
@@ -16,22 +16,37 @@ use burn::train::{InferenceStep, ItemLazy, Learner, SupervisedTraining, TrainOut
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-const CLASSES: usize = 10;
 const LEARNING_RATE: f64 = 1e-3;
 
-/// A network of two layers, and how many ready batches an epoch has.
-struct Work {
-    name: &'static str,
-    inputs: usize,
-    hidden: usize,
+/// A network of linear layers with ReLU between them, and how many ready batches an epoch has.
+struct Network {
+    widths: Vec<usize>,
     batch: usize,
     steps: usize,
 }
 
-const WORK: [Work; 2] = [
-    Work { name: "tiny", inputs: 64, hidden: 32, batch: 16, steps: 2000 },
-    Work { name: "mlp", inputs: 784, hidden: 128, batch: 64, steps: 400 },
-];
+impl Network {
+    /// The network of this name, if it is made of linear layers.
+    fn named(name: &str) -> Option<Self> {
+        let all: serde_json::Value = serde_json::from_str(include_str!("../../networks.json")).ok()?;
+        let found = all.as_array()?.iter().find(|network| network["name"] == name)?;
+        let number = |value: &serde_json::Value| value.as_u64().map(|number| number as usize);
+        let widths = found["model"]["mlp"]["widths"].as_array()?;
+        Some(Self {
+            widths: widths.iter().map(number).collect::<Option<_>>()?,
+            batch: number(&found["batch"])?,
+            steps: number(&found["steps"])?,
+        })
+    }
+
+    fn inputs(&self) -> usize {
+        self.widths[0]
+    }
+
+    fn classes(&self) -> usize {
+        self.widths[self.widths.len() - 1]
+    }
+}
 
 #[derive(Clone)]
 struct Batch {
@@ -39,12 +54,12 @@ struct Batch {
     y: Tensor<1, Int>,
 }
 
-impl Work {
+impl Network {
     fn batches(&self, device: &Device) -> Vec<Batch> {
         device.seed(1);
-        let labels = Distribution::Uniform(0.0, CLASSES as f64);
+        let labels = Distribution::Uniform(0.0, self.classes() as f64);
         let batch = || Batch {
-            x: Tensor::random([self.batch, self.inputs], Distribution::Default, device),
+            x: Tensor::random([self.batch, self.inputs()], Distribution::Default, device),
             y: Tensor::random([self.batch], labels, device),
         };
         (0..self.steps).map(|_| batch()).collect()
@@ -53,26 +68,27 @@ impl Work {
 
 #[derive(Module, Debug)]
 struct Model {
-    first: Linear,
+    layers: Vec<Linear>,
     relu: Relu,
-    second: Linear,
     criterion: CrossEntropyLoss,
 }
 
 impl Model {
-    fn new(work: &Work, device: &Device) -> Self {
+    fn new(network: &Network, device: &Device) -> Self {
         device.seed(0);
+        let pairs = network.widths.windows(2);
         Self {
-            first: LinearConfig::new(work.inputs, work.hidden).init(device),
+            layers: pairs.map(|pair| LinearConfig::new(pair[0], pair[1]).init(device)).collect(),
             relu: Relu::new(),
-            second: LinearConfig::new(work.hidden, CLASSES).init(device),
             criterion: CrossEntropyLossConfig::new().init(device),
         }
     }
 
-    fn loss(&self, Batch { x, y }: Batch) -> Tensor<1> {
-        let output = self.second.forward(self.relu.forward(self.first.forward(x)));
-        self.criterion.forward(output, y)
+    fn loss(&self, Batch { mut x, y }: Batch) -> Tensor<1> {
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(if i == 0 { x } else { self.relu.forward(x) });
+        }
+        self.criterion.forward(x, y)
     }
 }
 
@@ -235,11 +251,11 @@ impl EvaluationProgressLogger for Silent {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, name, epochs, threads] = &arguments[..] else {
-        eprintln!("usage: catena-peers-burn explicit|train tiny|mlp EPOCHS THREADS");
+        eprintln!("usage: catena-peers-burn explicit|train NETWORK EPOCHS THREADS");
         std::process::exit(2);
     };
     assert_eq!(threads, "1", "burn is built without threads");
-    let work = WORK.iter().find(|work| work.name == name).expect("tiny or mlp");
+    let network = Network::named(name).expect("a network of linear layers");
     let epochs: usize = epochs.parse().expect("a number of epochs");
     let run = match mode.as_str() {
         "explicit" => explicit,
@@ -247,8 +263,22 @@ fn main() {
         other => panic!("{other} is neither explicit nor train"),
     };
     let device = Device::flex().autodiff();
-    let ready = Ready::new(work.batches(&device));
-    run(Model::new(work, &device), &ready, 1 + epochs + 1);
+    let ready = Ready::new(network.batches(&device));
+    let model = Model::new(&network, &device);
+    let parameters = model.num_params();
+    run(model, &ready, 1 + epochs + 1);
     let us_per_step = ready.us_per_step(epochs);
-    println!(r#"{{"framework": "burn-{mode}", "model": "{name}", "us_per_step": {us_per_step:.2}}}"#);
+    let told = serde_json::json!({
+        "us_per_step": us_per_step,
+        "parameters": parameters,
+        "peak_mib": peak_mib(),
+    });
+    println!("{told}");
+}
+
+/// The most memory that this process has had (its resident set), where the system tells it.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
