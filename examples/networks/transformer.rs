@@ -20,7 +20,7 @@ pub(crate) struct Transformer {
 ///
 /// Layers are normed before attention and before the two linear layers (<https://arxiv.org/abs/2002.04745>). There is no layer yet
 /// that adds a learned position, so a closure does.
-pub(crate) fn transformer(path: Path<'_>, size: Transformer) -> catena::Result<Layers> {
+pub(crate) fn transformer(path: Path<'_>, size: Transformer) -> catena::tensor::Result<Layers> {
     let Transformer { vocabulary, length, width, heads, layers } = size;
     let positions = (&path / "positions").f_var("weight", &[length, width], Init::Randn { mean: 0.0, stdev: 0.02 })?;
     let mut net = Layers::new()
