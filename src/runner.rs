@@ -19,6 +19,7 @@ use catena_chain::{Event, Skip, Stop};
 use catena_record::fs::FileSystem;
 use catena_tensor::batch::Batch;
 use catena_tensor::model::{Mode, Model};
+use catena_tensor::native::memory;
 use catena_tensor::rng::{Exclusive, manual_seed};
 use catena_tensor::tch::Tensor;
 
@@ -65,6 +66,7 @@ pub struct Runner {
     disk: Option<Disk>,
     allowed: Vec<String>,
     panic_output: bool,
+    keep_memory: u64,
     /// Loaders, by stage and place, of which it was told that they give another number of batches than they say.
     miscounted: HashSet<(usize, usize)>,
     has_run: bool,
@@ -81,6 +83,7 @@ impl Runner {
         place: Option<(PathBuf, Arc<dyn FileSystem>)>,
         allowed: Vec<String>,
         panic_output: bool,
+        keep_memory: u64,
     ) -> Self {
         Self {
             driver,
@@ -91,6 +94,7 @@ impl Runner {
             known: HashSet::new(),
             miscounted: HashSet::new(),
             panic_output,
+            keep_memory,
             looks_for_new: false,
             place,
             disk: None,
@@ -209,6 +213,7 @@ impl Runner {
     }
 
     fn run_stage(&mut self) -> Result<()> {
+        let _kept = memory::keep(self.keep_memory).map_err(catena_tensor::Error::from)?;
         let (stage, epochs) = (self.at.stage, self.stages[self.at.stage].epochs);
         if self.at.open == Open::Run {
             self.enter_stage(stage)?;

@@ -90,8 +90,7 @@ pub(crate) fn hand(network: &Network, batches: &Batches, epochs: u64) -> Option<
 /// A loop written by hand over tch alone; none for networks that are not made of linear layers.
 pub(crate) fn tch(network: &Network, batches: &Batches, epochs: u64) -> Option<Cost> {
     let (vs, net) = network.of_tch(batches)?;
-    let mut optimizer =
-        catena::tch::nn::Adam::default().build(&vs, 1e-3).expect("the settings are sound");
+    let mut optimizer = catena::tch::nn::Adam::default().build(&vs, 1e-3).expect("the settings are sound");
     let step = |x: &Tensor, y: &Tensor| {
         optimizer.zero_grad();
         net.forward_t(x, true).cross_entropy_for_logits(y).backward();

@@ -79,7 +79,8 @@ impl Network {
             if i > 0 {
                 net = net.add_fn(|x| x.relu());
             }
-            net = net.add(nn::linear(vs.root() / format!("fc{}", i + 1), pair[0], pair[1], Default::default()));
+            net =
+                net.add(nn::linear(vs.root() / format!("fc{}", i + 1), pair[0], pair[1], Default::default()));
         }
         Some((vs, net))
     }

@@ -38,7 +38,10 @@ fn learn(name: &str, vs: nn::VarStore, net: Layers, x: Tensor, y: Tensor) -> cat
         .optimizer(Adam::new(3e-3));
     let report = Runner::builder(Net::new(vs, net)).stage(stage).build()?.run()?;
     let (loss, best) = (report.metrics["train/loss"], &report.best["train/loss"]);
-    println!("{name}: {weights} weights, mean loss {:.2} in the first epoch, {loss:.2} in the last", best.max);
+    println!(
+        "{name}: {weights} weights, mean loss {:.2} in the first epoch, {loss:.2} in the last",
+        best.max
+    );
     Ok(())
 }
 

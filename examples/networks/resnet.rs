@@ -1,5 +1,7 @@
 //! A small residual network for images (<https://arxiv.org/abs/1512.03385>).
-use catena::tensor::layers::{AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, Relu, Residual, Sequential};
+use catena::tensor::layers::{
+    AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, Relu, Residual, Sequential,
+};
 
 /// From images `[n, widths[0], side, side]` to `[n, classes]`.
 ///

@@ -1,8 +1,8 @@
 //! A small language model: a transformer whose places look at those before them.
+use catena::tch::nn::{Init, Path};
 use catena::tensor::layers::{
     Embedding, Flatten, Gelu, LayerNorm, Layers, Linear, MultiheadAttention, Residual, Sequential,
 };
-use catena::tch::nn::{Init, Path};
 
 /// How large a [`transformer`] is.
 #[derive(Clone, Copy, Debug, serde::Deserialize)]
@@ -22,7 +22,8 @@ pub(crate) struct Transformer {
 /// that adds a learned position, so a closure does.
 pub(crate) fn transformer(path: Path<'_>, size: Transformer) -> catena::tensor::Result<Layers> {
     let Transformer { vocabulary, length, width, heads, layers } = size;
-    let positions = (&path / "positions").f_var("weight", &[length, width], Init::Randn { mean: 0.0, stdev: 0.02 })?;
+    let positions =
+        (&path / "positions").f_var("weight", &[length, width], Init::Randn { mean: 0.0, stdev: 0.02 })?;
     let mut net = Layers::new()
         .layer(&path / "tokens", Embedding::new(vocabulary, width))?
         .add_fn("positions", move |x| x + &positions);

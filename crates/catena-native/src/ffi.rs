@@ -37,6 +37,8 @@ unsafe extern "C" {
     pub(crate) fn catena_deterministic(enabled: *mut c_int, warn_only: *mut c_int) -> c_int;
     pub(crate) fn catena_generator_state(device_type: c_int, index: c_int, out: *mut CTensor) -> c_int;
     pub(crate) fn catena_set_generator_state(device_type: c_int, index: c_int, state: CTensor) -> c_int;
+    pub(crate) fn catena_keep_memory(at_most: u64) -> c_int;
+    pub(crate) fn catena_kept_memory() -> u64;
     pub(crate) fn catena_copy(destination: CTensor, source: CTensor, non_blocking: c_int) -> c_int;
     pub(crate) fn catena_from_bytes(
         bytes: *mut u8,

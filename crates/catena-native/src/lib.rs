@@ -8,6 +8,7 @@
 //! * [`precision`]: autocast in any half precision on any device, and the check of loss scaling
 //! * [`fused`]: runs of layers, and the cross entropy of labels, as one autograd node each
 //! * [`gemm`]: who multiplies matrices on the CPU, this crate or libtorch's own library
+//! * [`memory`]: freed memory of CPU tensors, kept for the next ones
 //! * [`generator`]: the state of torch's random generators
 //! * [`context`]: deterministic algorithms, the processor's capability, versions
 //! * [`observe`]: reads that wait for a device, and the memory that libtorch holds there
@@ -21,6 +22,7 @@ pub mod fused;
 pub mod gemm;
 pub mod generator;
 mod list;
+pub mod memory;
 pub mod observe;
 pub mod precision;
 pub mod rules;
