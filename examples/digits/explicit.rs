@@ -59,7 +59,7 @@ pub(crate) fn train_and_tell(
 
     manual_seed(settings.seed);
     for epoch in 1..=settings.epochs {
-        let start = Start { seed: settings.seed, stage: 0, epoch, batch: 0 };
+        let start = Start { seed: settings.seed, epoch, ..Start::default() };
         let mut mean = Mean::default();
         let (mut batch_number, mut micro_batches, mut first, mut ratios) = (0, 0, 0.0, 0.0);
         train.start(start)?;

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 /// The random numbers of one sample in one epoch: a generator for each thing that draws, by its name. A thing's numbers depend on the
-/// seed, the stage, the loader, the epoch, the sample, how often the sample came before in its epoch, the thing's name, and how many of that
+/// seed, the stage, the loader, the epoch, the sample, which of its occurrences in the epoch it is, the thing's name, and how many of that
 /// name stand before it; so what is put in between moves no other's numbers.
 ///
 /// ```
@@ -23,16 +23,16 @@ use sha2::{Digest, Sha256};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Draws {
-    start: Start,
+    start: Start<'static>,
     sample: u64,
+    occurrence: u32,
     taken: BTreeMap<String, u64>,
 }
 
 impl Draws {
-    /// What `sample` draws in the epoch of `start`, where it came `occurrence` times before.
+    /// What `sample` draws in the epoch of `start`; `occurrence` tells its occurrences in the epoch from each other, and is 0 if there is only one.
     pub fn new(start: Start, sample: u64, occurrence: u32) -> Self {
-        let start = Start { epoch: start.epoch | u64::from(occurrence) << 32, ..start };
-        Self { start, sample, taken: BTreeMap::new() }
+        Self { start: start.unplaced(), sample, occurrence, taken: BTreeMap::new() }
     }
 
     /// The generator of the next thing of this name.
@@ -44,6 +44,6 @@ impl Draws {
             Sha256::new().chain_update(name).chain_update([0]).chain_update(nth.to_le_bytes()).finalize();
         let mut purpose = [0; 8];
         purpose.copy_from_slice(&hash[..8]);
-        draws::of_sample(self.start, self.sample, purpose)
+        draws::of_occurrence(self.start, self.sample, self.occurrence, purpose)
     }
 }
