@@ -43,10 +43,18 @@ pub trait Element: Copy + Sized {
     fn wrap(values: Vec<Self>) -> Values;
     /// The numbers, if they are of this type.
     fn unwrap(values: &Values) -> Option<&[Self]>;
+    /// The number of so many bytes, in the machine's order.
+    fn of_bytes(bytes: &[u8]) -> Self;
 }
 
 macro_rules! elements {
-    ($($type:ty, $variant:ident, $kind:ident;)+) => {
+    (@read bool, $bytes:ident) => {
+        $bytes[0] != 0
+    };
+    (@read $type:ident, $bytes:ident) => {
+        bytemuck::pod_read_unaligned($bytes)
+    };
+    ($($type:ident, $variant:ident, $kind:ident;)+) => {
         $(impl Element for $type {
             const KIND: Kind = Kind::$kind;
             fn wrap(values: Vec<Self>) -> Values {
@@ -57,6 +65,9 @@ macro_rules! elements {
                     Values::$variant(values) => Some(values),
                     _ => None,
                 }
+            }
+            fn of_bytes(bytes: &[u8]) -> Self {
+                elements!(@read $type, bytes)
             }
         }
         impl From<$type> for Array {
@@ -75,6 +86,21 @@ macro_rules! elements {
             /// Whether there are none.
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
+            }
+            /// Their bytes, in the machine's order.
+            pub fn bytes(&self) -> &[u8] {
+                match self {
+                    $(Self::$variant(values) => bytemuck::cast_slice(values),)+
+                }
+            }
+            fn of_bytes(kind: Kind, bytes: &[u8]) -> Result<Self> {
+                match kind {
+                    $(Kind::$kind => {
+                        let numbers = bytes.chunks_exact(size_of::<$type>()).map(<$type as Element>::of_bytes);
+                        Ok(Self::$variant(numbers.collect()))
+                    })+
+                    other => Err(format!("an array has no numbers of {other:?}").into()),
+                }
             }
             /// The dtype of their tensors.
             pub fn kind(&self) -> Kind {
@@ -119,6 +145,11 @@ impl Array {
         Ok(Self { shape, ..self })
     }
 
+    /// An array of these bytes, in the machine's order.
+    pub(crate) fn of_bytes(kind: Kind, bytes: &[u8], shape: Vec<usize>) -> Result<Self> {
+        Self { values: Values::of_bytes(kind, bytes)?, shape: Vec::new() }.reshape(shape)
+    }
+
     /// The sizes of its dimensions.
     pub fn shape(&self) -> &[usize] {
         &self.shape
@@ -132,6 +163,11 @@ impl Array {
     /// The numbers.
     pub fn values(&self) -> &Values {
         &self.values
+    }
+
+    /// The numbers' bytes, in the machine's order.
+    pub fn bytes(&self) -> &[u8] {
+        self.values.bytes()
     }
 
     /// The numbers, if they are of this type.

@@ -60,6 +60,20 @@ impl Sample {
         Some(self.arrays.remove(at).1)
     }
 
+    /// How many arrays there are.
+    pub fn len(&self) -> usize {
+        self.arrays.len()
+    }
+
+    /// Whether there is no array.
+    pub fn is_empty(&self) -> bool {
+        self.arrays.is_empty()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Cow<'static, str>, &Array)> {
+        self.arrays.iter().map(|(name, array)| (name, array))
+    }
+
     /// Names and arrays, in the order of insertion.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Array)> {
         self.arrays.iter().map(|(name, array)| (&**name, array))

@@ -28,15 +28,21 @@ pub fn shuffled(n: u64, start: Start) -> Vec<u64> {
     key[24..].copy_from_slice(b"catena/o");
     let mut numbers = ChaCha8Rng::from_seed(key);
     let mut order: Vec<u64> = (0..n).collect();
-    for i in (1..order.len()).rev() {
-        let j = below(i as u64 + 1, &mut numbers) as usize;
-        order.swap(i, j);
-    }
+    shuffle(&mut order, &mut numbers);
     order
 }
 
-/// A uniform number below `n`, which is not 0.
-fn below(n: u64, numbers: &mut impl Rng) -> u64 {
+/// Shuffles in place, as [`shuffled`] does: Fisher and Yates from the last place down.
+pub fn shuffle<T>(items: &mut [T], numbers: &mut ChaCha8Rng) {
+    for i in (1..items.len()).rev() {
+        let j = below(i as u64 + 1, numbers) as usize;
+        items.swap(i, j);
+    }
+}
+
+/// A uniform number below `n` (below 1 for 0), by Lemire's multiplication with rejection.
+pub fn below(n: u64, numbers: &mut ChaCha8Rng) -> u64 {
+    let n = n.max(1);
     loop {
         let product = u128::from(numbers.next_u64()) * u128::from(n);
         if product as u64 >= n.wrapping_neg() % n {
