@@ -1,12 +1,13 @@
 //! The same training written out by hand, with tch and catena's tensor layer only.
 use catena::tch::nn::{ModuleT, VarStore};
 use catena::tch::{self, Kind, Reduction, Tensor};
-use catena::tensor::data::{Loader, Start, TensorLoader};
+use catena::tensor::data::{Loader, Start};
 use catena::tensor::optim::Optimizer;
 use catena::tensor::params::parameters;
 use catena::tensor::rng::manual_seed;
 
 use super::data::Data;
+use super::loaders::loaders;
 use super::settings::{Network, Settings};
 use super::{BoxError, Outcome};
 
@@ -50,8 +51,7 @@ pub(crate) fn train_and_tell(
     settings: &Settings,
     mut tell: impl FnMut(&Tensor),
 ) -> Result<Outcome, BoxError> {
-    let mut train = TensorLoader::new(&data.train.0, &data.train.1, settings.batch)?.shuffle(true);
-    let mut valid = TensorLoader::new(&data.valid.0, &data.valid.1, settings.batch)?;
+    let (mut train, mut valid) = loaders(data, settings)?;
     let batches = train.batches().unwrap_or(0);
     let schedule = settings.schedule(batches);
     let mut optimizer = Optimizer::new(settings.optimizer(), &parameters(vs))?;

@@ -12,13 +12,15 @@ use crate::{Array, Result, Sample, Settings};
 #[derive(Clone, Debug, Default)]
 pub struct Collate(pub(crate) How);
 
+type Own = dyn Fn(&[Sample]) -> Result<Collated> + Send + Sync;
+
 #[derive(Clone, Default)]
 pub(crate) enum How {
     #[default]
     Stack,
     Pad(Vec<(Cow<'static, str>, f64)>, Option<Cow<'static, str>>),
     List,
-    Own(String, Arc<dyn Fn(&[Sample]) -> Result<Collated> + Send + Sync>),
+    Own(String, Arc<Own>),
 }
 
 impl fmt::Debug for How {

@@ -3,7 +3,6 @@
 //! A [`Dataset`] gives [`Sample`]s, plain arrays by name, from any number of threads at once; a [`DataLoader`] makes batches of them, in an
 //! [`Order`](order::Order).
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test that fails may panic"))]
 #![forbid(unsafe_code)]
 
 mod array;

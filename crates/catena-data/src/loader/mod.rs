@@ -1,4 +1,5 @@
 //! The loader of data sets: batches made by worker threads.
+mod on_error;
 mod pool;
 mod work;
 
@@ -9,14 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use catena_tensor::BoxError;
-use catena_tensor::batch::{Batch, NamedTensors};
-use catena_tensor::bytes::take_over;
+use catena_tensor::batch::Batch;
 use catena_tensor::data::{Loader, LoaderDescription, Position, Start};
 
 use crate::order::{Epoch, Order, Random, Sequential, wrong};
 use crate::{Collate, Dataset, Result};
+pub use on_error::OnError;
 use pool::Pool;
-use work::{Job, Made, Outcome, Source, locked};
+use work::{Job, Outcome, Source, batch, locked};
 
 /// Batches of a [`Dataset`]'s samples, made by any number of worker threads, as PyTorch's `DataLoader` makes them.
 ///
@@ -56,19 +57,6 @@ pub struct DataLoader {
     ahead: VecDeque<Arc<Job>>,
     skipped: u64,
     planned: Mutex<Option<(Start<'static>, Arc<dyn Epoch>)>>,
-}
-
-/// What happens to a sample that can't be made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// The run ends with the error.
-    #[default]
-    Fail,
-    /// The batch has a sample less, and the log says so. More than `at_most` in an epoch are an error, and so is a batch without a sample.
-    Skip {
-        /// How many samples of an epoch may be left out.
-        at_most: u64,
-    },
 }
 
 struct Pass {
@@ -316,18 +304,6 @@ impl DataLoader {
         }
         Ok(())
     }
-}
-
-fn batch(made: Made) -> Result<Batch> {
-    let mut tensors = NamedTensors::new();
-    for raw in made.arrays {
-        let shape: Vec<i64> = raw.shape.iter().map(|size| *size as i64).collect();
-        tensors.insert(raw.name, take_over(raw.bytes, raw.kind, &shape)?);
-    }
-    let ids = made.drawn.iter().map(|drawn| drawn.0).collect();
-    let occurrences: Vec<u32> = made.drawn.iter().map(|drawn| drawn.1).collect();
-    let occurrences = if occurrences.iter().all(|one| *one == 0) { Vec::new() } else { occurrences };
-    Ok(Batch { tensors, ids, occurrences, weight: made.weight })
 }
 
 impl Loader for DataLoader {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use catena_tensor::BoxError;
+use catena_tensor::batch::{Batch, NamedTensors};
+use catena_tensor::bytes::take_over;
 use catena_tensor::data::{SampleError, Start};
 use catena_tensor::panics::caught;
 use tch::Kind;
@@ -290,6 +292,19 @@ impl Job {
         let (sample, occurrence) = self.epoch.at(self.whole_begin);
         self.source.dataset.get(sample, &mut Draws::new(self.start, sample, occurrence))
     }
+}
+
+/// The batch of tensors, which take the memory over; made where libtorch is.
+pub(super) fn batch(made: Made) -> Result<Batch> {
+    let mut tensors = NamedTensors::new();
+    for raw in made.arrays {
+        let shape: Vec<i64> = raw.shape.iter().map(|size| *size as i64).collect();
+        tensors.insert(raw.name, take_over(raw.bytes, raw.kind, &shape)?);
+    }
+    let ids = made.drawn.iter().map(|drawn| drawn.0).collect();
+    let occurrences: Vec<u32> = made.drawn.iter().map(|drawn| drawn.1).collect();
+    let occurrences = if occurrences.iter().all(|one| *one == 0) { Vec::new() } else { occurrences };
+    Ok(Batch { tensors, ids, occurrences, weight: made.weight })
 }
 
 fn slot<'a>(memory: &'a mut [BytesMut], fields: &'a [Field], row: usize) -> Slot<'a> {
