@@ -63,7 +63,8 @@ pub(crate) fn train_and_tell(
         let mut mean = Mean::default();
         let (mut batch_number, mut micro_batches, mut first, mut ratios) = (0, 0, 0.0, 0.0);
         train.start(start)?;
-        while let Some(batch) = train.next_batch()? {
+        while let Some(mut batch) = train.next_batch()? {
+            batch.to_device(vs.device())?;
             (global_batch, batch_number) = (global_batch + 1, batch_number + 1);
             set_lr(&mut optimizer, schedule.as_deref())?;
             let output = net.forward_t(batch.get("input")?, true);
@@ -94,7 +95,8 @@ pub(crate) fn train_and_tell(
         let _no_grad = tch::no_grad_guard();
         let (mut losses, mut accuracies) = (Mean::default(), Mean::default());
         valid.start(start)?;
-        while let Some(batch) = valid.next_batch()? {
+        while let Some(mut batch) = valid.next_batch()? {
+            batch.to_device(vs.device())?;
             let (output, target) = (net.forward_t(batch.get("input")?, false), batch.get("target")?);
             losses.add(&cross_entropy(&output, target), batch.weight);
             accuracies.add(&output.argmax(1, false).eq_tensor(target).mean(Kind::Double), batch.weight);

@@ -8,11 +8,10 @@ use super::BoxError;
 use super::data::Data;
 use super::settings::{LoaderName, Settings};
 
+type Boxed = Box<dyn Loader>;
+
 /// To train and to validate.
-pub(crate) fn loaders(
-    data: &Data,
-    settings: &Settings,
-) -> Result<(Box<dyn Loader>, Box<dyn Loader>), BoxError> {
+pub(crate) fn loaders(data: &Data, settings: &Settings) -> Result<(Boxed, Boxed), BoxError> {
     let batch = settings.batch;
     let ((x, y), (valid_x, valid_y)) = (&data.train, &data.valid);
     Ok(match settings.loader {
