@@ -274,6 +274,9 @@ fn check(stage: &Stage) -> std::result::Result<(), String> {
                 loader.name, other.name
             ));
         }
+        if let Err(wrong) = loader.source.check_settings() {
+            return Err(format!("loader `{}`: {wrong}", loader.name));
+        }
         if loader.source.batches() == Some(0) {
             return Err(format!("loader `{}` is empty: it has no batch", loader.name));
         }

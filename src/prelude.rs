@@ -16,6 +16,7 @@ pub use catena_chain::{
     About, Callback, CallbackExt, Context, Effect, Event, Events, Every, Flow, Lifetime, Outcome, Phase,
     Reduce, Role, State, look, on,
 };
+pub use catena_data::{Collate, DataLoader, Dataset, Draws, Sample};
 pub use catena_tensor::batch::{Batch, Outputs};
 pub use catena_tensor::data::{Loader, TensorLoader};
 pub use catena_tensor::layers::{self, Layers};

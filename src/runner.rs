@@ -5,6 +5,7 @@ mod compare;
 mod edges;
 mod freezing;
 pub(crate) mod frozen;
+mod loaders;
 mod logs;
 mod quiet;
 mod resume;
@@ -184,6 +185,7 @@ impl Runner {
             self.save_crash(error);
             self.fail_on_disk(error);
         }
+        self.leave_loaders();
         let left = self.leave_nothing_behind();
         went.and(left).map(|()| Report::new(self.driver.context(), &self.at, self.resumed_from))
     }
@@ -273,7 +275,7 @@ impl Runner {
         let mode = self.stages[self.stage_index()].loaders[loader].mode;
         let _quiet = (mode != Mode::Train).then(Quiet::new).transpose()?;
         if mode != Mode::Train || self.at.open < Open::Loader {
-            self.enter_loader(loader, 0)?;
+            self.enter_loader(loader, 0, None)?;
             self.at.open = self.at.open.max(if mode == Mode::Train { Open::Loader } else { Open::Epoch });
             self.driver.fire(Event::LoaderStart)?;
         }
@@ -289,6 +291,8 @@ impl Runner {
         }
         if exhausted {
             self.check_count(loader);
+        } else {
+            self.leave_early(loader);
         }
         let cut_short = !exhausted && !self.driver.context().is_last_batch();
         self.end(Event::LoaderEnd, cut_short)?;

@@ -2,7 +2,7 @@
 use std::fmt;
 
 use catena_chain::Callback;
-use catena_tensor::data::Loader;
+use catena_tensor::data::{Loader, Start};
 use catena_tensor::loss::LossFn;
 use catena_tensor::model::Mode;
 use catena_tensor::optim::OptimizerConfig;
@@ -76,12 +76,14 @@ pub(crate) struct StageLoader {
     pub(crate) on_request: bool,
     /// How many batches of an epoch a check has.
     pub(crate) limit: Option<u64>,
+    /// Whether it was started and not left.
+    pub(crate) is_started: bool,
 }
 
 impl StageLoader {
-    /// How many batches an epoch has, if that is known.
-    pub(crate) fn batches(&self) -> Option<u64> {
-        let batches = self.source.batches()?;
+    /// How many batches the epoch of this start has, if that is known.
+    pub(crate) fn batches_of(&self, start: &Start) -> Option<u64> {
+        let batches = self.source.batches_of(start)?;
         Some(self.limit.map_or(batches, |limit| batches.min(limit)))
     }
 }
@@ -188,7 +190,14 @@ impl Stage {
     #[must_use]
     pub fn loader(mut self, name: impl Into<String>, mode: Mode, loader: impl Loader + 'static) -> Self {
         let (name, source) = (name.into(), Box::new(loader));
-        self.loaders.push(StageLoader { name, mode, source, on_request: false, limit: None });
+        self.loaders.push(StageLoader {
+            name,
+            mode,
+            source,
+            on_request: false,
+            limit: None,
+            is_started: false,
+        });
         self
     }
 
@@ -216,7 +225,14 @@ impl Stage {
     #[must_use]
     pub fn on_request(mut self, name: impl Into<String>, loader: impl Loader + 'static) -> Self {
         let (name, source) = (name.into(), Box::new(loader));
-        self.loaders.push(StageLoader { name, mode: Mode::Eval, source, on_request: true, limit: None });
+        self.loaders.push(StageLoader {
+            name,
+            mode: Mode::Eval,
+            source,
+            on_request: true,
+            limit: None,
+            is_started: false,
+        });
         self
     }
 

@@ -4,6 +4,7 @@ use catena::prelude::*;
 use catena::tch::nn;
 
 use super::data::Data;
+use super::loaders::loaders;
 use super::settings::{Network, Settings};
 use super::{BoxError, Outcome};
 
@@ -15,8 +16,7 @@ pub(crate) fn train(
     settings: &Settings,
     run_log: RunLog,
 ) -> Result<Outcome, BoxError> {
-    let train = TensorLoader::new(&data.train.0, &data.train.1, settings.batch)?.shuffle(true);
-    let valid = TensorLoader::new(&data.valid.0, &data.valid.1, settings.batch)?;
+    let (train, valid) = loaders(data, settings)?;
     let schedule = settings.schedule(train.batches().unwrap_or(0));
 
     let mut stage = Stage::new("digits")

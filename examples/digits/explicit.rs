@@ -1,12 +1,13 @@
 //! The same training written out by hand, with tch and catena's tensor layer only.
 use catena::tch::nn::{ModuleT, VarStore};
 use catena::tch::{self, Kind, Reduction, Tensor};
-use catena::tensor::data::{Loader, Start, TensorLoader};
+use catena::tensor::data::{Loader, Start};
 use catena::tensor::optim::Optimizer;
 use catena::tensor::params::parameters;
 use catena::tensor::rng::manual_seed;
 
 use super::data::Data;
+use super::loaders::loaders;
 use super::settings::{Network, Settings};
 use super::{BoxError, Outcome};
 
@@ -50,8 +51,7 @@ pub(crate) fn train_and_tell(
     settings: &Settings,
     mut tell: impl FnMut(&Tensor),
 ) -> Result<Outcome, BoxError> {
-    let mut train = TensorLoader::new(&data.train.0, &data.train.1, settings.batch)?.shuffle(true);
-    let mut valid = TensorLoader::new(&data.valid.0, &data.valid.1, settings.batch)?;
+    let (mut train, mut valid) = loaders(data, settings)?;
     let batches = train.batches().unwrap_or(0);
     let schedule = settings.schedule(batches);
     let mut optimizer = Optimizer::new(settings.optimizer(), &parameters(vs))?;
@@ -59,11 +59,12 @@ pub(crate) fn train_and_tell(
 
     manual_seed(settings.seed);
     for epoch in 1..=settings.epochs {
-        let start = Start { seed: settings.seed, stage: 0, epoch, batch: 0 };
+        let start = Start { seed: settings.seed, epoch, ..Start::default() };
         let mut mean = Mean::default();
         let (mut batch_number, mut micro_batches, mut first, mut ratios) = (0, 0, 0.0, 0.0);
         train.start(start)?;
-        while let Some(batch) = train.next_batch()? {
+        while let Some(mut batch) = train.next_batch()? {
+            batch.to_device(vs.device())?;
             (global_batch, batch_number) = (global_batch + 1, batch_number + 1);
             set_lr(&mut optimizer, schedule.as_deref())?;
             let output = net.forward_t(batch.get("input")?, true);
@@ -94,7 +95,8 @@ pub(crate) fn train_and_tell(
         let _no_grad = tch::no_grad_guard();
         let (mut losses, mut accuracies) = (Mean::default(), Mean::default());
         valid.start(start)?;
-        while let Some(batch) = valid.next_batch()? {
+        while let Some(mut batch) = valid.next_batch()? {
+            batch.to_device(vs.device())?;
             let (output, target) = (net.forward_t(batch.get("input")?, false), batch.get("target")?);
             losses.add(&cross_entropy(&output, target), batch.weight);
             accuracies.add(&output.argmax(1, false).eq_tensor(target).mean(Kind::Double), batch.weight);

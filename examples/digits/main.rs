@@ -5,6 +5,7 @@
 pub(crate) mod chain;
 pub(crate) mod data;
 pub(crate) mod explicit;
+pub(crate) mod loaders;
 pub(crate) mod settings;
 
 use catena::prelude::RunLog;

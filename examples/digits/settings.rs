@@ -45,6 +45,16 @@ pub(crate) enum Fused {
     Off,
 }
 
+/// Where batches come from.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LoaderName {
+    /// Rows of tensors.
+    Memory,
+    /// Samples of a data set, made by worker threads.
+    Map,
+}
+
 /// Trains 64-128-10 with ReLU and dropout 0.2 on handwritten digits.
 // as data these are the run's hyper-parameters: all but what the run is called and when it is saved
 #[derive(Clone, Parser, Serialize)]
@@ -103,11 +113,27 @@ pub(crate) struct Settings {
     /// The network as layers that are computed as one node, or as tch's modules
     #[arg(long, value_enum, default_value = "on")]
     pub(crate) fused: Fused,
+    /// Batches from tensors in memory, or from a data set
+    #[arg(long, value_enum, default_value = "memory")]
+    pub(crate) loader: LoaderName,
+    /// Threads that make batches, with `--loader map`; the batches are the same
+    #[arg(long, default_value_t = 0)]
+    #[serde(skip)]
+    pub(crate) workers: usize,
+    /// With `--loader map`: each picture is shifted at random by up to one pixel a side
+    #[arg(long)]
+    pub(crate) augment: bool,
 }
 
 impl Settings {
     /// What can't be had is refused in words.
     pub(crate) fn check(&self) -> Result<(), String> {
+        let map = [("--workers", self.workers > 0), ("--augment", self.augment)];
+        if let Some((flag, _)) =
+            map.into_iter().find(|(_, given)| *given && self.loader == LoaderName::Memory)
+        {
+            return Err(format!("{flag} needs a data set; give `--loader map`"));
+        }
         let snapshots = [
             ("--dir", self.dir.is_some()),
             ("--checkpoint-every", self.checkpoint_every.is_some()),

@@ -6,6 +6,7 @@ use catena_chain::{State, Stop};
 use catena_record::SafePoint;
 use catena_record::logs::Marks;
 use catena_record::tensors::Metadata;
+use catena_tensor::data::Position;
 use catena_tensor::device;
 use catena_tensor::native::tensor::identity;
 use catena_tensor::optim::{Optimizer, StateDict};
@@ -53,6 +54,9 @@ pub(crate) struct SavedState {
     pub(crate) point: SafePoint,
     /// The next thing to do, the flow applied already.
     pub(crate) cursor: Cursor,
+    /// What the open loader says of where it is, besides the number of its batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<Position>,
     /// The number of the stage whose optimizers are saved.
     pub(crate) stage: usize,
     /// Its name.

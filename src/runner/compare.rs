@@ -126,7 +126,8 @@ impl Runner {
         let loader = own.loaders.get(cursor.loader);
         match (cursor.open, loader) {
             (Open::Loader, Some(loader)) if loader.mode.is_train() => {
-                let batches = loader.source.batches();
+                let start = self.data_start(*stage, cursor.loader, progress.epoch());
+                let batches = loader.source.batches_of(&start);
                 if batches.is_some_and(|n| progress.loader_batch() > n) {
                     return wrong("its loader has fewer batches");
                 }

@@ -1,8 +1,6 @@
-//! What the loop needs at its edges: loaders, optimizers, frozen parameters, quiet evaluations, the place of an error.
-use catena_chain::drive::{LoaderScope, Member, PassScope, StageScope};
-use catena_chain::{BoxError, Edge, Optimizers, Stop, Work};
-use catena_tensor::batch::Batch;
-use catena_tensor::data::Start;
+//! What the loop needs at its edges: optimizers, frozen parameters, quiet evaluations, the place of an error.
+use catena_chain::Optimizers;
+use catena_chain::drive::{Member, PassScope, StageScope};
 use catena_tensor::model::{Mode, Model};
 use catena_tensor::native::tensor::{identity, set_grad};
 use catena_tensor::optim::Optimizer;
@@ -12,7 +10,6 @@ use super::Runner;
 use super::frozen::{freeze, params_of};
 use crate::error::Error;
 use crate::error::RunResult as Result;
-use crate::stage::StageLoader;
 
 impl Runner {
     pub(super) fn enter_stage(&mut self, index: usize) -> Result<()> {
@@ -45,6 +42,7 @@ impl Runner {
     pub(super) fn leave_stage(&mut self) -> Result<()> {
         self.check_for_new_parameters()?;
         self.tell_unmeasured();
+        self.leave_loaders();
         self.thaw()?;
         self.driver.leave_stage();
         Ok(())
@@ -112,74 +110,6 @@ impl Runner {
         self.driver.context().stage_index()
     }
 
-    /// Whether the epoch has a loader left; those that run on request only are passed over.
-    pub(super) fn has_loader(&mut self) -> bool {
-        let loaders = &self.stages[self.at.stage].loaders;
-        // a check tries those too
-        let checking = self.driver.context().checking();
-        while loaders.get(self.at.loader).is_some_and(|loader| loader.on_request && !checking) {
-            self.at.loader += 1;
-        }
-        self.at.loader < loaders.len()
-    }
-
-    /// Whether no more batches are wanted: between those of an evaluation, which has no safe points, an interruption holds at once.
-    pub(super) fn leaves_loader(&mut self, mode: Mode) -> bool {
-        if mode != Mode::Train {
-            self.driver.take_interruption();
-        }
-        self.driver.stop() >= Stop::Loader
-    }
-
-    /// Enters a loader, where `batch` batches of its epoch are done.
-    pub(super) fn enter_loader(&mut self, loader: usize, batch: u64) -> Result<()> {
-        let stage = self.stage_index();
-        let own = &mut self.stages[stage].loaders[loader];
-        let batches = own.batches();
-        let StageLoader { name, mode, source, .. } = own;
-        self.driver.enter_loader(LoaderScope::new(name.clone(), *mode, batches));
-        let cx = self.driver.context();
-        let start = Start { seed: cx.seed(), stage: stage as u64, epoch: cx.epoch(), batch };
-        guarded(|| source.start(start))
-            .map_err(|source| Error::Loader { place: Box::new(cx.place()), source })
-    }
-
-    pub(super) fn next_batch(&mut self, loader: usize) -> Result<Option<Batch>> {
-        let stage = self.stage_index();
-        let StageLoader { source, limit, .. } = &mut self.stages[stage].loaders[loader];
-        if limit.is_some_and(|limit| self.driver.context().loader_batch() >= limit) {
-            return Ok(None);
-        }
-        self.driver.tell(Work::Data, Edge::Begin);
-        let batch = guarded(|| source.next_batch()).and_then(|batch| {
-            match batch.as_ref().map(|batch| batch.weight) {
-            Some(weight) if !weight.is_finite() || weight < 0.0 => Err(format!(
-                "it gave a batch of weight {weight}, but what a batch counts must be a number of at least 0"
-            )
-            .into()),
-            _ => Ok(batch),
-        }
-        });
-        self.driver.tell(Work::Data, Edge::End);
-        batch.map_err(|source| Error::Loader { place: Box::new(self.driver.context().place()), source })
-    }
-
-    /// A loader that gives another number of batches than it says is told once: by that number an epoch's last batch is known, and a resume inside an epoch that
-    /// it does not pass over shows there.
-    pub(super) fn check_count(&mut self, loader: usize) {
-        let stage = self.stage_index();
-        let own = &self.stages[stage].loaders[loader];
-        let (name, gave) = (&own.name, self.driver.context().loader_batch());
-        let Some(said) = own.batches().filter(|said| *said != gave) else { return };
-        if self.miscounted.insert((stage, loader)) {
-            log::warn!(
-                "loader `{name}` said that an epoch has {said} batches, and has given {gave} in epoch {}: windows, schedules and a resume inside an epoch go by what \
-                 it says; `testing::check_loader` tells what it does wrong",
-                self.driver.context().epoch()
-            );
-        }
-    }
-
     pub(super) fn drop_window(&mut self) -> Result<()> {
         self.driver.drop_window().map_err(|source| self.at(source))
     }
@@ -195,11 +125,6 @@ impl Runner {
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
         Error::NoEvaluation { name, place: Box::new(self.driver.context().place()), known }
     }
-}
-
-/// A loader's answer; a panic is an error.
-fn guarded<T>(call: impl FnOnce() -> std::result::Result<T, BoxError>) -> std::result::Result<T, BoxError> {
-    catena_tensor::panics::caught(call).unwrap_or_else(|message| Err(format!("panicked: {message}").into()))
 }
 
 /// Sets every parameter's gradient to none.

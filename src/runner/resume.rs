@@ -42,6 +42,7 @@ impl Runner {
                 self.claim()?;
                 let restored = self.restore(loaded).and_then(|()| self.apply_retention());
                 if let Err(error) = &restored {
+                    self.leave_loaders();
                     self.driver.fire_exception(error);
                     self.fail_on_disk(error);
                 }
@@ -59,7 +60,9 @@ impl Runner {
         self.check_place(&state)?;
         let model = self.check_model(&state.shared, files.lend(MODEL)?)?;
         let in_the_way = self.check_logs(&mut state.callbacks)?;
-        let SavedState { point, cursor, stage, evaluations, progress, optimizers, callbacks, .. } = state;
+        let SavedState {
+            point, cursor, position, stage, evaluations, progress, optimizers, callbacks, ..
+        } = state;
         let (by_hand, gradients_aside) = (state.by_hand, state.gradients_aside);
         self.resumed_from = Some(progress.global_batch());
         self.at = cursor;
@@ -76,7 +79,7 @@ impl Runner {
             self.driver.fire(Event::EpochStart)?;
         }
         if self.at.open == Open::Loader {
-            self.enter_loader(self.at.loader, progress.loader_batch())?;
+            self.enter_loader(self.at.loader, progress.loader_batch(), position.as_ref())?;
             self.driver.load_progress(progress.clone());
             self.driver.fire(Event::LoaderStart)?;
         }

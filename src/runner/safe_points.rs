@@ -121,6 +121,7 @@ impl Runner {
         let state = SavedState {
             point,
             cursor: self.at.clone(),
+            position: self.position()?,
             stage: cx.stage_index(),
             stage_name: cx.stage().to_owned(),
             evaluations,

@@ -90,7 +90,7 @@ pub(crate) fn train(seed: u64, stages: Vec<Plain>) -> (String, u64) {
         let mut loader = tiny_loader(plain.rows, plain.batch).shuffle(plain.shuffle);
         let batches = loader.batches().unwrap();
         for epoch in 1..=plain.epochs {
-            loader.start(Start { seed, stage: n as u64, epoch, batch: 0 }).unwrap();
+            loader.start(Start { seed, stage: n as u64, epoch, ..Start::default() }).unwrap();
             let (mut in_window, mut first, mut ratios) = (0, 0.0, 0.0);
             for at in 1..=batches {
                 let batch = loader.next_batch().unwrap().unwrap();

@@ -2,7 +2,7 @@
 use catena_chain::{About, Callback, Context, Event, Flow, Phase, Result, State};
 use catena_tensor::Error;
 use catena_tensor::batch::INPUT;
-use catena_tensor::data::{Start, draws};
+use catena_tensor::data::draws;
 use catena_tensor::settings::Range;
 use catena_tensor::tch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
@@ -94,8 +94,7 @@ impl Callback for GaussianNoise {
             )
             .into());
         }
-        let start = Start { seed: cx.seed(), stage: cx.stage_index() as u64, epoch: cx.epoch(), batch: 0 };
-        let noise = draws::normal(start, ids, input.numel() / ids.len(), *b"catena/n");
+        let noise = draws::normal_of(cx.data_start(), &cx.batch, input.numel() / ids.len(), *b"catena/n");
         let noisy = || {
             let noise = Tensor::f_from_slice(&noise)?.f_view(size.as_slice())?;
             let noise = noise.f_to_device(input.device())?.f_to_kind(kind)?;

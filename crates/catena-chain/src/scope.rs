@@ -47,11 +47,19 @@ pub struct LoaderScope {
     pub(crate) batches: Option<u64>,
     pub(crate) batch: u64,
     pub(crate) samples: u64,
+    pub(crate) number: u64,
 }
 
 impl LoaderScope {
     /// At its beginning, with as many batches an epoch, if that is known.
     pub fn new(name: impl Into<String>, mode: Mode, batches: Option<u64>) -> Self {
-        Self { name: name.into(), mode, batches, batch: 0, samples: 0 }
+        Self { name: name.into(), mode, batches, batch: 0, samples: 0, number: 0 }
+    }
+
+    /// Sets the number that its order and draws are keyed by, as [`Start::loader`](catena_tensor::data::Start::loader) has it (0).
+    #[must_use]
+    pub fn number(mut self, number: u64) -> Self {
+        self.number = number;
+        self
     }
 }

@@ -138,6 +138,9 @@ pub struct Batch {
     pub tensors: NamedTensors,
     /// The samples' numbers in their data set, if the loader knows them.
     pub ids: Vec<u64>,
+    /// For each of the ids a number that tells the occurrences of one sample in an epoch from each other, for what is drawn by sample. Empty if no sample comes
+    /// twice; then each is 0.
+    pub occurrences: Vec<u32>,
     /// What the batch counts in a mean: its samples, or its tokens. A host number.
     pub weight: f64,
 }
@@ -147,7 +150,7 @@ impl Batch {
     pub fn new(tensors: impl Into<NamedTensors>) -> Self {
         let tensors = tensors.into();
         let first = tensors.entries.first().map(|(_, t)| rows(t).unwrap_or(1));
-        Self { weight: first.unwrap_or(0) as f64, tensors, ids: Vec::new() }
+        Self { weight: first.unwrap_or(0) as f64, tensors, ids: Vec::new(), occurrences: Vec::new() }
     }
 
     /// Sets what the batch counts in a mean.
@@ -167,6 +170,12 @@ impl Batch {
     /// The tensor of this name, or an error that lists the names that exist.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
         self.tensors.get(name)
+    }
+
+    /// Each id with its occurrence.
+    pub fn samples_drawn(&self) -> impl Iterator<Item = (u64, u32)> {
+        let occurrences = self.occurrences.iter().copied().chain(std::iter::repeat(0));
+        self.ids.iter().copied().zip(occurrences)
     }
 
     /// How many samples it holds: its ids, or without any the first dimension of its first tensor.

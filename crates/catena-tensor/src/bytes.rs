@@ -36,6 +36,23 @@ pub fn copy_into(tensor: &Tensor, bytes: &mut [u8]) -> Result<()> {
     Ok(tensor.f_copy_data_u8(bytes, tensor.numel())?)
 }
 
+/// A tensor on the CPU that takes over memory with its elements in row-major order, without a copy.
+///
+/// ```
+/// use catena_tensor::bytes;
+/// use tch::{Kind, Tensor};
+///
+/// let tensor = bytes::take_over(vec![0, 0, 128, 63, 0, 0, 0, 64], Kind::Float, &[2, 1])?;
+/// assert_eq!(tensor, Tensor::from_slice(&[1f32, 2.0]).view([2, 1]));
+/// # Ok::<(), catena_tensor::Error>(())
+/// ```
+pub fn take_over(bytes: Vec<u8>, kind: Kind, shape: &[i64]) -> Result<Tensor> {
+    if bytes.is_empty() {
+        return Ok(Tensor::f_zeros(shape, (kind, Device::Cpu))?);
+    }
+    Ok(from_bytes(bytes)?.f_view_dtype(kind)?.f_view(shape)?)
+}
+
 /// A file's bytes, to be read as tensors without a copy.
 ///
 /// ```

@@ -1,6 +1,7 @@
 //! Where the run is: stage, epoch, loader, batch, pass, and their counts.
 use std::path::Path;
 
+use catena_tensor::data::Start;
 use catena_tensor::model::Mode;
 use catena_tensor::tch::Device;
 
@@ -58,6 +59,14 @@ impl Context {
     /// epoch is one, and one at an epoch's or a stage's end.
     pub fn is_on_request(&self) -> bool {
         self.on_request
+    }
+
+    /// What the loader was started with, but for the batch: what a callback's draws are keyed by, such as those of
+    /// [`draws::of_occurrence`](catena_tensor::data::draws::of_occurrence).
+    pub fn data_start(&self) -> Start<'static> {
+        let loader = self.loader.as_ref().map_or(0, |loader| loader.number);
+        let stage = self.stage_index() as u64;
+        Start { seed: self.seed(), stage, loader, epoch: self.epoch, ..Start::default() }
     }
 
     /// The batch in its loader's epoch, from 1; 0 before the first.

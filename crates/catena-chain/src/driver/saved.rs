@@ -49,6 +49,11 @@ impl RunProgress {
         self.loader_batch
     }
 
+    /// The epoch in its stage, from 1.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The stop that was asked for and not reached.
     pub fn stop(&self) -> Stop {
         self.stop

@@ -1,11 +1,11 @@
 //! Whether a loader keeps its promises, for tests of loaders.
-use super::{Loader, Start};
+use super::{Loader, Position, Start};
 use crate::batch::Batch;
 use crate::error::{BoxError, Error, Result};
 
 /// Checks what a loader promises, by which a stopped run goes on exactly: the same start gives the same batches, a start in the middle of an epoch gives those
 /// that would have come then, each epoch has as many as [`Loader::batches`] says, and another seed or epoch gives as many. It goes over the data about
-/// ten times, so a small set is enough. An error says what was promised and what came.
+/// fifteen times, so a small set is enough. An error says what was promised and what came.
 ///
 /// ```
 /// use catena_tensor::data::{TensorLoader, check_loader};
@@ -16,22 +16,25 @@ use crate::error::{BoxError, Error, Result};
 /// # Ok::<(), catena_tensor::BoxError>(())
 /// ```
 pub fn check_loader(loader: &mut dyn Loader) -> Result<(), BoxError> {
-    let start = Start { seed: 1, stage: 0, epoch: 1, batch: 0 };
+    let start = Start { seed: 1, epoch: 1, ..Start::default() };
     let broken = |what: String| Err(Error::Loader(what).into());
     let whole = batches(loader, start)?;
-    if let Some(said) = loader.batches().filter(|said| *said != whole.len() as u64) {
+    if let Some(said) = loader.batches_of(&start).filter(|said| *said != whole.len() as u64) {
         return broken(format!("it says {said} batches, but an epoch has {}", whole.len()));
     }
     let others = [Start { epoch: 2, ..start }, Start { seed: 2, ..start }, Start { stage: 1, ..start }];
     for other in others {
-        let found = batches(loader, other)?.len();
-        if loader.batches().is_some() && found != whole.len() {
-            return broken(format!("it says {} batches, but with {other:?} there are {found}", whole.len()));
+        let found = batches(loader, other)?.len() as u64;
+        for said in [loader.batches(), loader.batches_of(&other)].into_iter().flatten() {
+            if found != said {
+                return broken(format!("it says {said} batches, but with {other:?} there are {found}"));
+            }
         }
     }
     let places = (1..=whole.len()).rev().step_by(whole.len().div_ceil(8).max(1)).chain([0]);
     for done in places {
-        let start = Start { batch: done as u64, ..start };
+        let position = position_after(loader, start, done)?;
+        let start = Start { batch: done as u64, position: position.as_ref(), ..start };
         let rest = batches(loader, start)?;
         let expected = &whole[done..];
         if rest.len() != expected.len() {
@@ -55,6 +58,20 @@ pub fn check_loader(loader: &mut dyn Loader) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// Where the loader says that it is after so many batches; it is left there.
+fn position_after(loader: &mut dyn Loader, start: Start, done: usize) -> Result<Option<Position>, BoxError> {
+    if done == 0 {
+        return Ok(None);
+    }
+    loader.start(start)?;
+    for _ in 0..done {
+        loader.next_batch()?;
+    }
+    let position = loader.position();
+    loader.leave();
+    Ok(position)
+}
+
 fn batches(loader: &mut dyn Loader, start: Start) -> Result<Vec<Batch>, BoxError> {
     loader.start(start)?;
     let mut batches = Vec::new();
@@ -68,6 +85,9 @@ fn batches(loader: &mut dyn Loader, start: Start) -> Result<Vec<Batch>, BoxError
 fn difference(now: &Batch, before: &Batch) -> Result<Option<String>> {
     if now.weight.to_bits() != before.weight.to_bits() {
         return Ok(Some(format!("its weight is {}, and was {}", now.weight, before.weight)));
+    }
+    if now.occurrences != before.occurrences {
+        return Ok(Some("its samples are other occurrences".into()));
     }
     if now.ids != before.ids {
         return Ok(Some(format!("its samples are {:?}, and were {:?}", now.ids, before.ids)));

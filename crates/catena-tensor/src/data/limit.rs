@@ -1,5 +1,5 @@
 //! The first batches of another loader.
-use super::{Loader, LoaderDescription, Start};
+use super::{Loader, LoaderDescription, Position, Start};
 use crate::batch::Batch;
 use crate::error::{BoxError, Result};
 
@@ -25,6 +25,11 @@ impl<L: Loader> Limited<L> {
     pub(super) fn new(loader: L, limit: u64) -> Self {
         Self { loader, limit, given: 0 }
     }
+
+    /// The other loader is told where it will be left, so that it reads nothing beyond.
+    fn within<'a>(&self, start: Start<'a>) -> Start<'a> {
+        Start { until: Some(start.until.map_or(self.limit, |until| until.min(self.limit))), ..start }
+    }
 }
 
 impl<L: Loader> Loader for Limited<L> {
@@ -33,9 +38,13 @@ impl<L: Loader> Loader for Limited<L> {
         self.loader.batches().map(|n| n.min(self.limit))
     }
 
+    fn batches_of(&self, start: &Start) -> Option<u64> {
+        self.loader.batches_of(&self.within(*start)).map(|n| n.min(self.limit))
+    }
+
     fn start(&mut self, start: Start) -> Result<(), BoxError> {
         self.given = start.batch;
-        self.loader.start(start)
+        self.loader.start(self.within(start))
     }
 
     fn next_batch(&mut self) -> Result<Option<Batch>, BoxError> {
@@ -44,6 +53,18 @@ impl<L: Loader> Loader for Limited<L> {
         }
         self.given += 1;
         self.loader.next_batch()
+    }
+
+    fn position(&self) -> Option<Position> {
+        self.loader.position()
+    }
+
+    fn leave(&mut self) {
+        self.loader.leave();
+    }
+
+    fn check_settings(&self) -> Result<(), BoxError> {
+        self.loader.check_settings()
     }
 
     /// The other loader's, with a `limit` if that leaves batches out.

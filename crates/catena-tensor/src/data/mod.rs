@@ -7,28 +7,21 @@ mod describe;
 pub mod draws;
 mod limit;
 pub mod order;
+mod position;
+mod sample_error;
+mod start;
 mod tensors;
 
 pub use check::check_loader;
 pub use describe::LoaderDescription;
 pub use limit::Limited;
+pub use position::{Position, PositionValue};
+pub use sample_error::SampleError;
+pub use start::Start;
 pub use tensors::TensorLoader;
 
 use crate::batch::Batch;
 use crate::error::{BoxError, Result};
-
-/// Where a pass over a loader starts, and the seed that its order is a function of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Start {
-    /// The run's seed.
-    pub seed: u64,
-    /// The stage's number, from 0.
-    pub stage: u64,
-    /// The epoch in its stage, from 1.
-    pub epoch: u64,
-    /// How many batches of the epoch to pass over: 0, or where a stopped run goes on.
-    pub batch: u64,
-}
 
 /// Gives an epoch's batches, one after the other. [`check_loader`] tries whether one of your own keeps what is promised here.
 #[diagnostic::on_unimplemented(
@@ -36,14 +29,36 @@ pub struct Start {
     note = "tensors in memory become a loader with `TensorLoader::new(inputs, targets, batch_size)`"
 )]
 pub trait Loader {
-    /// How many batches an epoch has, if that is known beforehand.
+    /// How many batches an epoch has, if that is known beforehand and the same for each.
     fn batches(&self) -> Option<u64>;
+
+    /// How many batches the epoch of this start has, those that it passes over included; by default [`Loader::batches`]. A loader whose epochs differ answers
+    /// here. It is asked before [`Loader::start`].
+    fn batches_of(&self, start: &Start) -> Option<u64> {
+        let _ = start;
+        self.batches()
+    }
 
     /// Begins an epoch, at its beginning or at a batch in it.
     fn start(&mut self, start: Start) -> Result<(), BoxError>;
 
     /// The next batch, or none at the end of the epoch.
     fn next_batch(&mut self) -> Result<Option<Batch>, BoxError>;
+
+    /// Where it is after the batch that it gave last, if the number of that batch is not enough to go on from. A snapshot keeps it, and
+    /// [`Start::position`] gives it back. By default there is none.
+    fn position(&self) -> Option<Position> {
+        None
+    }
+
+    /// Nobody wants more of this epoch: its pass was left at a stop, a limit or an error, or the stage has ended. What was read ahead is given up, and threads end.
+    /// It may be started again.
+    fn leave(&mut self) {}
+
+    /// What is wrong with its settings, found before a run begins. By default nothing.
+    fn check_settings(&self) -> Result<(), BoxError> {
+        Ok(())
+    }
 
     /// What it says of itself: what decides which batches it gives. A run that goes on from a snapshot compares it, and refuses
     /// another one. By default it is the type's name and [`Loader::batches`].
@@ -69,8 +84,20 @@ impl<L: Loader + ?Sized> Loader for Box<L> {
     fn start(&mut self, start: Start) -> Result<(), BoxError> {
         (**self).start(start)
     }
+    fn batches_of(&self, start: &Start) -> Option<u64> {
+        (**self).batches_of(start)
+    }
     fn next_batch(&mut self) -> Result<Option<Batch>, BoxError> {
         (**self).next_batch()
+    }
+    fn position(&self) -> Option<Position> {
+        (**self).position()
+    }
+    fn leave(&mut self) {
+        (**self).leave();
+    }
+    fn check_settings(&self) -> Result<(), BoxError> {
+        (**self).check_settings()
     }
     fn describe(&self) -> LoaderDescription {
         (**self).describe()

@@ -31,6 +31,8 @@ use crate::hash::sha256;
 /// assert_ne!(ids, (0..10).collect::<Vec<_>>());
 /// # Ok::<(), catena_tensor::BoxError>(())
 /// ```
+///
+/// A clone gives the same batches, and shares the tensors.
 #[derive(Debug)]
 pub struct TensorLoader {
     tensors: NamedTensors,
@@ -38,9 +40,33 @@ pub struct TensorLoader {
     batch_size: u64,
     shuffle: bool,
     drop_last: bool,
+    pass: Pass,
+    fingerprint: Option<String>,
+}
+
+/// Where in an epoch it is.
+#[derive(Debug, Default)]
+struct Pass {
     order: Option<(Vec<u64>, Tensor)>,
     next: u64,
-    fingerprint: Option<String>,
+    start: Start<'static>,
+}
+
+impl Clone for TensorLoader {
+    fn clone(&self) -> Self {
+        let Self { tensors, rows, batch_size, shuffle, drop_last, pass: _, fingerprint } = self;
+        let tensors =
+            tensors.entries.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        Self {
+            tensors,
+            rows: *rows,
+            batch_size: *batch_size,
+            shuffle: *shuffle,
+            drop_last: *drop_last,
+            pass: Pass::default(),
+            fingerprint: fingerprint.clone(),
+        }
+    }
 }
 
 impl TensorLoader {
@@ -87,8 +113,7 @@ impl TensorLoader {
             batch_size,
             shuffle: false,
             drop_last: false,
-            order: None,
-            next: 0,
+            pass: Pass::default(),
             fingerprint: None,
         })
     }
@@ -139,27 +164,31 @@ impl Loader for TensorLoader {
     }
 
     fn start(&mut self, start: Start) -> Result<(), BoxError> {
-        self.next = start.batch;
-        self.order = None;
+        start.check()?;
+        self.pass = Pass { order: None, next: start.batch, start: start.unplaced() };
         if self.shuffle {
             let order = order::shuffled(self.rows, start);
             let signed: Vec<i64> = order.iter().map(|id| id.cast_signed()).collect();
             let device = self.tensors.iter().next().map_or(tch::Device::Cpu, |(_, t)| t.device());
-            self.order = Some((order, Tensor::f_from_slice(&signed)?.f_to_device(device)?));
+            self.pass.order = Some((order, Tensor::f_from_slice(&signed)?.f_to_device(device)?));
         }
         Ok(())
     }
 
     fn next_batch(&mut self) -> Result<Option<Batch>, BoxError> {
-        if self.next >= self.batches().unwrap_or(0) {
+        let Pass { order, next, start } = &mut self.pass;
+        let batches =
+            if self.drop_last { self.rows / self.batch_size } else { self.rows.div_ceil(self.batch_size) };
+        if *next >= batches {
             return Ok(None);
         }
-        let begin = self.next * self.batch_size;
-        let end = (begin + self.batch_size).min(self.rows);
-        self.next += 1;
+        let begin = *next * self.batch_size;
+        let share = start.share(self.batch_size.min(self.rows - begin));
+        let (begin, end) = (begin + share.start, begin + share.end);
+        *next += 1;
         let (at, length) = (begin.cast_signed(), (end - begin).cast_signed());
         let mut tensors = NamedTensors::new();
-        let ids = match &self.order {
+        let ids = match order {
             None => {
                 for (name, tensor) in &self.tensors.entries {
                     // a view would let the batch be changed through the data, and the data through the batch
@@ -175,11 +204,11 @@ impl Loader for TensorLoader {
                 ids[begin as usize..end as usize].to_vec()
             }
         };
-        Ok(Some(Batch { tensors, ids, weight: length as f64 }))
+        Ok(Some(Batch { tensors, ids, occurrences: Vec::new(), weight: length as f64 }))
     }
 
     fn describe(&self) -> LoaderDescription {
-        let Self { tensors, rows, batch_size, shuffle, drop_last, order: _, next: _, fingerprint } = self;
+        let Self { tensors, rows, batch_size, shuffle, drop_last, pass: _, fingerprint } = self;
         let rows_of = tensors.iter().map(|(name, tensor)| (name, row_of(tensor).unwrap_or_default()));
         let mut about = LoaderDescription::of::<Self>()
             .set("rows", rows)
@@ -236,7 +265,7 @@ mod tests {
     #[test]
     fn starting_in_the_middle_gives_the_rest_of_the_same_epoch() {
         let mut loader = loader(11, 3).shuffle(true);
-        let start = Start { seed: 3, stage: 1, epoch: 2, batch: 0 };
+        let start = Start { seed: 3, stage: 1, epoch: 2, ..Start::default() };
         let whole = batches(&mut loader, start);
         assert_eq!(batches(&mut loader, Start { batch: 2, ..start }), whole[2..]);
     }
@@ -286,6 +315,21 @@ mod tests {
             text,
             "`target` of shape [4] doesn't fit: the tensors before it have 3 rows, and all need as many"
         );
+    }
+
+    #[test]
+    fn the_ranks_have_the_shares_of_each_batch_and_a_second_loader_has_an_order_of_its_own() {
+        let start = Start { seed: 3, epoch: 1, ..Start::default() };
+        let whole = batches(&mut loader(11, 4).shuffle(true), start);
+        assert_ne!(batches(&mut loader(11, 4).shuffle(true), Start { loader: 1, ..start }), whole);
+        for world in [1, 2, 3, 5] {
+            let of = |rank| batches(&mut loader(11, 4).shuffle(true).clone(), Start { rank, world, ..start });
+            let shares: Vec<_> = (0..world).map(of).collect();
+            let union: Vec<Vec<i64>> =
+                (0..3).map(|batch| shares.iter().flat_map(|share| share[batch].clone()).collect()).collect();
+            assert_eq!(union, whole, "{world} ranks");
+        }
+        assert!(loader(11, 4).start(Start { rank: 2, world: 2, ..start }).is_err());
     }
 
     #[test]
