@@ -68,7 +68,7 @@ impl GaussianNll {
         }
         // as in PyTorch, what is raised to eps has a gradient all the same
         let mut raised = var.f_mul_scalar(1.0)?;
-        tch::no_grad(|| raised.f_clamp_min_(self.eps))?;
+        drop(tch::no_grad(|| raised.f_clamp_min_(self.eps))?);
         Ok(raised)
     }
 }

@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 /// How a loss reads labels: the names of its tensors, and its settings about classes.
 #[derive(Clone, Copy)]
 pub(super) struct Labels<'a> {
-    pub of: &'a str,
-    pub output: &'a str,
-    pub target: &'a str,
-    pub weight: Option<&'a Weights>,
-    pub ignore_index: Option<i64>,
-    pub class_dim: i64,
+    pub(super) of: &'a str,
+    pub(super) output: &'a str,
+    pub(super) target: &'a str,
+    pub(super) weight: Option<&'a Weights>,
+    pub(super) ignore_index: Option<i64>,
+    pub(super) class_dim: i64,
 }
 
 /// What a target holds.
@@ -24,7 +24,7 @@ pub(super) enum Target {
 
 impl Labels<'_> {
     /// The output with its classes in the second dimension, where libtorch wants them.
-    pub fn classes_second(&self, output: &Tensor) -> Result<Tensor> {
+    pub(super) fn classes_second(&self, output: &Tensor) -> Result<Tensor> {
         floating(self.output, output)?;
         let size = output.size();
         if size.len() < 2 {
@@ -52,7 +52,12 @@ impl Labels<'_> {
     }
 
     /// What the target is, if it fits the logits, whose classes stand second.
-    pub fn judge(&self, logits: &Tensor, target: &Tensor, may_be_probabilities: bool) -> Result<Target> {
+    pub(super) fn judge(
+        &self,
+        logits: &Tensor,
+        target: &Tensor,
+        may_be_probabilities: bool,
+    ) -> Result<Target> {
         let (size, kind) = (logits.size(), target.f_kind()?);
         let what = format!("`{}`", self.target);
         let label_shape = [&size[..1], &size[2..]].concat();
@@ -99,18 +104,18 @@ impl Labels<'_> {
     }
 
     /// The class weights as a tensor.
-    pub fn class_weights(&self, logits: &Tensor) -> Result<Option<Tensor>> {
+    pub(super) fn class_weights(&self, logits: &Tensor) -> Result<Option<Tensor>> {
         let classes = logits.size().get(1).copied().unwrap_or_default();
         self.weight.map(|weight| weight.of_classes(logits, classes)).transpose()
     }
 
     /// The label to ignore; no label, if each is counted or refused.
-    pub fn ignored(&self) -> i64 {
+    pub(super) fn ignored(&self) -> i64 {
         self.ignore_index.unwrap_or(i64::MIN)
     }
 
     /// What a mean over these labels is over: those that are not ignored, by the weights of their classes. Unless it is their number, it waits for the device.
-    pub fn count(&self, labels: &Tensor) -> Result<f64> {
+    pub(super) fn count(&self, labels: &Tensor) -> Result<f64> {
         let Some(weight) = self.weight else {
             return Ok(match self.ignore_index {
                 None => labels.numel() as f64,
@@ -124,7 +129,7 @@ impl Labels<'_> {
     }
 
     /// The label that libtorch has thrown for, if it is one.
-    pub fn explain(&self, logits: &Tensor, labels: &Tensor, error: tch::TchError) -> Error {
+    pub(super) fn explain(&self, logits: &Tensor, labels: &Tensor, error: tch::TchError) -> Error {
         let classes = logits.size().get(1).copied().unwrap_or_default();
         let wrong = |label: &i64| (*label < 0 || *label >= classes) && Some(*label) != self.ignore_index;
         let labels = labels.f_flatten(0, -1).and_then(Vec::<i64>::try_from);
@@ -135,7 +140,7 @@ impl Labels<'_> {
     }
 
     /// Refuses weights that are no weights.
-    pub fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         Weights::check(self.weight, self.of, "weight")
     }
 }

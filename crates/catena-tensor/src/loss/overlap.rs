@@ -8,22 +8,22 @@ use crate::error::{Error, Result};
 /// How a loss of masks reads its tensors.
 #[derive(Clone, Copy)]
 pub(super) struct Masks<'a> {
-    pub output: &'a str,
-    pub target: &'a str,
-    pub sigmoid: bool,
-    pub softmax: bool,
+    pub(super) output: &'a str,
+    pub(super) target: &'a str,
+    pub(super) sigmoid: bool,
+    pub(super) softmax: bool,
 }
 
 /// Sums over the elements of each sample and class, `[n, classes]`: of what is in both, of the output and of the target.
 pub(super) struct Sums {
-    pub both: Tensor,
-    pub output: Tensor,
-    pub target: Tensor,
+    pub(super) both: Tensor,
+    pub(super) output: Tensor,
+    pub(super) target: Tensor,
 }
 
 impl Masks<'_> {
     /// The sums of an output `[n, classes, …]`, and a target of its shape, or of labels `[n, …]`.
-    pub fn sums(&self, output: &Tensor, target: &Tensor) -> Result<Sums> {
+    pub(super) fn sums(&self, output: &Tensor, target: &Tensor) -> Result<Sums> {
         floating(self.output, output)?;
         let size = output.size();
         if size.len() < 2 {
@@ -56,7 +56,7 @@ impl Masks<'_> {
     }
 
     /// Refuses both at once.
-    pub fn check(&self, of: &str) -> Result<()> {
+    pub(super) fn check(&self, of: &str) -> Result<()> {
         if !(self.sigmoid && self.softmax) {
             return Ok(());
         }
