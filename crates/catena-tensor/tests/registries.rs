@@ -102,12 +102,15 @@ fn losses() -> String {
     for entry in loss::registry().entries() {
         let (tensors, settings): (Vec<_>, Vec<_>) =
             entry.fields().into_iter().partition(|field| field.kind == FieldKind::Text);
-        let tensors = tensors.iter().map(|field| format!("`{}`: {}", field.name, field.doc.replace("The tensor that has ", "")));
+        let tensors = tensors
+            .iter()
+            .map(|field| format!("`{}`: {}", field.name, field.doc.replace("The tensor that has ", "")));
         let settings = settings.iter().map(|field| {
             let default = field.default.as_ref().map(Value::to_string).unwrap_or_default();
             format!("`{}` ({default}): {}", field.name, field.doc)
         });
-        let [tensors, settings] = [tensors.collect::<Vec<_>>(), settings.collect()].map(|cells| cells.join("<br>"));
+        let [tensors, settings] =
+            [tensors.collect::<Vec<_>>(), settings.collect()].map(|cells| cells.join("<br>"));
         text += &format!("| `{}` | {tensors} | {settings} |\n", entry.name());
     }
     text
@@ -122,7 +125,11 @@ fn the_table_of_losses_is_what_the_registry_says() {
         std::fs::write(path, format!("{text}{}", losses())).unwrap();
         return;
     }
-    assert_eq!(table, losses(), "`UPDATE_TABLE=1 cargo test -p catena-tensor --test registries` writes it anew");
+    assert_eq!(
+        table,
+        losses(),
+        "`UPDATE_TABLE=1 cargo test -p catena-tensor --test registries` writes it anew"
+    );
 }
 
 #[test]

@@ -18,6 +18,9 @@ loss! {
     /// Source: `torch.nn.CrossEntropyLoss`, but no label is left out unless [`CrossEntropy::ignore_index`] says so; torch's default is -100.
     /// A label out of range is an error that names it.
     ///
+    /// Its weight in a mean over batches is that of the labels' classes, or the number of positions where the target is of probabilities. With class weights or an ignored label, finding it waits for the device
+    /// each batch; where all labels of a micro-batch weigh 0, it counts for nothing, what smoothing would add included.
+    ///
     /// ```
     /// use catena_tensor::batch::{Batch, Outputs};
     /// use catena_tensor::loss::{CrossEntropy, LossFn};
