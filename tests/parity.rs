@@ -87,7 +87,9 @@ fn losses_and_their_gradients_are_pytorchs() {
         let tensors = tensors.into_iter().map(|(name, tensor)| {
             let shape: Vec<u64> = serde_json::from_value(tensor["shape"].clone()).unwrap();
             let data = tensor["data"].as_array().unwrap();
-            let whole = |x: &Value| if tensor["dtype"] == "i64" { json!(x.as_f64().unwrap() as i64) } else { x.clone() };
+            let whole = |x: &Value| {
+                if tensor["dtype"] == "i64" { json!(x.as_f64().unwrap() as i64) } else { x.clone() }
+            };
             let data: Vec<Value> = data.iter().map(whole).collect();
             (torchs(&name), nested(&data, &shape))
         });
@@ -104,7 +106,8 @@ fn losses_and_their_gradients_are_pytorchs() {
         near(&answer["value"], &case["each"]["data"], what);
     }
     let spec = json!({"loss": {"name": "l1"}, "tensors": {"input": [[1.0], [2.0]], "target": [1.0, 2.0]}});
-    let expected = "error: `target` of shape [2] doesn't fit: `output` has shape [2, 1], and the two must be equal";
+    let expected =
+        "error: `target` of shape [2] doesn't fit: `output` has shape [2, 1], and the two must be equal";
     assert_eq!(parity(&spec).unwrap_err(), expected);
     // labels of -100 are left out by default, as in PyTorch
     let spec = json!({"loss": {"name": "nll"}, "tensors": {"input": [[-1.0, -2.0], [-3.0, -4.0]], "target": [1, -100]}});

@@ -1,5 +1,5 @@
 //! The part of `parity` that is about losses, with PyTorch's names of tensors.
-use catena::tch::{Kind, Tensor};
+use catena::tch::Kind;
 use catena::tensor::batch::{Batch, NamedTensors};
 use catena::tensor::loss;
 use serde_json::{Map, Value, json};
@@ -36,9 +36,10 @@ pub(crate) fn measured(spec: &Value) -> Result<Value> {
     }
     let (mut loss, batch) = (loss::from_value(settings)?, Batch::new(others));
     let value = match is_unreduced {
-        true => loss.unreduced(&outputs, &batch)?,
-        false => loss.loss(&outputs, &batch)?.value,
+        true => loss.unreduced(&outputs, &batch),
+        false => loss.loss(&outputs, &batch).map(|loss| loss.value),
     };
+    let value = value.map_err(|error| -> Box<dyn std::error::Error> { error })?;
     if value.requires_grad() {
         value.f_sum(kind)?.f_backward()?;
     }

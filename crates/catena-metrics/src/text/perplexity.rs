@@ -1,6 +1,6 @@
 //! How surprised a language model is.
-use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::settings::require;
+use catena_tensor::tch::{Kind, Tensor};
 use catena_tensor::{Error, Result};
 use serde_json::Value;
 
