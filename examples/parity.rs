@@ -8,6 +8,11 @@
 //! * `{"metric": {"name": "f1_score", "task": "multiclass", …}, "batches": [{"input": [..], "target": [..], "weight": [..],
 //!   "indexes": [..]}, …]}` gives `{"value": x or [..]}`. Lists of whole numbers are labels (i64), others f64; BLEU and word error
 //!   rate take sentences, or lists of token ids. Numbers that are not finite are `"nan"`, `"inf"`, `"-inf"`
+//! * `{"dtype": "f64", "loss": {"name": "triplet_margin", "margin": 0.5, …}, "tensors": {"anchor": [[..]], …}}` gives `{"value": x or [..],
+//!   "grads": {"anchor": [[..]], …}}`, the gradients of the value's sum for all floating tensors but the target. Tensors and arguments have the
+//!   names of PyTorch's `forward` and constructor, and its defaults; `reduction` may be `none`
+#[path = "parity/loss.rs"]
+mod loss;
 #[path = "parity/metric.rs"]
 mod metric;
 
@@ -46,7 +51,10 @@ fn answer(spec: &Value) -> Result<Value> {
     if spec.get("metric").is_some() {
         return Ok(json!({ "value": metric::measured(spec)? }));
     }
-    Err("the spec has neither `optimizer` nor `schedule` nor `metric`".into())
+    if spec.get("loss").is_some() {
+        return loss::measured(spec);
+    }
+    Err("the spec has neither `optimizer` nor `schedule` nor `metric` nor `loss`".into())
 }
 
 fn finite(number: f64) -> Value {
@@ -55,6 +63,14 @@ fn finite(number: f64) -> Value {
 
 fn number(spec: &Value, name: &str) -> Result<f64> {
     spec[name].as_f64().ok_or_else(|| format!("`{name}` must be a number, but is {}", spec[name]).into())
+}
+
+fn dtype(spec: &Value) -> Result<Kind> {
+    match spec["dtype"].as_str() {
+        Some("f32") => Ok(Kind::Float),
+        Some("f64") | None => Ok(Kind::Double),
+        Some(other) => Err(format!("`dtype` must be f32 or f64, but is {other}").into()),
+    }
 }
 
 fn values(spec: &Value) -> Result<Vec<f64>> {
@@ -115,11 +131,7 @@ fn lists(tensor: &Tensor) -> Result<Value> {
 }
 
 fn steps(spec: &Value) -> Result<Vec<Value>> {
-    let kind = match spec["dtype"].as_str() {
-        Some("f32") => Kind::Float,
-        Some("f64") | None => Kind::Double,
-        Some(other) => return Err(format!("`dtype` must be f32 or f64, but is {other}").into()),
-    };
+    let kind = dtype(spec)?;
     let device =
         spec.get("device").map_or(Ok("cpu"), |d| d.as_str().ok_or("`device` must be cpu, cuda or cuda:N"))?;
     let device = device::parse(device)?;

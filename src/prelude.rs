@@ -20,7 +20,12 @@ pub use catena_data::{Collate, DataLoader, Dataset, Draws, Sample};
 pub use catena_tensor::batch::{Batch, Outputs};
 pub use catena_tensor::data::{Loader, TensorLoader};
 pub use catena_tensor::layers::{self, Layers};
-pub use catena_tensor::loss::{CrossEntropy, Loss, LossFn, Mse};
+pub use catena_tensor::loss::{
+    Bce, BceWithLogits, Contrastive, CosineEmbedding, CrossEntropy, Ctc, Dice, Distillation, Focal,
+    GaussianNll, HingeEmbedding, Huber, InfoNce, Iou, KlDiv, L1, Loss, LossFn, MarginRanking, Mse,
+    MultiLabelMargin, MultiLabelSoftMargin, MultiMargin, Nll, NtXent, PoissonNll, Reduction, SigmoidFocal,
+    SmoothL1, SoftMargin, SoftTargetCrossEntropy, TripletMargin, Tversky,
+};
 pub use catena_tensor::model::{Mode, Model, Net};
 pub use catena_tensor::optim::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Lamb, Lion, Muon, NAdam, Optimizer,

@@ -18,9 +18,9 @@ fn parity(spec: &Value) -> Result<Value, String> {
 }
 
 /// Flat numbers as nested lists of this shape.
-fn nested(numbers: &[f64], shape: &[u64]) -> Value {
+fn nested<T: Clone + Into<Value>>(numbers: &[T], shape: &[u64]) -> Value {
     match shape {
-        [] => json!(numbers[0]),
+        [] => numbers[0].clone().into(),
         [n, rest @ ..] => {
             numbers.chunks(numbers.len() / *n as usize).map(|part| nested(part, rest)).collect()
         }
@@ -72,6 +72,49 @@ fn optimizers_step_as_pytorchs_do() {
 }
 
 #[test]
+fn losses_and_their_gradients_are_pytorchs() {
+    let fixture: Value =
+        serde_json::from_str(include_str!("../crates/catena-tensor/tests/fixtures/loss.json")).unwrap();
+    let near = |got: &Value, expected: &Value, what: &str| {
+        let (got, expected) = (flat(got), flat(expected));
+        let largest = expected.iter().fold(1f64, |most, x| most.max(x.abs()));
+        assert_eq!(got.len(), expected.len(), "{what}");
+        assert!(got.iter().zip(&expected).all(|(g, e)| (g - e).abs() <= 1e-12 * largest), "{what}");
+    };
+    let torchs = |name: &str| if name == "output" { "input".to_owned() } else { name.to_owned() };
+    for case in fixture["cases"].as_array().unwrap().iter().step_by(7) {
+        let tensors: BTreeMap<String, Value> = serde_json::from_value(case["tensors"].clone()).unwrap();
+        let tensors = tensors.into_iter().map(|(name, tensor)| {
+            let shape: Vec<u64> = serde_json::from_value(tensor["shape"].clone()).unwrap();
+            let data = tensor["data"].as_array().unwrap();
+            let whole = |x: &Value| {
+                if tensor["dtype"] == "i64" { json!(x.as_f64().unwrap() as i64) } else { x.clone() }
+            };
+            let data: Vec<Value> = data.iter().map(whole).collect();
+            (torchs(&name), nested(&data, &shape))
+        });
+        let tensors: Value = tensors.collect::<serde_json::Map<_, _>>().into();
+        let mut loss = case["loss"].clone();
+        let answer = parity(&json!({"dtype": "f64", "loss": loss, "tensors": tensors})).unwrap();
+        let what = case["name"].as_str().unwrap();
+        near(&answer["value"], &json!([case["value"]]), what);
+        for (name, grad) in case["grads"].as_object().unwrap() {
+            near(&answer["grads"][torchs(name)], &grad["data"], what);
+        }
+        loss["reduction"] = json!("none");
+        let answer = parity(&json!({"loss": loss, "tensors": tensors})).unwrap();
+        near(&answer["value"], &case["each"]["data"], what);
+    }
+    let spec = json!({"loss": {"name": "l1"}, "tensors": {"input": [[1.0], [2.0]], "target": [1.0, 2.0]}});
+    let expected =
+        "error: `target` of shape [2] doesn't fit: `output` has shape [2, 1], and the two must be equal";
+    assert_eq!(parity(&spec).unwrap_err(), expected);
+    // labels of -100 are left out by default, as in PyTorch
+    let spec = json!({"loss": {"name": "nll"}, "tensors": {"input": [[-1.0, -2.0], [-3.0, -4.0]], "target": [1, -100]}});
+    assert_eq!(parity(&spec).unwrap()["value"], json!(2.0));
+}
+
+#[test]
 fn clipping_norms_and_the_lr_of_each_step_are_told() {
     let spec = json!({
         "optimizer": {"name": "sgd", "lr": 1.0},
@@ -114,7 +157,7 @@ fn schedules_have_pytorchs_values() {
 #[test]
 fn a_spec_that_makes_no_sense_is_refused_in_words() {
     for (spec, text) in [
-        (json!({}), "error: the spec has neither `optimizer` nor `schedule` nor `metric`"),
+        (json!({}), "error: the spec has neither `optimizer` nor `schedule` nor `metric` nor `loss`"),
         (
             json!({"schedule": {"name": "exponential", "gama": 1}, "base_lr": 1, "steps": 1}),
             "expected `gamma`",

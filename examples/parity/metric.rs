@@ -5,6 +5,7 @@ use catena::metrics::{self, Computed, Meter, Seen};
 use catena::tch::{Kind, Tensor};
 use serde_json::Value;
 
+use super::loss::is_whole;
 use super::{Result, finite, lists, tensor};
 
 /// The metric's value over all batches.
@@ -70,12 +71,6 @@ fn add_task(settings: &mut Value, batches: &[Value]) -> Result<()> {
 
 /// Labels if all numbers are whole, else values.
 fn items(value: &Value) -> Result<Tensor> {
-    fn is_whole(value: &Value) -> bool {
-        match value {
-            Value::Array(items) => items.iter().all(is_whole),
-            value => value.is_i64() || value.is_boolean(),
-        }
-    }
     tensor(value, if is_whole(value) { Kind::Int64 } else { Kind::Double })
 }
 

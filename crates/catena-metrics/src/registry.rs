@@ -121,7 +121,7 @@ fn fields(metric: &(impl ByName + Clone), needs: &str) -> Vec<Field> {
 /// let f1 = from_value(json!({"name": "f1_score", "task": "multiclass", "num_classes": 5, "average": "macro"}))?;
 /// assert_eq!(f1.name(), "f1_score");
 /// let error = from_value(json!({"name": "perplexity", "ignore": 0})).unwrap_err();
-/// assert_eq!(error.to_string(), "perplexity: unknown field `ignore`, expected `ignore_index`");
+/// assert_eq!(error.to_string(), "perplexity: unknown field `ignore`, expected `ignore_index` or `class_dim`");
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
 pub fn from_value(value: Value) -> Result<Box<dyn Metric>> {

@@ -162,7 +162,7 @@ fn the_texts_of_wrong_settings() {
         ("loss", json!({"label_smoothing": 0.1})),
         ("loss", json!({"name": 3})),
         ("loss", json!("mse")),
-        ("loss", json!({"name": "mse", "reduction": "sum"})),
+        ("loss", json!({"name": "mse", "reduction": "none"})),
         ("loss", json!({"name": "cross_entropy", "label_smoothing": 1.5})),
         ("loss", json!({"name": "cross_entropy", "label_smoothing": null})),
         ("loss", json!({"name": "cross_entropy", "ignore_index": 0.5})),

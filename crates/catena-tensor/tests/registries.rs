@@ -96,6 +96,42 @@ fn a_choice_has_the_words_of_its_table() {
     assert_eq!(tried, 7);
 }
 
+/// The table of losses, from the registry.
+fn losses() -> String {
+    let mut text = String::from("| name | tensors | settings |\n|---|---|---|\n");
+    for entry in loss::registry().entries() {
+        let (tensors, settings): (Vec<_>, Vec<_>) =
+            entry.fields().into_iter().partition(|field| field.kind == FieldKind::Text);
+        let tensors = tensors
+            .iter()
+            .map(|field| format!("`{}`: {}", field.name, field.doc.replace("The tensor that has ", "")));
+        let settings = settings.iter().map(|field| {
+            let default = field.default.as_ref().map(Value::to_string).unwrap_or_default();
+            format!("`{}` ({default}): {}", field.name, field.doc)
+        });
+        let [tensors, settings] =
+            [tensors.collect::<Vec<_>>(), settings.collect()].map(|cells| cells.join("<br>"));
+        text += &format!("| `{}` | {tensors} | {settings} |\n", entry.name());
+    }
+    text
+}
+
+#[test]
+fn the_table_of_losses_is_what_the_registry_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/losses.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (text, table) = page.split_at(page.find("| name |").unwrap_or(page.len()));
+    if std::env::var_os("UPDATE_TABLE").is_some() {
+        std::fs::write(path, format!("{text}{}", losses())).unwrap();
+        return;
+    }
+    assert_eq!(
+        table,
+        losses(),
+        "`UPDATE_TABLE=1 cargo test -p catena-tensor --test registries` writes it anew"
+    );
+}
+
 #[test]
 fn old_spellings_are_read_and_never_written() {
     for (spelling, name) in [("CrossEntropy", "cross_entropy"), ("Mse", "mse")] {

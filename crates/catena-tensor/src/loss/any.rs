@@ -2,10 +2,14 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use tch::Tensor;
 
-use super::cross_entropy::CrossEntropy;
-use super::mse::Mse;
-use super::{Loss, LossFn};
+use super::{
+    Bce, BceWithLogits, Contrastive, CosineEmbedding, CrossEntropy, Ctc, Dice, Distillation, Focal,
+    GaussianNll, HingeEmbedding, Huber, InfoNce, Iou, KlDiv, L1, Loss, LossFn, MarginRanking, Mse,
+    MultiLabelMargin, MultiLabelSoftMargin, MultiMargin, Nll, NtXent, PoissonNll, SigmoidFocal, SmoothL1,
+    SoftMargin, SoftTargetCrossEntropy, TripletMargin, Tversky,
+};
 use crate::batch::{Batch, Outputs};
 use crate::error::{BoxError, Result};
 use crate::settings::{self, Configured, Entry, Registry, write_named};
@@ -14,9 +18,43 @@ const fn entry<L: LossFn + Configured>() -> Entry<dyn LossFn> {
     Entry::new::<L>(|settings| Ok(Box::new(settings::read::<L>(L::NAME, settings)?)))
 }
 
-const LOSSES: Registry<dyn LossFn> =
-    Registry::new("loss", "cross_entropy", &[entry::<CrossEntropy>(), entry::<Mse>()])
-        .aliases(&[("CrossEntropy", "cross_entropy"), ("Mse", "mse")]);
+const LOSSES: Registry<dyn LossFn> = Registry::new(
+    "loss",
+    "cross_entropy",
+    &[
+        entry::<Bce>(),
+        entry::<BceWithLogits>(),
+        entry::<Contrastive>(),
+        entry::<CosineEmbedding>(),
+        entry::<CrossEntropy>(),
+        entry::<Ctc>(),
+        entry::<Dice>(),
+        entry::<Distillation>(),
+        entry::<Focal>(),
+        entry::<GaussianNll>(),
+        entry::<HingeEmbedding>(),
+        entry::<Huber>(),
+        entry::<InfoNce>(),
+        entry::<Iou>(),
+        entry::<KlDiv>(),
+        entry::<L1>(),
+        entry::<MarginRanking>(),
+        entry::<Mse>(),
+        entry::<MultiLabelMargin>(),
+        entry::<MultiLabelSoftMargin>(),
+        entry::<MultiMargin>(),
+        entry::<Nll>(),
+        entry::<NtXent>(),
+        entry::<PoissonNll>(),
+        entry::<SigmoidFocal>(),
+        entry::<SmoothL1>(),
+        entry::<SoftMargin>(),
+        entry::<SoftTargetCrossEntropy>(),
+        entry::<TripletMargin>(),
+        entry::<Tversky>(),
+    ],
+)
+.aliases(&[("CrossEntropy", "cross_entropy"), ("Mse", "mse")]);
 
 /// catena's losses by name, with their fields.
 ///
@@ -43,7 +81,8 @@ pub fn registry() -> Registry<dyn LossFn> {
 /// let error = loss::from_value(json!({"name": "cross_entropy", "smoothing": 0.1})).err().unwrap().to_string();
 /// assert_eq!(
 ///     error,
-///     "cross_entropy: unknown field `smoothing`, expected one of `output`, `target`, `label_smoothing`, `ignore_index`",
+///     "cross_entropy: unknown field `smoothing`, expected one of `output`, `target`, `weight`, `label_smoothing`, `ignore_index`, \
+///      `class_dim`, `reduction`",
 /// );
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
@@ -67,7 +106,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// ```
 /// use catena_tensor::loss::AnyLoss;
 ///
-/// let text = r#"{"name":"mse","output":"output","target":"age"}"#;
+/// let text = r#"{"name":"mse","output":"output","reduction":"mean","target":"age"}"#;
 /// let loss: AnyLoss = serde_json::from_str(text)?;
 /// assert_eq!(serde_json::to_string(&loss)?, text);
 /// # Ok::<(), serde_json::Error>(())
@@ -83,6 +122,10 @@ impl std::fmt::Debug for AnyLoss {
 impl LossFn for AnyLoss {
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         self.0.loss(outputs, batch)
+    }
+
+    fn unreduced(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        self.0.unreduced(outputs, batch)
     }
 
     fn name(&self) -> &str {
@@ -125,7 +168,8 @@ mod tests {
             assert_eq!(from_value(settings.clone()).unwrap().settings(), settings);
         }
         let written = json!({
-            "name": "cross_entropy", "output": "logits", "target": "target", "label_smoothing": 0.1, "ignore_index": -7,
+            "name": "cross_entropy", "output": "logits", "target": "target", "weight": null, "label_smoothing": 0.1,
+            "ignore_index": -7, "class_dim": 1, "reduction": "mean",
         });
         assert_eq!(smooth.settings(), written);
         let read: CrossEntropy = serde_json::from_value(serde_json::to_value(&smooth).unwrap()).unwrap();

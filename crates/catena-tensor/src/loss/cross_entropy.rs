@@ -1,186 +1,109 @@
 //! Cross entropy.
 use catena_native::fused::label_loss;
 use catena_native::tensor::labels_fit;
-use serde::{Deserialize, Serialize};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Reduction as Torchs, Tensor};
 
-use super::{Loss, LossFn, floating};
-use crate::batch::{Batch, OUTPUT, Outputs, TARGET};
-use crate::error::{BoxError, Error, Result};
+use super::form::Reduced;
+use super::labels::{Target, labels};
+use super::{LossFn, Reduction};
+use crate::batch::{Batch, Outputs};
+use crate::error::{BoxError, Result};
 use crate::fusing;
 use crate::settings::Range::Closed;
-use crate::settings::{Configured, Setting};
 
-/// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, whole numbers of any dtype), the mean
-/// over labels. A target of floating point numbers in the logits' shape is of class probabilities, as in PyTorch.
-///
-/// Source: `torch.nn.CrossEntropyLoss`, but no label is left out unless [`CrossEntropy::ignore_index`] says so; torch's default is -100.
-/// A label out of range is an error that names it.
-///
-/// ```
-/// use catena_tensor::batch::{Batch, Outputs};
-/// use catena_tensor::loss::{CrossEntropy, LossFn};
-/// use tch::{Device, Kind, Tensor};
-///
-/// let outputs = Outputs::from(Tensor::zeros([3, 10], (Kind::Float, Device::Cpu)));
-/// let batch = Batch::new([("target", Tensor::from_slice(&[0i64, 7, 9]))]);
-/// let loss = CrossEntropy::new().loss(&outputs, &batch)?;
-/// assert!((loss.value.double_value(&[]) - 10f64.ln()).abs() < 1e-6);
-/// assert_eq!(loss.weight, 3.0);
-///
-/// let batch = Batch::new([("target", Tensor::from_slice(&[0i64, 7, 10]))]);
-/// assert_eq!(
-///     CrossEntropy::new().loss(&outputs, &batch).unwrap_err().to_string(),
-///     "label 10 is out of range: the output has 10 classes, so labels go from 0 to 9",
-/// );
-/// # Ok::<(), catena_tensor::BoxError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CrossEntropy {
-    output: String,
-    target: String,
-    label_smoothing: f64,
-    ignore_index: Option<i64>,
-}
-
-/// What a target holds.
-enum Target {
-    Labels,
-    /// Labels of another dtype, in libtorch's.
-    OtherLabels(Tensor),
-    Probabilities,
-}
-
-impl Default for CrossEntropy {
-    fn default() -> Self {
-        Self { output: OUTPUT.into(), target: TARGET.into(), label_smoothing: 0.0, ignore_index: None }
+loss! {
+    /// Cross entropy of logits `[n, classes]` (or `[n, classes, …]`) and labels `[n]` (or `[n, …]`, whole numbers of any dtype), the mean
+    /// over labels, each by the weight of its class. A target of floating point numbers in the logits' shape is of class probabilities, as in PyTorch.
+    ///
+    /// Source: `torch.nn.CrossEntropyLoss`, but no label is left out unless [`CrossEntropy::ignore_index`] says so; torch's default is -100.
+    /// A label out of range is an error that names it.
+    ///
+    /// Its weight in a mean over batches is that of the labels' classes, or the number of positions where the target is of probabilities. With class weights or an ignored label, finding it waits for the device
+    /// each batch; where all labels of a micro-batch weigh 0, it counts for nothing, what smoothing would add included.
+    ///
+    /// ```
+    /// use catena_tensor::batch::{Batch, Outputs};
+    /// use catena_tensor::loss::{CrossEntropy, LossFn};
+    /// use tch::{Device, Kind, Tensor};
+    ///
+    /// let outputs = Outputs::from(Tensor::zeros([3, 10], (Kind::Float, Device::Cpu)));
+    /// let batch = Batch::new([("target", Tensor::from_slice(&[0i64, 7, 9]))]);
+    /// let loss = CrossEntropy::new().loss(&outputs, &batch)?;
+    /// assert!((loss.value.double_value(&[]) - 10f64.ln()).abs() < 1e-6);
+    /// assert_eq!(loss.weight, 3.0);
+    ///
+    /// let batch = Batch::new([("target", Tensor::from_slice(&[0i64, 7, 10]))]);
+    /// assert_eq!(
+    ///     CrossEntropy::new().loss(&outputs, &batch).unwrap_err().to_string(),
+    ///     "label 10 is out of range: the output has 10 classes, so labels go from 0 to 9",
+    /// );
+    /// # Ok::<(), catena_tensor::BoxError>(())
+    /// ```
+    CrossEntropy = "cross_entropy";
+    tensors { output = "output", "the logits"; target = "target", "the labels"; }
+    settings {
+        weight: weights() = None, "A weight for each class, by which its labels count";
+        label_smoothing: number(Closed(0.0, 1.0)) = 0.0, "The share of each label that is spread over all classes";
+        ignore_index: label() = None, "A label that counts for nothing";
+        class_dim: whole() = 1, "The dimension of the logits that has the classes";
     }
 }
+
+labels!(CrossEntropy);
 
 impl CrossEntropy {
-    /// Of `output` and `target`, without smoothing, every label counted.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    output_and_target!("the logits", "the labels");
-
-    /// How much of each label is spread over all classes, from 0 to 1 (default 0).
-    #[must_use]
-    pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
-        self.label_smoothing = label_smoothing;
-        self
-    }
-
-    /// A label that counts for nothing (default none). The weight is then the number of other labels, and finding it
-    /// waits for the device each batch.
-    #[must_use]
-    pub fn ignore_index(mut self, label: i64) -> Self {
-        self.ignore_index = Some(label);
-        self
-    }
-
-    /// What the target is, if it fits the logits.
-    fn judge(&self, logits: &Tensor, target: &Tensor) -> Result<Target> {
-        floating(&self.output, logits)?;
-        let (size, kind) = (logits.size(), target.f_kind()?);
-        if size.len() < 2 {
-            // torch would take a batch of single numbers for one sample of many classes
-            let expected = "logits need two dimensions at least, [n, classes]".into();
-            return Err(Error::Shape { what: format!("`{}`", self.output), got: size, expected });
-        }
-        let is_whole =
-            matches!(kind, Kind::Int64 | Kind::Int | Kind::Int16 | Kind::Int8 | Kind::Uint8 | Kind::Bool);
-        let what = format!("`{}`", self.target);
-        let label_shape = [&size[..1], &size[2..]].concat();
-        if is_whole && target.size() == label_shape {
-            return Ok(match kind {
-                Kind::Int64 => Target::Labels,
-                _ => Target::OtherLabels(target.f_to_kind(Kind::Int64)?),
-            });
-        }
-        if is_whole || target.size() != size {
-            let expected = format!(
-                "`{}` has shape {size:?}, so labels need {label_shape:?}, and class probabilities {size:?}",
-                self.output
-            );
-            let of_kind = format!("{expected} and a floating point dtype");
-            return Err(match target.size() == label_shape {
-                true => Error::Kind { what, got: kind, expected: "labels must be whole numbers".into() },
-                false if target.size() == size => Error::Kind { what, got: kind, expected: of_kind },
-                false => Error::Shape { what, got: target.size(), expected },
-            });
-        }
-        if let Some(label) = self.ignore_index {
-            let name = "ignore_index".to_owned();
-            let allowed = "left out where the target is of class probabilities".to_owned();
-            return Err(Error::Setting { of: "cross_entropy".into(), name, got: label.to_string(), allowed });
-        }
-        Ok(Target::Probabilities)
-    }
-
-    fn explain(&self, logits: &Tensor, labels: &Tensor, error: tch::TchError) -> Error {
-        let classes = logits.size().get(1).copied().unwrap_or_default();
-        let wrong = |label: &i64| (*label < 0 || *label >= classes) && Some(*label) != self.ignore_index;
-        let labels = labels.f_flatten(0, -1).and_then(Vec::<i64>::try_from);
-        match labels.ok().and_then(|labels| labels.into_iter().find(wrong)) {
-            Some(label) => Error::Label { label, classes },
-            None => error.into(),
-        }
+    fn of_labels(&self, logits: &Tensor, labels: &Tensor, to: Torchs) -> Result<(Tensor, f64)> {
+        let own = self.labels();
+        let is_one_node =
+            fusing::is_on() && self.label_smoothing == 0.0 && self.weight.is_none() && to == Torchs::Mean;
+        // what went wrong there is told below
+        let fused = if is_one_node { label_loss(logits, labels, own.ignored()).ok().flatten() } else { None };
+        let weight = own.class_weights(logits)?;
+        let plain = || {
+            logits
+                .f_cross_entropy_loss(labels, weight, to, own.ignored(), self.label_smoothing)
+                .map_err(|error| own.explain(logits, labels, error))
+        };
+        Ok((fused.map_or_else(plain, Ok)?, own.count(labels)?))
     }
 }
 
-impl Configured for CrossEntropy {
-    const NAME: &'static str = "cross_entropy";
-    const SETTINGS: &'static [Setting<Self>] = &[
-        Setting::text("output", "The output that has the logits"),
-        Setting::text("target", "The tensor of the batch that has the labels"),
-        Setting::number(
-            "label_smoothing",
-            |s| &mut s.label_smoothing,
-            Closed(0.0, 1.0),
-            "The share spread over all",
-        ),
-        Setting::other("ignore_index", "a whole number, or null", "null", "A label that counts for nothing"),
-    ];
+impl Reduced for CrossEntropy {
+    fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
+    fn reduced(&self, outputs: &Outputs, batch: &Batch, to: Torchs) -> Result<(Tensor, f64), BoxError> {
+        let (output, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
+        // the usual case costs no look at sizes
+        if self.class_dim == 1 && labels_fit(output, target) {
+            return Ok(self.of_labels(output, target, to)?);
+        }
+        let own = self.labels();
+        let logits = own.classes_second(output)?;
+        match own.judge(&logits, target, true)? {
+            Target::Labels(labels) => Ok(self.of_labels(&logits, &labels, to)?),
+            Target::Probabilities(target) => {
+                let (weight, smoothing) = (own.class_weights(&logits)?, self.label_smoothing);
+                let value = logits.f_cross_entropy_loss(&target, weight, to, own.ignored(), smoothing)?;
+                let classes = logits.size().get(1).copied().unwrap_or_default().max(1);
+                Ok((value, (logits.numel() as i64 / classes) as f64))
+            }
+        }
+    }
+
+    fn check_pairs(&self) -> Result<()> {
+        self.labels().check()
+    }
 }
 
 impl LossFn for CrossEntropy {
-    fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
-        let (logits, target) = (outputs.get(&self.output)?, batch.get(&self.target)?);
-        // the usual case costs no look at sizes
-        let judged = if labels_fit(logits, target) { Target::Labels } else { self.judge(logits, target)? };
-        let target = if let Target::OtherLabels(labels) = &judged { labels } else { target };
-        let weight = match self.ignore_index {
-            None => batch.weight,
-            Some(label) => target.f_ne(label)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as f64,
-        };
-        // no label, so that each is counted or refused
-        let ignore_index = self.ignore_index.unwrap_or(i64::MIN);
-        let is_one_node =
-            fusing::is_on() && self.label_smoothing == 0.0 && !matches!(judged, Target::Probabilities);
-        // what went wrong there is told below
-        let fused = if is_one_node { label_loss(logits, target, ignore_index).ok().flatten() } else { None };
-        let plain = || {
-            let (none, mean, smoothing) = (None::<Tensor>, Reduction::Mean, self.label_smoothing);
-            logits.f_cross_entropy_loss(target, none, mean, ignore_index, smoothing).map_err(|error| {
-                match judged {
-                    Target::Probabilities => error.into(),
-                    _ => self.explain(logits, target, error),
-                }
-            })
-        };
-        let value = fused.map_or_else(plain, Ok)?;
-        Ok(Loss::new(value, weight))
-    }
-
-    as_data!();
+    by_reduction!();
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
+    use tch::{Device, Kind};
 
     use super::*;
 

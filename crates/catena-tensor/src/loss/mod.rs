@@ -3,15 +3,78 @@
 mod form;
 
 mod any;
+mod bce;
+mod bce_with_logits;
+mod checks;
+mod contrastive;
+mod cosine_embedding;
 mod cross_entropy;
+mod ctc;
+mod dice;
+mod distillation;
+mod focal;
+mod gaussian_nll;
+mod hinge_embedding;
+mod huber;
+mod info_nce;
+mod iou;
+mod kl_div;
+mod l1;
+mod labels;
+mod margin_ranking;
 mod mse;
+mod multi_label_margin;
+mod multi_label_soft_margin;
+mod multi_margin;
+mod nll;
+mod nt_xent;
+mod overlap;
+mod poisson_nll;
+mod reduction;
+mod sigmoid_focal;
+mod smooth_l1;
+mod soft_margin;
+mod soft_target_cross_entropy;
+mod triplet_margin;
+mod tversky;
+mod weights;
 
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
 pub use any::{AnyLoss, from_value, names, registry};
+pub use bce::Bce;
+pub use bce_with_logits::BceWithLogits;
+pub use contrastive::Contrastive;
+pub use cosine_embedding::CosineEmbedding;
 pub use cross_entropy::CrossEntropy;
+pub use ctc::Ctc;
+pub use dice::Dice;
+pub use distillation::Distillation;
+pub use focal::Focal;
+pub use gaussian_nll::GaussianNll;
+pub use hinge_embedding::HingeEmbedding;
+pub use huber::Huber;
+pub use info_nce::InfoNce;
+pub use iou::Iou;
+pub use kl_div::KlDiv;
+pub use l1::L1;
+pub use margin_ranking::MarginRanking;
 pub use mse::Mse;
+pub use multi_label_margin::MultiLabelMargin;
+pub use multi_label_soft_margin::MultiLabelSoftMargin;
+pub use multi_margin::MultiMargin;
+pub use nll::Nll;
+pub use nt_xent::NtXent;
+pub use poisson_nll::PoissonNll;
+pub use reduction::Reduction;
+pub use sigmoid_focal::SigmoidFocal;
+pub use smooth_l1::SmoothL1;
+pub use soft_margin::SoftMargin;
+pub use soft_target_cross_entropy::SoftTargetCrossEntropy;
+pub use triplet_margin::TripletMargin;
+pub use tversky::Tversky;
+pub use weights::Weights;
 
 use crate::batch::{Batch, Outputs};
 use crate::error::{BoxError, Error, Result};
@@ -19,9 +82,9 @@ use crate::error::{BoxError, Error, Result};
 /// A batch's loss.
 #[derive(Debug)]
 pub struct Loss {
-    /// A scalar, the mean over what the loss counts.
+    /// A scalar, the mean over what the loss counts (or a sum, which weighs 1).
     pub value: Tensor,
-    /// What the loss counts in a mean over batches: samples, or tokens. A host number.
+    /// What the loss counts in a mean over batches: the number that its own mean is over, such as labels or elements. A host number.
     pub weight: f64,
 }
 
@@ -43,6 +106,16 @@ pub trait LossFn {
     /// The loss of a batch.
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError>;
 
+    /// The losses one by one, as PyTorch has them with `reduction="none"`.
+    ///
+    /// # Errors
+    ///
+    /// As [`LossFn::loss`]; and for a loss that has no others than that of the batch, such as a closure.
+    fn unreduced(&mut self, _outputs: &Outputs, _batch: &Batch) -> Result<Tensor, BoxError> {
+        Err(format!("the loss `{}` is one number of a batch: it has none for each element", self.name())
+            .into())
+    }
+
     /// What it is called where a run is described.
     fn name(&self) -> &str;
 
@@ -60,6 +133,10 @@ pub trait LossFn {
 impl<L: LossFn + ?Sized> LossFn for Box<L> {
     fn loss(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Loss, BoxError> {
         (**self).loss(outputs, batch)
+    }
+
+    fn unreduced(&mut self, outputs: &Outputs, batch: &Batch) -> Result<Tensor, BoxError> {
+        (**self).unreduced(outputs, batch)
     }
 
     fn name(&self) -> &str {
