@@ -82,7 +82,12 @@ fn losses_and_their_gradients_are_pytorchs() {
         assert!(got.iter().zip(&expected).all(|(g, e)| (g - e).abs() <= 1e-12 * largest), "{what}");
     };
     let torchs = |name: &str| if name == "output" { "input".to_owned() } else { name.to_owned() };
-    for case in fixture["cases"].as_array().unwrap().iter().step_by(7) {
+    // each answer is a process: one case of each loss
+    let cases = fixture["cases"].as_array().unwrap();
+    let by_loss: BTreeMap<&str, &Value> =
+        cases.iter().map(|case| (case["loss"]["name"].as_str().unwrap(), case)).collect();
+    assert!(by_loss.len() >= 28, "{}", by_loss.len());
+    for (i, case) in by_loss.into_values().enumerate() {
         let tensors: BTreeMap<String, Value> = serde_json::from_value(case["tensors"].clone()).unwrap();
         let tensors = tensors.into_iter().map(|(name, tensor)| {
             let shape: Vec<u64> = serde_json::from_value(tensor["shape"].clone()).unwrap();
@@ -100,6 +105,9 @@ fn losses_and_their_gradients_are_pytorchs() {
         near(&answer["value"], &json!([case["value"]]), what);
         for (name, grad) in case["grads"].as_object().unwrap() {
             near(&answer["grads"][torchs(name)], &grad["data"], what);
+        }
+        if i % 4 != 0 {
+            continue;
         }
         loss["reduction"] = json!("none");
         let answer = parity(&json!({"loss": loss, "tensors": tensors})).unwrap();

@@ -106,7 +106,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// ```
 /// use catena_tensor::loss::AnyLoss;
 ///
-/// let text = r#"{"name":"mse","output":"output","reduction":"mean","target":"age"}"#;
+/// let text = r#"{"name":"mse","output":"output","target":"age"}"#;
 /// let loss: AnyLoss = serde_json::from_str(text)?;
 /// assert_eq!(serde_json::to_string(&loss)?, text);
 /// # Ok::<(), serde_json::Error>(())
@@ -163,13 +163,18 @@ mod tests {
     #[test]
     fn what_is_written_reads_as_the_same_loss() {
         let smooth = CrossEntropy::new().output("logits").label_smoothing(0.1).ignore_index(-7);
-        for settings in [CrossEntropy::new().settings(), smooth.settings(), Mse::new().target("y").settings()]
-        {
+        let classes_last =
+            CrossEntropy::new().class_dim(-1).weight([1.0, 2.0]).reduction(loss::Reduction::Sum);
+        for settings in [
+            CrossEntropy::new().settings(),
+            classes_last.settings(),
+            smooth.settings(),
+            Mse::new().target("y").settings(),
+        ] {
             assert_eq!(from_value(settings.clone()).unwrap().settings(), settings);
         }
         let written = json!({
-            "name": "cross_entropy", "output": "logits", "target": "target", "weight": null, "label_smoothing": 0.1,
-            "ignore_index": -7, "class_dim": 1, "reduction": "mean",
+            "name": "cross_entropy", "output": "logits", "target": "target", "label_smoothing": 0.1, "ignore_index": -7,
         });
         assert_eq!(smooth.settings(), written);
         let read: CrossEntropy = serde_json::from_value(serde_json::to_value(&smooth).unwrap()).unwrap();

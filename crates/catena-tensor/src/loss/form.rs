@@ -1,4 +1,5 @@
 //! What all losses write alike, once: their tensors, their settings, and how PyTorch's reductions become a loss with its weight.
+use serde_json::{Value, json};
 use tch::{Reduction as Torchs, Tensor};
 
 use super::Reduction;
@@ -165,13 +166,28 @@ macro_rules! by_reduction {
         }
 
         fn settings(&self) -> serde_json::Value {
-            crate::settings::Configured::written(self)
+            super::form::settings(self)
         }
 
         fn check(&self) -> crate::error::Result<()> {
             crate::settings::Configured::check_settings(self)
         }
     };
+}
+
+/// The settings as data, without those at their defaults that the first files of runs did not have yet: a run that uses none of them is told as it was.
+pub(super) fn settings(loss: &impl Configured) -> Value {
+    let mut settings = loss.written();
+    if let Value::Object(settings) = &mut settings {
+        for (name, default) in
+            [("reduction", json!("mean")), ("class_dim", json!(1)), ("weight", Value::Null)]
+        {
+            if settings.get(name) == Some(&default) {
+                settings.remove(name);
+            }
+        }
+    }
+    settings
 }
 
 /// Refuses a reduction that is of other losses.
