@@ -7,9 +7,10 @@ pub use catena_callbacks::metrics::{Average, ClassScore, Measure, Metric, Task};
 pub use catena_callbacks::{
     Accumulate, Accuracy, AdaptiveClip, Autocast, Backward, Checkpoint, ClipGradNorm, ClipGradValue, Console,
     Criterion, CsvFiles, DeadActivations, EarlyStopping, Ema, FiniteModel, Forward, GaussianNoise, GradNorms,
-    GradientNoise, Journal, JsonLines, Loggers, Lookahead, LossScaler, LrCurve, LrFinder, LrSchedule,
-    MaxSteps, MemoryUse, ModelSummary, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau, RunLog, Sam,
-    Signals, SoftUpdate, Swa, SyncAudit, Tail, Throughput, Timeline, ToDevice, Validate, ZeroGrad,
+    GradientNoise, Journal, JsonLines, Loggers, Lookahead, LossScaler, LossSum, LrCurve, LrFinder,
+    LrSchedule, MaxSteps, MemoryUse, ModelSummary, NanGuard, OnNan, Optimize, Progress, ReduceLrOnPlateau,
+    RunLog, Sam, Signals, SoftUpdate, Swa, SyncAudit, Tail, Throughput, Timeline, ToDevice, Validate,
+    ZeroGrad,
 };
 pub use catena_chain::{
     About, Callback, CallbackExt, Context, Effect, Event, Events, Every, Flow, Lifetime, Outcome, Phase,
@@ -25,9 +26,9 @@ pub use catena_tensor::optim::{
     OptimizerConfig, ParamGroup, RAdam, RMSprop, Rprop, Rule, Sgd,
 };
 pub use catena_tensor::schedule::{
-    AnnealStrategy, Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Cyclic, Exponential, Linear,
-    MultiStep, Noam, OneCycle, Plateau, PlateauMode, Polynomial, Schedule, Sequential, SwaLr, Warmup,
-    WarmupStableDecay,
+    AnnealStrategy, Chained, Constant, CosineAnnealing, CosineAnnealingWarmRestarts, Cyclic, Exponential,
+    InverseSqrt, Lambda, Linear, MultiStep, Multiplicative, Noam, OneCycle, Plateau, PlateauMode, Polynomial,
+    Schedule, Sequential, Step, SwaLr, Warmup, WarmupStableDecay,
 };
 
 pub use crate::{Pass, Report, Resume, Runner, Stage, StartFrom, Status};

@@ -121,10 +121,12 @@ struct Nothing {}
 fn fields<C: Callback + Serialize + DeserializeOwned>(name: &str, needs: &str) -> Vec<Field> {
     let given: Value = serde_json::from_str(needs).unwrap_or_default();
     let made = settings::read::<C>(name, given.clone());
-    made.map_or_else(
+    let mut fields = made.map_or_else(
         |_| Vec::new(),
         |made| Field::written_by(&made, given.as_object().unwrap_or(&Map::new()), || drop(made.check())),
-    )
+    );
+    Field::say(&mut fields, name, include_str!("fields.tsv"));
+    fields
 }
 
 const CALLBACKS: Registry<dyn Callback> = Registry::new("callback", "nan_guard", ENTRIES);

@@ -1,4 +1,5 @@
 //! What has a name in data is registered: a type that nobody can name from a file is either forgotten or in the list of those that live in code only.
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,8 @@ struct Kind {
     folder: &'static str,
     registry: &'static str,
     code_only: &'static [&'static str],
+    /// Whether `use catena::prelude::*` brings them.
+    is_in_prelude: bool,
 }
 
 const KINDS: [Kind; 5] = [
@@ -18,18 +21,21 @@ const KINDS: [Kind; 5] = [
         folder: "crates/catena-tensor/src/loss",
         registry: "crates/catena-tensor/src/loss/any.rs",
         code_only: &["AnyLoss", "Box", "FromFn"],
+        is_in_prelude: true,
     },
     Kind {
         is_a: "Schedule",
         folder: "crates/catena-tensor/src/schedule",
         registry: "crates/catena-tensor/src/schedule/registry.rs",
         code_only: &["AnySchedule", "Box", "FromFn", "Closure"],
+        is_in_prelude: true,
     },
     Kind {
         is_a: "Rule",
         folder: "crates/catena-tensor/src/optim",
         registry: "crates/catena-tensor/src/optim/config.rs",
         code_only: &[],
+        is_in_prelude: true,
     },
     Kind {
         is_a: "Metric",
@@ -37,6 +43,7 @@ const KINDS: [Kind; 5] = [
         registry: "crates/catena-metrics/src/registry.rs",
         // closures
         code_only: &["BatchMetric", "LoaderMetric", "Box"],
+        is_in_prelude: false,
     },
     Kind {
         is_a: "Callback",
@@ -53,6 +60,7 @@ const KINDS: [Kind; 5] = [
             "Signals",
             "Validate",
         ],
+        is_in_prelude: true,
     },
 ];
 
@@ -92,7 +100,7 @@ fn types_that_are(wanted: &str, folder: &Path) -> Vec<String> {
 fn every_loss_schedule_optimizer_metric_and_callback_is_registered_or_lives_in_code_only() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut forgotten = Vec::new();
-    for Kind { is_a, folder, registry, code_only } in KINDS {
+    for Kind { is_a, folder, registry, code_only, is_in_prelude: _ } in KINDS {
         let text = fs::read_to_string(root.join(registry)).unwrap();
         let text = text.split("#[cfg(test)]").next().unwrap();
         let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
@@ -101,6 +109,48 @@ fn every_loss_schedule_optimizer_metric_and_callback_is_registered_or_lives_in_c
         for name in types {
             if !words.contains(&name.as_str()) && !code_only.contains(&name.as_str()) {
                 forgotten.push(format!("{name}, a {is_a} in {folder}, is not in {registry}"));
+            }
+        }
+    }
+    assert!(forgotten.is_empty(), "{}", forgotten.join("\n"));
+}
+
+/// The words of a file: names of types and values.
+fn words(path: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect()
+}
+
+/// `CrossEntropy` as data writes it.
+fn snake_case(name: &str) -> String {
+    let mut text = String::new();
+    for (i, c) in name.char_indices() {
+        if i > 0 && c.is_uppercase() {
+            text.push('_');
+        }
+        text.extend(c.to_lowercase());
+    }
+    text
+}
+
+#[test]
+fn the_changelog_tells_each_of_them_and_the_prelude_brings_what_most_programs_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (changelog, prelude) = (words("CHANGELOG.md"), words("src/prelude.rs"));
+    let mut forgotten = Vec::new();
+    for Kind { is_a, folder, registry: _, code_only, is_in_prelude } in KINDS {
+        for name in types_that_are(is_a, &root.join(folder)) {
+            if code_only.contains(&name.as_str()) {
+                continue;
+            }
+            let is_told = changelog.contains(&name)
+                || changelog.contains(&snake_case(&name))
+                || changelog.contains(&name.to_uppercase());
+            if !is_told {
+                forgotten.push(format!("{name}, a {is_a}, is not in CHANGELOG.md"));
+            }
+            if is_in_prelude && !prelude.contains(&name) {
+                forgotten.push(format!("{name}, a {is_a}, is not in src/prelude.rs"));
             }
         }
     }

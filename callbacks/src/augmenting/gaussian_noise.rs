@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GaussianNoise {
+    /// The standard deviation of the noise.
     sigma: f64,
     input: String,
 }

@@ -33,6 +33,7 @@ use super::average::{Averages, WeightAverage};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ema {
+    /// The share of the old average that stays at each update.
     decay: f64,
     #[serde(default)]
     warm_up: bool,

@@ -26,8 +26,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoftUpdate {
+    /// What the names of the moving weights begin with.
     source: String,
+    /// What the names of the weights that follow begin with.
     target: String,
+    /// The share of the moving weights at each step.
     tau: f64,
     /// Half-precision targets in f32, by name.
     #[serde(skip)]

@@ -37,6 +37,7 @@ use super::batch_norm::{self, Statistics};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Swa {
+    /// The first epoch whose weights count.
     start_epoch: u64,
     #[serde(default)]
     every_steps: Option<u64>,
@@ -141,20 +142,11 @@ impl Swa {
 
 impl Callback for Swa {
     fn about(&self) -> About {
-        About::new::<Self>(
-            Phase::Average,
-            [
-                Event::StageStart,
-                Event::LoaderStart,
-                Event::BatchStart,
-                Event::Step,
-                Event::LoaderEnd,
-                Event::StageEnd,
-            ],
-        )
-        .logs_nothing()
-        .lifetime(Lifetime::Stage)
-        .settings(self)
+        use Event::{BatchStart, LoaderEnd, LoaderStart, StageEnd, StageStart, Step};
+        About::new::<Self>(Phase::Average, [StageStart, LoaderStart, BatchStart, Step, LoaderEnd, StageEnd])
+            .logs_nothing()
+            .lifetime(Lifetime::Stage)
+            .settings(self)
     }
 
     fn state(&self) -> State {

@@ -196,23 +196,14 @@ impl Callback for Checkpoint {
         let how = if *background { "" } else { ", synchronous" };
         let note = format!("every {}; keeps {retention}{how}", every.join(" and "));
         let settings = json!({ "every": every, "at_end": at_end, "keep": retention, "background": background, "crash": crash });
-        About::new::<Self>(
-            Phase::Decide,
-            [
-                Event::RunStart,
-                Event::StageStart,
-                Event::BatchEnd,
-                Event::LoaderEnd,
-                Event::EpochEnd,
-                Event::RunEnd,
-            ],
-        )
-        .looks()
-        .role(Role::Checkpoint)
-        .logs_nothing()
-        .watches(retention.best.iter().map(|best| best.metric.clone()))
-        .settings(&settings)
-        .note(note)
+        use Event::{BatchEnd, EpochEnd, LoaderEnd, RunEnd, RunStart, StageStart};
+        About::new::<Self>(Phase::Decide, [RunStart, StageStart, BatchEnd, LoaderEnd, EpochEnd, RunEnd])
+            .looks()
+            .role(Role::Checkpoint)
+            .logs_nothing()
+            .watches(retention.best.iter().map(|best| best.metric.clone()))
+            .settings(&settings)
+            .note(note)
     }
 
     fn state(&self) -> State {

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
+    /// The metric that is watched, by its whole name, such as `valid/loss`.
     metric: String,
     #[serde(default = "three")]
     patience: u64,
@@ -40,6 +41,7 @@ pub struct EarlyStopping {
     mode: PlateauMode,
     #[serde(default = "yes")]
     check_finite: bool,
+    /// What it stops: the stage or the run.
     #[serde(default = "stage")]
     stops: Stop,
     #[serde(default)]

@@ -23,6 +23,7 @@ pub struct MaxSteps(pub u64);
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MaxStepsFields {
+    /// After how many steps of the run it stops.
     steps: u64,
 }
 

@@ -42,7 +42,7 @@ impl NanGuard {
         Self::default()
     }
 
-    /// Does something else.
+    /// What it does at a loss that is NaN or infinite (default: an error).
     #[must_use]
     pub fn on_nan(mut self, on_nan: OnNan) -> Self {
         self.on_nan = on_nan;

@@ -56,12 +56,9 @@ impl Validate {
 impl Callback for Validate {
     fn about(&self) -> About {
         // a loader's end may make a step of the window that it leaves open
-        let events = if self.goes_by_epoch() {
-            Events::of(&[Event::EpochEnd])
-        } else {
-            Events::of(&[Event::BatchEnd, Event::LoaderEnd])
-        };
-        About::new::<Self>(Phase::Decide, events.with([Event::StageStart].into()))
+        let inside: &[Event] = &[Event::StageStart, Event::BatchEnd, Event::LoaderEnd];
+        let hears = if self.goes_by_epoch() { &[Event::StageStart, Event::EpochEnd] } else { inside };
+        About::new::<Self>(Phase::Decide, Events::of(hears))
             .looks()
             .lifetime(Lifetime::Stage)
             .logs_nothing()

@@ -50,6 +50,7 @@ pub enum Tail {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accumulate {
+    /// How many micro-batches a window has.
     n: u64,
     #[serde(default)]
     tail: Tail,

@@ -22,6 +22,7 @@ use crate::control::nan_guard::check_gradients;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdaptiveClip {
+    /// How large a gradient may be, as a share of the norm of its own weights.
     clip_factor: f64,
     #[serde(default = "default_eps")]
     eps: f64,

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Autocast {
+    /// The half precision of the forward pass.
     dtype: Half,
 }
 

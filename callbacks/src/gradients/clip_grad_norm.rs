@@ -31,6 +31,7 @@ use crate::control::nan_guard::OnNan;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipGradNorm {
+    /// The largest norm that the gradients keep; larger ones are scaled down to it.
     #[serde(with = "catena_record::float")]
     max_norm: f64,
     #[serde(default = "two", with = "catena_record::float")]

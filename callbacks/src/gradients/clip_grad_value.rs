@@ -32,6 +32,7 @@ use crate::control::nan_guard::check_gradients;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipGradValue {
+    /// The largest absolute value of an element.
     #[serde(with = "catena_record::float")]
     clip_value: f64,
     #[serde(default)]

@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GradNorms {
+    /// Which parameters, by a pattern of their names.
     pattern: String,
     #[serde(with = "catena_record::float")]
     norm_type: f64,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GradientNoise {
+    /// The variance of the noise at the first step.
     eta: f64,
     #[serde(default = "default_gamma")]
     gamma: f64,

@@ -50,6 +50,7 @@ use crate::averaging::average::in_f32;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sam {
+    /// How far the weights move along their gradients for the second look.
     #[serde(default = "default_rho")]
     rho: f64,
     #[serde(default)]

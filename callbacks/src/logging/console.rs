@@ -33,6 +33,7 @@ use super::progress::Bars;
 pub struct Console {
     #[serde(skip, default = "stderr")]
     stream: Box<dyn Write>,
+    /// Whether lines have times.
     times: bool,
     #[serde(skip)]
     started: Vec<Instant>,

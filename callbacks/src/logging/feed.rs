@@ -189,16 +189,15 @@ impl Callback for Loggers {
         use Event::{
             BatchEnd, EpochEnd, EpochStart, Exception, LoaderEnd, RunEnd, RunStart, StageEnd, StageStart,
         };
-        const HEARS: [Event; 9] =
-            [RunStart, StageStart, EpochStart, BatchEnd, LoaderEnd, EpochEnd, StageEnd, RunEnd, Exception];
         let params = self.params.as_ref().and_then(|params| params.as_ref().ok());
         let settings = params.map_or(Json::Null, |params| json!({ "params": params }));
-        let batches = match self.batches.every() {
-            Every::Never => String::new(),
-            every => format!(", batches every {every}"),
-        };
-        let note = self.names.join(", ") + &batches;
-        About::new::<Self>(Phase::Report, HEARS)
+        let hears =
+            [RunStart, StageStart, EpochStart, BatchEnd, LoaderEnd, EpochEnd, StageEnd, RunEnd, Exception];
+        let mut note = self.names.join(", ");
+        if self.batches.every() != Every::Never {
+            note += &format!(", batches every {}", self.batches.every());
+        }
+        About::new::<Self>(Phase::Report, hears)
             .looks()
             .role(Role::Loggers)
             .logs_nothing()

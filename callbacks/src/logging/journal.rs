@@ -137,14 +137,12 @@ impl Callback for Journal {
         if self.params_every > 0 {
             notes.push(format!("a hash of the parameters every {} steps", self.params_every));
         }
-        About::new::<Self>(
-            Phase::Report,
-            [Event::RunStart, Event::Loss, Event::Step, Event::BatchEnd, Event::RunEnd, Event::Exception],
-        )
-        .looks()
-        .role(Role::Journal)
-        .logs_nothing()
-        .note(notes.join(", "))
+        use Event::{BatchEnd, Exception, Loss, RunEnd, RunStart, Step};
+        About::new::<Self>(Phase::Report, [RunStart, Loss, Step, BatchEnd, RunEnd, Exception])
+            .looks()
+            .role(Role::Journal)
+            .logs_nothing()
+            .note(notes.join(", "))
     }
 
     fn state(&self) -> State {

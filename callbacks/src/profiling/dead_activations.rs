@@ -43,6 +43,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeadActivations {
+    /// The names of the outputs that are looked at.
     outputs: Vec<String>,
     #[serde(default = "channels")]
     unit_dim: i64,

@@ -163,14 +163,12 @@ impl Throughput {
 
 impl Callback for Throughput {
     fn about(&self) -> About {
-        About::new::<Self>(
-            Phase::Report,
-            [Event::LoaderStart, Event::BatchEnd, Event::LoaderEnd, Event::Exception],
-        )
-        .looks()
-        .role(Role::Throughput)
-        .logs_nothing()
-        .observes()
+        use Event::{BatchEnd, Exception, LoaderEnd, LoaderStart};
+        About::new::<Self>(Phase::Report, [LoaderStart, BatchEnd, LoaderEnd, Exception])
+            .looks()
+            .role(Role::Throughput)
+            .logs_nothing()
+            .observes()
     }
 
     fn state(&self) -> State {

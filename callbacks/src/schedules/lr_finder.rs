@@ -24,10 +24,13 @@ use self::before_sweep::BeforeSweep;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LrFinder {
+    /// The rate of the first step.
     start_lr: f64,
+    /// The rate of the last step.
     end_lr: f64,
     num_steps: u64,
     smoothing: f64,
+    /// The sweep ends when the smoothed loss has risen above the best by this many times the range that it has seen.
     diverged: f64,
     #[serde(skip)]
     average: f64,

@@ -47,6 +47,7 @@ use serde_json::Value;
 #[derive(Debug, Deserialize)]
 #[serde(from = "LrScheduleFields")]
 pub struct LrSchedule {
+    /// The function from a counter to the value.
     schedule: Box<dyn Schedule>,
     setting: String,
     group: Option<String>,
@@ -249,9 +250,8 @@ fn name_in<'a>(group: &Group, setting: &'a str) -> &'a str {
 
 impl Callback for LrSchedule {
     fn about(&self) -> About {
-        let by_step = Events::from([Event::StageStart, Event::Step]);
-        let hears =
-            if self.by_epoch { by_step.with([Event::EpochStart, Event::EpochEnd].into()) } else { by_step };
+        let hears = &[Event::StageStart, Event::Step, Event::EpochStart, Event::EpochEnd];
+        let hears = Events::of(if self.by_epoch { hears } else { &hears[..2] });
         let (group, counter) = (self.group.as_deref(), if self.by_epoch { "epoch" } else { "step" });
         let moves_momentum = self.setting == "lr" && self.schedule.momentum(0).is_some();
         let about = About::named(&self.name)

@@ -29,7 +29,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReduceLrOnPlateau {
+    /// The metric that is watched, by its whole name, such as `valid/loss`.
     metric: String,
+    /// When and by how much the rate is lowered.
     #[serde(default)]
     plateau: Plateau,
     #[serde(default)]

@@ -34,6 +34,7 @@ pub struct Criterion {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CriterionFields {
+    /// The loss; `losses` has one for each pass, by their names.
     loss: Option<AnyLoss>,
     losses: Option<BTreeMap<String, AnyLoss>>,
 }

@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossSum {
+    /// The losses, each with its name and its weight.
     parts: Vec<Part>,
     #[serde(skip_deserializing, serialize_with = "in_code", skip_serializing_if = "Option::is_none")]
     combine: Option<CombineTensors>,

@@ -106,7 +106,9 @@ fn fields(metric: &(impl ByName + Clone), needs: &str) -> Vec<Field> {
         settings.remove("name");
     }
     let given: Map<String, Value> = serde_json::from_str(needs).unwrap_or_default();
-    Field::written_by(&settings, &given, || drop(metric.check()))
+    let mut fields = Field::written_by(&settings, &given, || drop(metric.check()));
+    Field::say(&mut fields, metric.name(), include_str!("fields.tsv"));
+    fields
 }
 
 /// Reads a metric: `{"name": …, …}`, with names and arguments of torchmetrics' functional interface. An unknown name or

@@ -7,16 +7,26 @@ use crate::metric::Computed;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Score {
     Accuracy,
-    BalancedAccuracy { adjusted: bool },
+    BalancedAccuracy {
+        adjusted: bool,
+    },
     Precision,
     Recall,
-    FBeta { beta: f64 },
+    FBeta {
+        /// By what recall counts more than precision.
+        beta: f64,
+    },
     F1,
     Dice,
     Specificity,
     Support,
     Jaccard,
-    Tversky { alpha: f64, beta: f64 },
+    Tversky {
+        /// What a false positive counts.
+        alpha: f64,
+        /// By what recall counts more than precision (`fbeta_score`); what a false negative counts (`tversky_index`).
+        beta: f64,
+    },
 }
 
 impl Score {

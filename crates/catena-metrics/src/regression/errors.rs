@@ -37,7 +37,10 @@ enum Of {
     Absolute,
     Squared,
     Root,
-    Percentage { epsilon: f64 },
+    Percentage {
+        /// The least that a target's absolute value counts as a divisor.
+        epsilon: f64,
+    },
 }
 
 impl MeanError {

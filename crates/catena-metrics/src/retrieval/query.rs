@@ -7,11 +7,16 @@ pub(crate) enum Score {
     ReciprocalRank,
     HitRate,
     Ndcg,
-    Precision { adaptive_k: bool },
+    Precision {
+        /// Whether `top_k` is at most the number of a query's documents.
+        adaptive_k: bool,
+    },
     Recall,
     FallOut,
     RPrecision,
-    Auroc { max_fpr: Option<f64> },
+    Auroc {
+        max_fpr: Option<f64>,
+    },
 }
 
 impl Score {

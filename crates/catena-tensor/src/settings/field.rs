@@ -106,6 +106,19 @@ impl Field {
         written.into_iter().map(field).collect()
     }
 
+    /// Says what the fields of the thing of this name do, by a table with a line for each: `thing<tab>field<tab>what it does`.
+    pub fn say(fields: &mut [Self], thing: &str, table: &str) {
+        for line in table.lines() {
+            let mut words = line.splitn(3, '\t');
+            let (of, name, doc) = (words.next(), words.next(), words.next().unwrap_or_default());
+            if let Some(field) =
+                fields.iter_mut().find(|field| of == Some(thing) && name == Some(&*field.name))
+            {
+                field.doc = doc.to_owned();
+            }
+        }
+    }
+
     /// It as JSON Schema.
     pub fn schema(&self) -> Value {
         let is_null = |value: &Value| value.is_null();
