@@ -8,6 +8,7 @@ mod array;
 mod dataset;
 mod draws;
 mod sample;
+pub mod sources;
 
 pub use array::{Array, Element, Values};
 pub use dataset::{Dataset, FromFn, from_fn};
