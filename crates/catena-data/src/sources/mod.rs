@@ -1,6 +1,8 @@
 //! Where samples come from: arrays in memory, and files.
 mod idx;
 mod rows;
+mod tokens;
 
 pub use idx::{idx_pair, read_idx};
 pub use rows::Rows;
+pub use tokens::TokenWindows;
