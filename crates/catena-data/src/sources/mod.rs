@@ -1,10 +1,16 @@
 //! Where samples come from: arrays in memory, and files.
+mod cifar;
+mod csv;
 mod idx;
 mod lines;
+mod npy;
 mod rows;
 mod tokens;
 
+pub use cifar::Cifar;
+pub use csv::{Csv, CsvBuilder};
 pub use idx::{idx_pair, read_idx};
 pub use lines::TextLines;
+pub use npy::read_npy;
 pub use rows::Rows;
 pub use tokens::TokenWindows;
