@@ -8,6 +8,10 @@
 //! * `{"metric": {"name": "f1_score", "task": "multiclass", …}, "batches": [{"input": [..], "target": [..], "weight": [..],
 //!   "indexes": [..]}, …]}` gives `{"value": x or [..]}`. Lists of whole numbers are labels (i64), others f64; BLEU and word error
 //!   rate take sentences, or lists of token ids. Numbers that are not finite are `"nan"`, `"inf"`, `"-inf"`
+//! * `{"transform": {"name": "resize", "size": [h, w], "filter": "bilinear"}, "pixels": [[[r, g, b], ..], ..]}` gives `{"pixels": [[[r, g, b], ..], ..]}`; `center_crop`
+//!   with a `size` is the other
+#[path = "parity/image.rs"]
+mod image;
 #[path = "parity/metric.rs"]
 mod metric;
 
@@ -46,7 +50,10 @@ fn answer(spec: &Value) -> Result<Value> {
     if spec.get("metric").is_some() {
         return Ok(json!({ "value": metric::measured(spec)? }));
     }
-    Err("the spec has neither `optimizer` nor `schedule` nor `metric`".into())
+    if spec.get("transform").is_some() {
+        return Ok(json!({ "pixels": image::transformed(spec)? }));
+    }
+    Err("the spec has neither `optimizer` nor `schedule` nor `metric` nor `transform`".into())
 }
 
 fn finite(number: f64) -> Value {

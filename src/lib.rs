@@ -72,6 +72,7 @@ pub use catena_callbacks as callbacks;
 pub use catena_callbacks::metrics;
 pub use catena_chain as chain;
 pub use catena_chain::{Callback, CallbackExt, Context, Event, Flow, State};
+pub use catena_data as data;
 pub use catena_loggers as loggers;
 pub use catena_record as record;
 pub use catena_tensor as tensor;

@@ -7,6 +7,7 @@
 mod array;
 mod dataset;
 mod draws;
+pub mod images;
 mod sample;
 pub mod sources;
 

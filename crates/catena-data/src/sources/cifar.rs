@@ -4,7 +4,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::Rows;
-use crate::{Array, Dataset, Draws, Result, Sample};
+use crate::Result;
+use crate::array::Array;
+use crate::dataset::Dataset;
+use crate::draws::Draws;
+use crate::sample::Sample;
 
 const PIXELS: usize = 3 * 32 * 32;
 

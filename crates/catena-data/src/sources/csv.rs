@@ -1,11 +1,16 @@
 //! Tables in CSV files, with typed columns.
 use std::path::{Path, PathBuf};
 
-use super::Rows;
-use crate::{Dataset, Draws, Result, Sample};
+use super::rows::Rows;
+use crate::Result;
+use crate::dataset::Dataset;
+use crate::draws::Draws;
+use crate::sample::Sample;
 
 mod builder;
 mod column;
+#[cfg(test)]
+mod tests;
 
 pub use builder::CsvBuilder;
 
@@ -57,6 +62,16 @@ impl Csv {
     }
 }
 
+impl CsvBuilder {
+    /// Reads the file. It is an error, with path, line and column, if a column is not there or is there twice, a row has fewer or more fields than the
+    /// first line, a number is none, is NaN or infinite, a value is missing without a number that stands for it, or a class is unknown; and if the file has no row.
+    pub fn build(self) -> Result<Csv> {
+        let path = self.path.clone();
+        let table = self.read().map_err(|error| format!("{}{error}", path.display()))?;
+        Ok(Csv { rows: table.rows, path, lines: table.lines, classes: table.classes })
+    }
+}
+
 impl Dataset for Csv {
     fn len(&self) -> u64 {
         self.rows.len()
@@ -71,6 +86,3 @@ impl Dataset for Csv {
         Some(format!("{}, line {line}", self.path.display()))
     }
 }
-
-#[cfg(test)]
-mod tests;

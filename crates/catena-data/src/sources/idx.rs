@@ -6,7 +6,8 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::Rows;
-use crate::{Array, Result, Values};
+use crate::Result;
+use crate::array::{Array, Values};
 
 /// Reads an IDX file, as <http://yann.lecun.com/exdb/mnist/> has it: plain, or compressed with gzip, which is seen by its first bytes. All numbers
 /// are read into memory, in the file's dtype (u8, i8, i16, i32, f32, f64) and shape.

@@ -4,7 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::{Array, Dataset, Draws, Result, Sample};
+use crate::Result;
+use crate::array::Array;
+use crate::dataset::Dataset;
+use crate::draws::Draws;
+use crate::sample::Sample;
 
 /// The lines of a UTF-8 text file: sample `i` is line `i + 1` as `input`, its bytes (u8, shape `[bytes]`) without the line's end (`\n` or `\r\n`).
 ///

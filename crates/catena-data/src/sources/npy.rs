@@ -3,7 +3,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use crate::{Array, Result};
+use crate::Result;
+use crate::array::Array;
 
 mod header;
 

@@ -1,7 +1,11 @@
 //! Arrays in memory, a sample for each row.
 use std::borrow::Cow;
 
-use crate::{Array, Dataset, Draws, Element, Result, Sample, Values};
+use crate::Result;
+use crate::array::{Array, Element, Values};
+use crate::dataset::Dataset;
+use crate::draws::Draws;
+use crate::sample::Sample;
 
 /// Rows of one or more arrays: sample `i` holds row `i` of each, which has the shape of the array without its first dimension. PyTorch's
 /// `TensorDataset`, with names.

@@ -3,7 +3,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::{Array, Dataset, Draws, Result, Sample};
+use crate::Result;
+use crate::array::Array;
+use crate::dataset::Dataset;
+use crate::draws::Draws;
+use crate::sample::Sample;
 
 /// Windows over a flat file of token ids, little-endian u16 or u32 without a header: with windows of `T` tokens, sample `i` holds ids `i * T` to
 /// `i * T + T - 1` as `input` and those one further as `target` (both i64 of the shape `[T]`), so that each id but the file's first is a target once.

@@ -5,17 +5,24 @@ use std::path::PathBuf;
 use ::csv::{Position, ReaderBuilder, StringRecord};
 
 use super::column::{Column, Kind};
-use super::{Csv, Rows};
 use crate::Result;
+use crate::sources::rows::Rows;
 
-/// What is read of a CSV file, and how; made by [`Csv::builder`]. The file is UTF-8, its first line names the columns, and fields may stand in `"`.
+/// What is read of a CSV file, and how; made by [`Csv::builder`](super::Csv::builder). The file is UTF-8, its first line names the columns, and fields may stand in `"`.
 #[derive(Clone, Debug)]
 pub struct CsvBuilder {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     delimiter: u8,
     arrays: Vec<(String, Kind, Vec<String>)>,
     missing_as: Vec<String>,
     missing: BTreeMap<String, f64>,
+}
+
+/// What was read.
+pub(super) struct Table {
+    pub(super) rows: Rows,
+    pub(super) lines: Vec<u64>,
+    pub(super) classes: Vec<(String, Vec<String>)>,
 }
 
 impl CsvBuilder {
@@ -96,15 +103,8 @@ impl CsvBuilder {
         self
     }
 
-    /// Reads the file. It is an error, with path, line and column, if a column is not there or is there twice, a row has fewer or more fields than the
-    /// first line, a number is none, is NaN or infinite, a value is missing without a number that stands for it, or a class is unknown; and if the file has no row.
-    pub fn build(self) -> Result<Csv> {
-        let path = self.path.clone();
-        self.read().map_err(|error| format!("{}{error}", path.display()).into())
-    }
-
     /// Errors begin with what follows the path.
-    fn read(self) -> Result<Csv> {
+    pub(super) fn read(self) -> Result<Table> {
         if self.arrays.is_empty() {
             return Err(
                 ": no column is asked for: name some with `floats`, `float`, `integer` or `class`".into()
@@ -184,7 +184,7 @@ impl CsvBuilder {
             });
         }
         let rows = rows.ok_or(": no column is asked for")?;
-        Ok(Csv { rows, path: self.path, lines, classes })
+        Ok(Table { rows, lines, classes })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The numbers of one array while a table is read.
 use std::collections::{BTreeMap, HashMap};
 
-use crate::{Array, Result};
+use crate::Result;
+use crate::array::Array;
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {

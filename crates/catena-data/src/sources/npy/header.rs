@@ -1,7 +1,8 @@
 //! What stands before the numbers of a `.npy` file.
 use std::io::{self, Read};
 
-use crate::{Array, Result};
+use crate::Result;
+use crate::array::Array;
 
 /// No file of `numpy.save` has a header of more; those of structured dtypes, which are refused, may.
 const LONGEST: u32 = 1 << 16;
