@@ -1,5 +1,5 @@
 //! Pixels of another size out of those that are there.
-use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::picture::Picture;
@@ -49,7 +49,7 @@ impl std::str::FromStr for Filter {
     }
 }
 
-/// A part of an image in another size.
+/// A part of an image in another size. Rows are resized first and columns then, as Pillow does: between the two, numbers are rounded to u8 and cut off at its ends.
 pub(super) fn resized(picture: &Picture, part: Rect, size: [usize; 2], filter: Filter) -> Result<Picture> {
     let filter = match filter {
         Filter::Nearest => return Ok(nearest(picture, part, size)),
@@ -59,19 +59,30 @@ pub(super) fn resized(picture: &Picture, part: Rect, size: [usize; 2], filter: F
         Filter::Bicubic => FilterType::CatmullRom,
         Filter::Lanczos => FilterType::Lanczos3,
     };
-    let kind = if picture.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
     let [height, width] = size;
-    let mut pixels = vec![0; height * width * picture.channels];
-    let from =
-        ImageRef::new(u32::try_from(picture.width)?, u32::try_from(picture.height)?, &picture.pixels, kind)?;
-    let mut into = Image::from_slice_u8(u32::try_from(width)?, u32::try_from(height)?, &mut pixels, kind)?;
+    if width == part.width {
+        return pass(picture, part, size, filter);
+    }
+    let rows = pass(picture, part, [part.height, width], filter)?;
+    if height == part.height {
+        return Ok(rows);
+    }
+    pass(&rows, Rect { top: 0, left: 0, height: part.height, width }, size, filter)
+}
+
+/// Resizes a part along one side. What lies around it is not seen.
+fn pass(picture: &Picture, part: Rect, [height, width]: [usize; 2], filter: FilterType) -> Result<Picture> {
+    let channels = picture.channels;
+    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    let side = |side: usize| u32::try_from(side);
+    let from = ImageRef::new(side(picture.width)?, side(picture.height)?, &picture.pixels, kind)?;
     let Rect { top, left, height: part_height, width: part_width } = part;
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(filter))
-        .crop(left as f64, top as f64, part_width as f64, part_height as f64)
-        .use_alpha(false);
+    let from = CroppedImage::new(&from, side(left)?, side(top)?, side(part_width)?, side(part_height)?)?;
+    let mut pixels = vec![0; height * width * channels];
+    let mut into = Image::from_slice_u8(side(width)?, side(height)?, &mut pixels, kind)?;
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
     Resizer::new().resize(&from, &mut into, &options)?;
-    Ok(Picture { pixels, height, width, channels: picture.channels })
+    Ok(Picture { pixels, height, width, channels })
 }
 
 /// A part of an image in another size, each pixel the one that its middle falls into.
