@@ -17,7 +17,13 @@ pub(crate) fn transformed(spec: &Value) -> Result<Value> {
             chain.with(Resize::new(size[0], size[1]).filter(filter))
         }
         Some("center_crop") => chain.with(CenterCrop::new(size[0], size[1])),
-        _ => return Err(format!("no transform is named {}; there are: resize, center_crop", transform["name"]).into()),
+        _ => {
+            return Err(format!(
+                "no transform is named {}; there are: resize, center_crop",
+                transform["name"]
+            )
+            .into());
+        }
     };
     let rows: Vec<Vec<Vec<u8>>> = serde_json::from_value(spec["pixels"].clone())
         .map_err(|error| format!("`pixels` must be rows of [r, g, b]: {error}"))?;
