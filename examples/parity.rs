@@ -51,7 +51,8 @@ fn answer(spec: &Value) -> Result<Value> {
         return Ok(json!({ "value": metric::measured(spec)? }));
     }
     if spec.get("transform").is_some() {
-        return Ok(json!({ "pixels": image::transformed(spec)? }));
+        let pixels = image::transformed(spec).map_err(|error| error.to_string())?;
+        return Ok(json!({ "pixels": pixels }));
     }
     Err("the spec has neither `optimizer` nor `schedule` nor `metric` nor `transform`".into())
 }

@@ -1,9 +1,7 @@
 //! The part of `parity` that is about images.
-use catena::data::Draws;
 use catena::data::images::{CenterCrop, Filter, ImageTransforms, Picture, Resize};
+use catena::data::{Draws, Result};
 use serde_json::{Value, json};
-
-use super::Result;
 
 /// The image as rows of pixels, which are lists of numbers.
 pub(crate) fn transformed(spec: &Value) -> Result<Value> {
