@@ -139,7 +139,7 @@ impl Frame {
             return;
         }
         let seen = self.seen;
-        let turned = |picture: &Picture| {
+        for picture in std::iter::once(&mut self.image).chain(self.mask.as_mut()) {
             let mut rows: Vec<&[u8]> = lines(picture, seen).collect();
             if vertical {
                 rows.reverse();
@@ -152,10 +152,8 @@ impl Frame {
                     pixels.extend_from_slice(row);
                 }
             }
-            Picture { pixels, height: seen.height, width: seen.width, channels: picture.channels }
-        };
-        self.image = turned(&self.image);
-        self.mask = self.mask.as_ref().map(turned);
+            *picture = Picture { pixels, height: seen.height, width: seen.width, channels: picture.channels };
+        }
         self.seen = Rect { top: 0, left: 0, ..seen };
     }
 }

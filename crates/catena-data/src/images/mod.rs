@@ -1,7 +1,7 @@
 //! From an image's file to an array: decoding, and what changes the image on the way.
 //!
 //! [`Decode`] reads a JPEG or PNG file as a [`Picture`], and [`ImageTransforms`] makes an array of it, for a mask beside it by the same draw. JPEG is decoded in Rust by
-//! `zune-jpeg`: its pixels differ from libjpeg's by a few levels, which is within what the format leaves open.
+//! `zune-jpeg` (libjpeg-turbo is not offered: building it needs cmake and nasm): its pixels differ from libjpeg's by a few levels, which is within what the format leaves open.
 mod crop;
 mod decode;
 mod draw;

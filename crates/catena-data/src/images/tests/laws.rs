@@ -149,7 +149,7 @@ fn erasing_writes_one_part_of_the_finished_array_and_leaves_the_mask() {
         assert_eq!(target.as_slice::<i64>().unwrap(), classes);
         (least, greatest) = (least.min(erased.len()), greatest.max(erased.len()));
     }
-    assert!(least >= 6 && least < 40 && greatest > 140 && greatest <= 225, "{least}, {greatest}");
+    assert!((6..40).contains(&least) && (141..=225).contains(&greatest), "{least}, {greatest}");
     let never = ImageTransforms::builder().erase(RandomErasing::new().p(0.0)).build().unwrap();
     assert_eq!(never.apply(image, &mut draws(0)).unwrap(), plain);
 }
