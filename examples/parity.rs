@@ -11,6 +11,10 @@
 //! * `{"dtype": "f64", "loss": {"name": "triplet_margin", "margin": 0.5, …}, "tensors": {"anchor": [[..]], …}}` gives `{"value": x or [..],
 //!   "grads": {"anchor": [[..]], …}}`, the gradients of the value's sum for all floating tensors but the target. Tensors and arguments have the
 //!   names of PyTorch's `forward` and constructor, and its defaults; `reduction` may be `none`
+//! * `{"transform": {"name": "resize", "size": [h, w], "filter": "bilinear"}, "pixels": [[[r, g, b], ..], ..]}` gives `{"pixels": [[[r, g, b], ..], ..]}`; `center_crop`
+//!   with a `size` is the other
+#[path = "parity/image.rs"]
+mod image;
 #[path = "parity/loss.rs"]
 mod loss;
 #[path = "parity/metric.rs"]
@@ -54,7 +58,11 @@ fn answer(spec: &Value) -> Result<Value> {
     if spec.get("loss").is_some() {
         return loss::measured(spec);
     }
-    Err("the spec has neither `optimizer` nor `schedule` nor `metric` nor `loss`".into())
+    if spec.get("transform").is_some() {
+        let pixels = image::transformed(spec).map_err(|error| error.to_string())?;
+        return Ok(json!({ "pixels": pixels }));
+    }
+    Err("the spec has neither `optimizer` nor `schedule` nor `metric` nor `loss` nor `transform`".into())
 }
 
 fn finite(number: f64) -> Value {

@@ -9,10 +9,12 @@ mod array;
 mod collate;
 mod dataset;
 mod draws;
+pub mod images;
 mod loader;
 pub mod order;
 mod sample;
 mod slot;
+pub mod sources;
 
 pub use array::{Array, Element, Values};
 pub use collate::{Collate, Collated};
