@@ -32,7 +32,7 @@ fn rows(x: &Tensor, y: &Tensor, augment: bool) -> Result<impl Dataset + 'static,
     let (width, labels) = (x.size()[1] as usize, Vec::<i64>::try_from(y)?);
     let pixels = Vec::<f32>::try_from(x.f_contiguous()?.f_view(-1)?)?;
     let side = width.isqrt();
-    Ok(from_fn(labels.len() as u64, move |index, draws| {
+    let rows = from_fn(labels.len() as u64, move |index, draws| {
         let row = &pixels[index as usize * width..][..width];
         let picture: Array = if augment {
             let mut numbers = draws.of("shift");
@@ -48,5 +48,6 @@ fn rows(x: &Tensor, y: &Tensor, augment: bool) -> Result<impl Dataset + 'static,
             row.to_vec().into()
         };
         Ok(Sample::new().with("input", picture).with("target", labels[index as usize]))
-    }))
+    });
+    Ok(rows.set("augment", augment))
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use tch::Kind;
 
+use crate::array::Array;
 use crate::order::settings;
-use crate::{Array, Result, Sample, Settings};
+use crate::sample::Sample;
+use crate::{Result, Settings};
 
 /// How the samples of a batch become its tensors. By default ([`Collate::stack`]) each array is stacked along a new first dimension, as PyTorch's `default_collate` does.
 #[derive(Clone, Debug, Default)]
@@ -270,12 +272,12 @@ fn one(kind: Kind, value: f64) -> Result<Array> {
         _ => (value != 0.0).into(),
     };
     let back = match number.values() {
-        crate::Values::U8(numbers) => f64::from(numbers[0]),
-        crate::Values::I8(numbers) => f64::from(numbers[0]),
-        crate::Values::I16(numbers) => f64::from(numbers[0]),
-        crate::Values::I32(numbers) => f64::from(numbers[0]),
-        crate::Values::I64(numbers) => numbers[0] as f64,
-        crate::Values::Bool(numbers) => f64::from(u8::from(numbers[0])),
+        crate::array::Values::U8(numbers) => f64::from(numbers[0]),
+        crate::array::Values::I8(numbers) => f64::from(numbers[0]),
+        crate::array::Values::I16(numbers) => f64::from(numbers[0]),
+        crate::array::Values::I32(numbers) => f64::from(numbers[0]),
+        crate::array::Values::I64(numbers) => numbers[0] as f64,
+        crate::array::Values::Bool(numbers) => f64::from(u8::from(numbers[0])),
         _ => value,
     };
     if back != value {

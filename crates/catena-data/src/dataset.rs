@@ -1,7 +1,10 @@
 //! What a data set is.
 use std::sync::Arc;
 
-use crate::{Draws, Result, Sample, Settings, Slot};
+use crate::draws::Draws;
+use crate::sample::Sample;
+use crate::slot::Slot;
+use crate::{Result, Settings};
 
 /// Samples by number. Worker threads ask for them side by side, so a data set is shared and never changed; what a sample draws comes
 /// from [`Draws`], and is the same on any thread and after any resume.
@@ -60,7 +63,7 @@ where
     }
 
     /// Writes a sample straight into the batch, if the data set can; then no array is made for it. False if it can't, and [`Dataset::get`] is asked. What it writes must
-    /// be what `get` gives; [`DataLoader::check`](crate::DataLoader::check) compares them. It must write every number of the slot.
+    /// be what `get` gives. It must write every number of the slot.
     fn write(&self, index: u64, draws: &mut Draws, slot: &mut Slot) -> Result<bool> {
         let _ = (index, draws, slot);
         Ok(false)
@@ -109,7 +112,7 @@ pub fn from_fn<F>(len: u64, get: F) -> FromFn<F>
 where
     F: Fn(u64, &mut Draws) -> Result<Sample> + Send + Sync,
 {
-    FromFn { len, get }
+    FromFn { len, get, settings: Settings::new() }
 }
 
 /// A data set made by [`from_fn`].
@@ -117,6 +120,24 @@ where
 pub struct FromFn<F> {
     len: u64,
     get: F,
+    settings: Settings,
+}
+
+impl<F> FromFn<F> {
+    /// Says in the run's description that this setting has this value, so that a resume with another one is refused: a closure itself can't be compared.
+    ///
+    /// ```
+    /// use catena_data::{Dataset, Draws, Sample, from_fn};
+    ///
+    /// let noise = 0.1;
+    /// let noisy = from_fn(5, move |index, _: &mut Draws| Ok(Sample::new().with("input", index as f64 + noise)));
+    /// assert_eq!(noisy.set("noise", noise).describe()["noise"], 0.1);
+    /// ```
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.settings.insert(name.into(), value.into());
+        self
+    }
 }
 
 impl<F> std::fmt::Debug for FromFn<F> {
@@ -135,5 +156,9 @@ where
 
     fn get(&self, index: u64, draws: &mut Draws) -> Result<Sample> {
         (self.get)(index, draws)
+    }
+
+    fn describe(&self) -> Settings {
+        self.settings.clone()
     }
 }

@@ -1,7 +1,8 @@
 //! A sample: arrays by name.
 use std::borrow::Cow;
 
-use crate::{Array, Result};
+use crate::Result;
+use crate::array::Array;
 
 /// What a data set gives for a number: arrays by name, in the order of insertion. Names are those of the batch's tensors.
 ///

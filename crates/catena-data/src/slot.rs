@@ -3,7 +3,9 @@ use std::borrow::Cow;
 
 use tch::Kind;
 
-use crate::{Element, Result, Sample};
+use crate::Result;
+use crate::array::Element;
+use crate::sample::Sample;
 
 /// A batch's memory for one sample: numbers by name, to be written. What the batch's arrays are called, and of which type and shape a sample's are, is what an earlier sample
 /// of the loader had.
@@ -84,7 +86,7 @@ impl<'a> Slot<'a> {
 
 /// What arrays a sample has.
 pub(crate) fn fields_of(sample: &Sample) -> Vec<Field> {
-    let field = |(name, array): (&Cow<'static, str>, &crate::Array)| Field {
+    let field = |(name, array): (&Cow<'static, str>, &crate::array::Array)| Field {
         name: name.clone(),
         kind: array.kind(),
         shape: array.shape().to_vec(),

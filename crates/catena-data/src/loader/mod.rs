@@ -13,8 +13,10 @@ use catena_tensor::BoxError;
 use catena_tensor::batch::Batch;
 use catena_tensor::data::{Loader, LoaderDescription, Position, Start};
 
+use crate::Result;
+use crate::collate::Collate;
+use crate::dataset::Dataset;
 use crate::order::{Epoch, Order, Random, Sequential, wrong};
-use crate::{Collate, Dataset, Result};
 pub use on_error::OnError;
 use pool::Pool;
 use work::{Job, Outcome, Source, batch, locked};

@@ -11,10 +11,16 @@ use catena_tensor::data::{SampleError, Start};
 use catena_tensor::panics::caught;
 use tch::Kind;
 
+use crate::Result;
+use crate::array::Array;
+use crate::collate::Collate;
 use crate::collate::How;
+use crate::dataset::Dataset;
+use crate::draws::Draws;
 use crate::order::Epoch;
+use crate::sample::Sample;
+use crate::slot::Slot;
 use crate::slot::{Field, fields_of};
-use crate::{Array, Collate, Dataset, Draws, Result, Sample, Slot};
 
 /// Where samples come from, and how they are joined.
 pub(super) struct Source {

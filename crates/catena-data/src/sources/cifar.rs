@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::Rows;
-use crate::Result;
 use crate::array::Array;
 use crate::dataset::Dataset;
 use crate::draws::Draws;
 use crate::sample::Sample;
+use crate::{Result, Settings};
 
 const PIXELS: usize = 3 * 32 * 32;
 
@@ -99,6 +99,10 @@ impl Dataset for Cifar {
 
     fn get(&self, index: u64, draws: &mut Draws) -> Result<Sample> {
         self.rows.get(index, draws)
+    }
+
+    fn describe(&self) -> Settings {
+        self.rows.describe()
     }
 
     fn origin(&self, index: u64) -> Option<String> {

@@ -2,10 +2,10 @@
 use std::path::{Path, PathBuf};
 
 use super::rows::Rows;
-use crate::Result;
 use crate::dataset::Dataset;
 use crate::draws::Draws;
 use crate::sample::Sample;
+use crate::{Result, Settings};
 
 mod builder;
 mod column;
@@ -79,6 +79,16 @@ impl Dataset for Csv {
 
     fn get(&self, index: u64, draws: &mut Draws) -> Result<Sample> {
         self.rows.get(index, draws)
+    }
+
+    fn describe(&self) -> Settings {
+        let classes = |(name, classes): &(String, Vec<String>)| (name.clone(), classes.clone().into());
+        let mut about = self.rows.describe();
+        about.insert(
+            "classes".to_owned(),
+            serde_json::Value::Object(self.classes.iter().map(classes).collect()),
+        );
+        about
     }
 
     fn origin(&self, index: u64) -> Option<String> {

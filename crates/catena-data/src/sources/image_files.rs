@@ -3,6 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Result;
+use crate::order::fingerprint;
 
 /// What torchvision's `ImageFolder` would take as well, and is not read here.
 const UNREAD: [&str; 6] = ["ppm", "bmp", "pgm", "tif", "tiff", "webp"];
@@ -29,6 +30,17 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// A hash of the files' paths below a folder, so that a folder with other files is told from it.
+pub(super) fn names_sha256<'a>(folder: &Path, files: impl IntoIterator<Item = &'a PathBuf>) -> String {
+    let mut names = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(folder).unwrap_or(file).as_os_str().as_encoded_bytes();
+        names.extend(name.len().to_le_bytes());
+        names.extend(name);
+    }
+    fingerprint(&names)
 }
 
 fn walk(folder: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {

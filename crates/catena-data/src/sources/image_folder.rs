@@ -1,12 +1,13 @@
 //! Folders of images, one for each class.
 use std::path::{Path, PathBuf};
 
-use super::image_files::{folders, image_files};
-use crate::Result;
+use super::image_files::{folders, image_files, names_sha256};
 use crate::dataset::Dataset;
 use crate::draws::Draws;
 use crate::images::{Decode, ImageTransforms};
+use crate::order::settings;
 use crate::sample::Sample;
+use crate::{Result, Settings};
 
 /// The images in a folder of folders, one for each class, as torchvision's `ImageFolder`: `input` (what the transforms give) and `target` (i64, the number of the class). Classes are numbered by the bytes of their names,
 /// images by class and then by the bytes of their paths, so that all machines have the same order. Hidden names are neither classes nor images. Made by [`ImageFolder::builder`].
@@ -28,6 +29,7 @@ pub struct ImageFolder {
     decode: Decode,
     classes: Vec<String>,
     files: Vec<(PathBuf, i64)>,
+    files_sha256: String,
 }
 
 /// How a folder of images is read.
@@ -121,7 +123,8 @@ impl ImageFolderBuilder {
             }
             files.extend(images.into_iter().map(|path| (path, number as i64)));
         }
-        Ok(ImageFolder { transforms, decode, classes, files })
+        let files_sha256 = names_sha256(&root, files.iter().map(|(path, _)| path));
+        Ok(ImageFolder { transforms, decode, classes, files, files_sha256 })
     }
 }
 
@@ -138,6 +141,15 @@ impl Dataset for ImageFolder {
         let input = self.transforms.apply(image, draws);
         let input = input.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Sample::new().with("input", input).with("target", *class))
+    }
+
+    fn describe(&self) -> Settings {
+        settings([
+            ("classes", self.classes.clone().into()),
+            ("files_sha256", self.files_sha256.clone().into()),
+            ("decode", self.decode.describe()),
+            ("transforms", self.transforms.describe()),
+        ])
     }
 
     fn origin(&self, index: u64) -> Option<String> {

@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
 use crate::array::Array;
 use crate::dataset::Dataset;
 use crate::draws::Draws;
+use crate::order::{fingerprint, settings};
 use crate::sample::Sample;
+use crate::{Result, Settings};
 
 /// The lines of a UTF-8 text file: sample `i` is line `i + 1` as `input`, its bytes (u8, shape `[bytes]`) without the line's end (`\n` or `\r\n`).
 ///
@@ -86,6 +87,10 @@ impl Dataset for TextLines {
         }
         std::str::from_utf8(&line).map_err(|error| named(error.to_string()))?;
         Ok(Sample::new().with("input", Array::from(line)))
+    }
+
+    fn describe(&self) -> Settings {
+        settings([("starts_sha256", fingerprint(&self.starts).into())])
     }
 
     fn origin(&self, index: u64) -> Option<String> {

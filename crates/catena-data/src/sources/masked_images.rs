@@ -3,12 +3,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::image_files::image_files;
-use crate::Result;
+use super::image_files::{image_files, names_sha256};
 use crate::dataset::Dataset;
 use crate::draws::Draws;
 use crate::images::{Decode, ImageTransforms, read_mask};
+use crate::order::settings;
 use crate::sample::Sample;
+use crate::{Result, Settings};
 
 /// Images in one folder and their masks in another, for segmentation: `input` (what the transforms give) and `target` (i64, `[height, width]`, the class of each pixel), changed by the same draw. A mask has its image's
 /// path below its folder, with the ending `.png`; how it is read says [`read_mask`]. Images are numbered by the bytes of their paths.
@@ -27,6 +28,7 @@ pub struct MaskedImages {
     decode: Decode,
     /// Images and their masks.
     files: Vec<(PathBuf, PathBuf)>,
+    files_sha256: String,
 }
 
 impl MaskedImages {
@@ -73,7 +75,8 @@ impl MaskedImages {
         if let Some(mask) = left.values().next() {
             return Err(format!("{}: the mask has no image in {}", mask.display(), images.display()).into());
         }
-        Ok(Self { transforms, decode: Decode::new(), files })
+        let files_sha256 = names_sha256(images, files.iter().map(|(image, _)| image));
+        Ok(Self { transforms, decode: Decode::new(), files, files_sha256 })
     }
 
     /// How the images are read (default: [`Decode::new`]); a mask is read as it stands.
@@ -96,6 +99,14 @@ impl Dataset for MaskedImages {
         let (input, target) =
             both.map_err(|error| format!("{}, {}: {error}", image.display(), mask.display()))?;
         Ok(Sample::new().with("input", input).with("target", target))
+    }
+
+    fn describe(&self) -> Settings {
+        settings([
+            ("files_sha256", self.files_sha256.clone().into()),
+            ("decode", self.decode.describe()),
+            ("transforms", self.transforms.describe()),
+        ])
     }
 
     fn origin(&self, index: u64) -> Option<String> {

@@ -1,11 +1,12 @@
 //! Arrays in memory, a sample for each row.
 use std::borrow::Cow;
 
-use crate::Result;
 use crate::array::{Array, Element, Values};
 use crate::dataset::Dataset;
 use crate::draws::Draws;
+use crate::order::{fingerprint, settings};
 use crate::sample::Sample;
+use crate::{Result, Settings};
 
 /// Rows of one or more arrays: sample `i` holds row `i` of each, which has the shape of the array without its first dimension. PyTorch's
 /// `TensorDataset`, with names.
@@ -103,6 +104,13 @@ impl Dataset for Rows {
         Ok(sample)
     }
 
+    fn describe(&self) -> Settings {
+        let array = |(name, array): &(Cow<'static, str>, Array)| {
+            (name.to_string(), fingerprint(array.bytes()).into())
+        };
+        settings([("arrays_sha256", serde_json::Value::Object(self.arrays.iter().map(array).collect()))])
+    }
+
     fn origin(&self, index: u64) -> Option<String> {
         self.origin.as_ref().map(|origin| format!("{origin}, row {index}"))
     }
@@ -111,6 +119,13 @@ impl Dataset for Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_rows_say_of_themselves_changes_with_a_number() {
+        let rows = |last: f32| Rows::new("input", vec![0.5, last]).unwrap().describe();
+        assert_eq!(rows(1.0), rows(1.0));
+        assert_ne!(rows(1.0), rows(-1.0));
+    }
 
     fn draws() -> Draws {
         Draws::new(Default::default(), 0, 0)

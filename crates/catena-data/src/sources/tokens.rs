@@ -3,11 +3,12 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
 use crate::array::Array;
 use crate::dataset::Dataset;
 use crate::draws::Draws;
+use crate::order::settings;
 use crate::sample::Sample;
+use crate::{Result, Settings};
 
 /// Windows over a flat file of token ids, little-endian u16 or u32 without a header: with windows of `T` tokens, sample `i` holds ids `i * T` to
 /// `i * T + T - 1` as `input` and those one further as `target` (both i64 of the shape `[T]`), so that each id but the file's first is a target once.
@@ -100,6 +101,10 @@ impl Dataset for TokenWindows {
         Ok(Sample::new()
             .with("input", Array::from(ids[..self.tokens].to_vec()))
             .with("target", Array::from(ids[1..].to_vec())))
+    }
+
+    fn describe(&self) -> Settings {
+        settings([("tokens", self.tokens.into()), ("bytes_an_id", self.each.into())])
     }
 
     fn origin(&self, index: u64) -> Option<String> {

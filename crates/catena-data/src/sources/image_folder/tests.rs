@@ -138,3 +138,31 @@ fn a_mask_stands_beside_its_image_and_one_without_the_other_is_an_error() {
     std::fs::write(masks.path().join("4.jpg"), "").unwrap();
     assert!(new().unwrap_err().to_string().contains("4.jpg: a mask is a file of the ending `.png`"));
 }
+
+#[test]
+fn what_a_folder_says_of_itself_changes_with_its_files_classes_and_transforms_and_not_with_its_place() {
+    let files = [("a/one.png", 1), ("b/two.png", 2)];
+    let (first, second) = (folder(&files), folder(&files));
+    let about = build(&first).unwrap().describe();
+    assert_eq!(about, build(&second).unwrap().describe());
+
+    let renamed = folder(&[("a/one.png", 1), ("b/three.png", 2)]);
+    let differs = |other: Settings| {
+        about
+            .iter()
+            .filter(|(name, value)| other.get(*name) != Some(value))
+            .map(|(name, _)| name.clone())
+            .collect()
+    };
+    let changed: Vec<String> = differs(build(&renamed).unwrap().describe());
+    assert_eq!(changed, ["files_sha256"]);
+
+    let flips = ImageTransforms::builder().with(crate::images::RandomHorizontalFlip::new()).bytes().build();
+    let flips = ImageFolder::builder(&first, flips.unwrap()).build().unwrap();
+    let changed: Vec<String> = differs(flips.describe());
+    assert_eq!(changed, ["transforms"]);
+
+    let turned = ImageFolder::builder(&first, plain()).classes(["b", "a"]).build().unwrap();
+    let changed: Vec<String> = differs(turned.describe());
+    assert_eq!(changed, ["classes"]);
+}
