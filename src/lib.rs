@@ -45,6 +45,9 @@ mod pages {
     #[doc = include_str!("../docs/checkpoints.md")]
     struct Checkpoints;
 
+    #[doc = include_str!("../docs/data.md")]
+    struct Data;
+
     #[doc = include_str!("../docs/metrics-and-logs.md")]
     struct MetricsAndLogs;
 
