@@ -59,6 +59,8 @@ impl Drop for KeptMemory {
         let mut bounds = BOUNDS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = bounds.iter().position(|bound| *bound == self.at_most) {
             bounds.swap_remove(own);
+            // so that each run takes the same memory, the first one as well
+            bounds.shrink_to_fit();
         }
         // a lower bound only frees, which can't fail
         let _ = set_bound(&bounds);
