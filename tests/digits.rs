@@ -281,6 +281,7 @@ fn a_run_directory_has_the_confusion_matrices_and_the_flags_and_looking_changes_
     };
     let params = serde_json::json!({
         "epochs": 2, "batch": 32, "accumulate": 3, "seed": 0, "optimizer": "adamw", "lr": 0.01, "schedule": "cosine", "threads": 1, "fused": "on",
+        "loader": "memory", "augment": false,
     });
     assert_eq!(settings("Loggers"), serde_json::json!({ "params": params }));
     assert_eq!(settings("Checkpoint")["keep"]["keep_last"], 2);
