@@ -25,6 +25,7 @@ fn values(setting: &str) -> Vec<Value> {
         "aggregation" => vec![json!("median"), json!("max")],
         "alpha" | "beta" | "epsilon" => vec![json!(0.25), json!("inf"), json!(3.5)],
         "average" => vec![json!("macro"), json!("none"), json!("weighted"), json!("micro")],
+        "class_dim" => vec![json!(1), json!(-2)],
         "empty_target_action" => vec![json!("skip"), json!("pos"), json!("error")],
         "ignore_index" => vec![json!(1), json!(-7)],
         "max_fpr" => vec![json!(0.5)],
