@@ -143,6 +143,8 @@ void release(void* block) {
   const size_t number = class_at(block);
   if (number == kNotKept) return give_back_to_system(block);
   const size_t size = size_of(number);
+  // no room can be made for it, as while nothing is to be kept: then no lock is taken
+  if (size > limit.load(std::memory_order_relaxed)) return give_back_to_system(block);
   Blocks* own = of_thread();
   if (!may_keep(size)) {
     {
