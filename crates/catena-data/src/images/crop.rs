@@ -4,9 +4,9 @@ use serde_json::json;
 use super::draw::up_to;
 use super::frame::Frame;
 use super::rect::Rect;
-use super::transform::{Settings, Transform, settings, sizes};
-use crate::Result;
+use super::transform::{Transform, settings, sizes};
 use crate::draws::Draws;
+use crate::{Result, Settings};
 
 /// The middle of an image, as torchvision's `CenterCrop`: a smaller image is first padded with zeros.
 #[derive(Clone, Debug)]

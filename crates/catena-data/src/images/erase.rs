@@ -3,9 +3,9 @@ use serde_json::json;
 
 use super::draw::{between, happens, log_between, up_to};
 use super::rect::Rect;
-use super::transform::{Settings, probability, range, settings};
-use crate::Result;
+use super::transform::{probability, range, settings};
 use crate::draws::Draws;
+use crate::{Result, Settings};
 
 /// Writes a number over a part of the finished array, as torchvision's `RandomErasing` (Zhong et al., <https://arxiv.org/abs/1708.04896>): the share of the area is drawn between the bounds of `scale`,
 /// height by width between those of `ratio`. If ten tries give no part smaller than the image, nothing is erased. A mask stays as it is.

@@ -3,9 +3,9 @@ use serde_json::json;
 
 use super::draw::happens;
 use super::frame::Frame;
-use super::transform::{Settings, Transform, probability, settings};
-use crate::Result;
+use super::transform::{Transform, probability, settings};
 use crate::draws::Draws;
+use crate::{Result, Settings};
 
 macro_rules! flips {
     ($($(#[$doc:meta])* $name:ident, $flip:ident;)+) => {

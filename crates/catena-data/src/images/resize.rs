@@ -3,9 +3,9 @@ use serde_json::json;
 
 use super::frame::Frame;
 use super::resample::Filter;
-use super::transform::{Settings, Transform, settings, sizes};
-use crate::Result;
+use super::transform::{Transform, settings, sizes};
 use crate::draws::Draws;
+use crate::{Result, Settings};
 
 /// Changes the size of an image, as torchvision's `Resize` does to one of Pillow: with antialias, within 1 of Pillow's pixels. A mask takes the nearest pixel.
 #[derive(Clone, Debug)]

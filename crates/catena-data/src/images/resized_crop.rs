@@ -6,9 +6,9 @@ use super::draw::{between, log_between, up_to};
 use super::frame::Frame;
 use super::rect::Rect;
 use super::resample::Filter;
-use super::transform::{Settings, Transform, range, settings, sizes};
-use crate::Result;
+use super::transform::{Transform, range, settings, sizes};
 use crate::draws::Draws;
+use crate::{Result, Settings};
 
 /// A part of a drawn size and shape, brought to one size, as torchvision's `RandomResizedCrop`: the share of the image's area is drawn between the bounds of `scale`, width by height between those of
 /// `ratio` (uniformly in its logarithm), and the place evenly. If ten tries give no part that lies in the image, the middle one of the nearest allowed ratio is taken.

@@ -4,11 +4,8 @@ use std::fmt::Debug;
 use serde_json::{Value, json};
 
 use super::frame::Frame;
-use crate::Result;
 use crate::draws::Draws;
-
-/// Settings by name, as data.
-pub(super) type Settings = serde_json::Map<String, Value>;
+use crate::{Result, Settings};
 
 /// Something that changes an image, and its mask alike. What it draws it takes of `draws.of(self.name())` alone, and it takes that each time, so that a sample is the same on any thread.
 pub trait Transform: Debug + Send + Sync {
@@ -16,7 +13,7 @@ pub trait Transform: Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// What it does, as data: a resume compares it.
-    fn settings(&self) -> serde_json::Map<String, Value>;
+    fn settings(&self) -> Settings;
 
     /// Refuses settings that can't be meant.
     fn check(&self) -> Result<()> {

@@ -7,10 +7,10 @@ use super::erase::RandomErasing;
 use super::frame::Frame;
 use super::output::{Output, array, classes};
 use super::picture::Picture;
-use super::transform::{Settings, Transform};
-use crate::Result;
+use super::transform::Transform;
 use crate::array::Array;
 use crate::draws::Draws;
+use crate::{Result, Settings};
 
 /// Transforms in a row, and the array that they end in: f32 of the shape `[channels, height, width]` between 0 and 1, or normalized, or u8 as it was; made by [`ImageTransforms::builder`].
 ///
