@@ -15,6 +15,8 @@ pub(super) struct Pool {
 
 struct Shared {
     state: Mutex<State>,
+    /// What each thread makes. Nobody else locks it but who waits long, so that a sample costs the others nothing.
+    busy: Vec<Mutex<Option<Busy>>>,
     /// There is work, or the pool is closed.
     work: Condvar,
     /// A batch is done, or a thread has ended.
@@ -25,14 +27,20 @@ struct State {
     queue: VecDeque<(Arc<Job>, usize)>,
     closed: bool,
     alive: usize,
-    /// The sample that each thread makes, since when, and whether it was told to be slow.
-    busy: Vec<Option<(u64, Instant, bool)>>,
+}
+
+/// A sample that is being made.
+struct Busy {
+    sample: u64,
+    since: Instant,
+    was_told: bool,
 }
 
 impl Pool {
     pub(super) fn new(workers: usize, loader: u64, patience: Duration) -> Result<Self> {
-        let state = State { queue: VecDeque::new(), closed: false, alive: 0, busy: vec![None; workers] };
-        let shared = Shared { state: Mutex::new(state), work: Condvar::new(), done: Condvar::new() };
+        let state = State { queue: VecDeque::new(), closed: false, alive: 0 };
+        let busy = (0..workers).map(|_| Mutex::new(None)).collect();
+        let shared = Shared { state: Mutex::new(state), busy, work: Condvar::new(), done: Condvar::new() };
         let mut pool = Self { shared: Arc::new(shared), threads: Vec::new(), patience };
         for worker in 0..workers {
             let shared = pool.shared.clone();
@@ -68,15 +76,21 @@ impl Pool {
             if let Some(outcome) = job.outcome() {
                 return Ok(outcome);
             }
-            if state.alive == 0 {
-                return Err("all worker threads have ended; start the loader anew".into());
+            // what that thread had begun is not finished by another
+            if state.alive < self.threads.len() {
+                return Err("a worker thread has ended by a panic; leave the loader and start it anew".into());
             }
             let mut next = slow;
-            for (sample, since, told) in state.busy.iter_mut().flatten().filter(|busy| !busy.2) {
-                let taken = since.elapsed();
+            for busy in &self.shared.busy {
+                let mut busy = locked(busy);
+                let Some(busy) = busy.as_mut().filter(|busy| !busy.was_told) else { continue };
+                let taken = busy.since.elapsed();
                 if taken >= slow {
-                    *told = true;
-                    log::warn!("the batch waits for sample {sample}, which takes longer than {slow:?}");
+                    busy.was_told = true;
+                    log::warn!(
+                        "the batch waits for sample {}, which takes longer than {slow:?}",
+                        busy.sample
+                    );
                 } else {
                     next = next.min(slow - taken);
                 }
@@ -97,7 +111,9 @@ impl Drop for Pool {
         while state.alive > 0 {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let samples: Vec<_> = state.busy.iter().flatten().map(|busy| busy.0.to_string()).collect();
+                let made =
+                    |busy: &Mutex<Option<Busy>>| locked(busy).as_ref().map(|busy| busy.sample.to_string());
+                let samples: Vec<_> = self.shared.busy.iter().filter_map(made).collect();
                 log::warn!(
                     "{} of the loader's threads did not end within {:?} and are left to themselves: `get` does not return for sample {}",
                     state.alive,
@@ -129,7 +145,8 @@ impl Drop for Ends {
 
 fn work(shared: &Shared, worker: usize) {
     let note = |sample: Option<u64>| {
-        locked(&shared.state).busy[worker] = sample.map(|sample| (sample, Instant::now(), false));
+        let busy = sample.map(|sample| Busy { sample, since: Instant::now(), was_told: false });
+        *locked(&shared.busy[worker]) = busy;
     };
     loop {
         let mut state = locked(&shared.state);

@@ -137,6 +137,41 @@ fn an_error_and_a_panic_come_with_their_batch_and_name_the_smallest_sample() {
 }
 
 #[test]
+fn an_error_whose_text_panics_comes_with_its_batch_and_ends_no_thread() {
+    #[derive(Debug)]
+    struct Mute;
+
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no words")
+        }
+    }
+
+    impl std::error::Error for Mute {}
+
+    for workers in [0, 1, 2, 5] {
+        let bad =
+            from_fn(
+                20,
+                move |i, _: &mut Draws| {
+                    if i == 9 { Err(Mute.into()) } else { Ok(Sample::new().with("input", i as i64)) }
+                },
+            );
+        let mut loader = DataLoader::new(bad, 4).workers(workers);
+        loader.start(Start::default()).unwrap();
+        for _ in 0..2 {
+            loader.next_batch().unwrap().unwrap();
+        }
+        let error = loader.next_batch().unwrap_err();
+        let error = error.downcast_ref::<SampleError>().unwrap();
+        assert_eq!(error.sample, 9);
+        assert!(error.to_string().contains("an error whose text panicked: no words"), "{error}");
+        // all threads are there: the next batch comes
+        assert_eq!(loader.next_batch().unwrap().unwrap().ids, [12, 13, 14, 15]);
+    }
+}
+
+#[test]
 fn too_many_that_are_skipped_and_a_batch_without_a_sample_are_errors() {
     for workers in [0, 2] {
         let bad = |bad: std::ops::Range<u64>| {

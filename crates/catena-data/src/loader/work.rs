@@ -13,14 +13,12 @@ use tch::Kind;
 
 use crate::Result;
 use crate::array::Array;
-use crate::collate::Collate;
-use crate::collate::How;
+use crate::collate::{Collate, How};
 use crate::dataset::Dataset;
 use crate::draws::Draws;
 use crate::order::Epoch;
 use crate::sample::Sample;
-use crate::slot::Slot;
-use crate::slot::{Field, fields_of};
+use crate::slot::{Field, Slot, fields_of};
 
 /// Where samples come from, and how they are joined.
 pub(super) struct Source {
@@ -197,7 +195,13 @@ impl Job {
         });
         let given = match answer {
             Ok(Ok(given)) => given,
-            Ok(Err(error)) => return Err(failed(error.to_string(), Some(error))),
+            Ok(Err(error)) => {
+                // the text of a user's error is made by his code, too
+                return Err(match caught(|| error.to_string()) {
+                    Ok(what) => failed(what, Some(error)),
+                    Err(message) => failed(format!("an error whose text panicked: {message}"), None),
+                });
+            }
             Err(message) => return Err(failed(format!("panicked: {message}"), None)),
         };
         let Some(given) = given else { return Ok(()) };
