@@ -1,6 +1,9 @@
 //! One contestant of `benches/peers`: `step catena|hand|tch NETWORK EPOCHS THREADS [DEVICE]` prints what its step costs as JSON.
+#[path = "shared/peak.rs"]
+mod peak;
 mod shared;
 
+use peak::peak_mib;
 use shared::{Network, hand, runner, tch};
 
 fn main() {
@@ -29,11 +32,4 @@ fn main() {
         "peak_mib": peak_mib(),
     });
     println!("{told}");
-}
-
-/// The most memory that this process has had (its resident set), where the system tells it.
-fn peak_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
 }

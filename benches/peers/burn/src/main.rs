@@ -1,5 +1,8 @@
 //! One training step in burn's flex backend: `catena-peers-burn explicit|train NETWORK EPOCHS THREADS`.
 
+#[path = "../../../shared/peak.rs"]
+mod peak;
+
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::module::Module;
@@ -13,6 +16,7 @@ use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
 use burn::train::{InferenceStep, ItemLazy, Learner, SupervisedTraining, TrainOutput, TrainStep};
+use peak::peak_mib;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -274,11 +278,4 @@ fn main() {
         "peak_mib": peak_mib(),
     });
     println!("{told}");
-}
-
-/// The most memory that this process has had (its resident set), where the system tells it.
-fn peak_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
