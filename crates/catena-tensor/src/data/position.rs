@@ -15,7 +15,10 @@ use crate::error::{Error, Result};
 ///
 /// let position = Position::new().with("shard", "part-07.tar")?.with("row", 4096)?;
 /// assert_eq!((position.text("shard")?, position.number("row")?), ("part-07.tar", 4096));
-/// assert_eq!(position.number("rwo").unwrap_err().to_string(), "the position has no whole number `rwo`; it has: row, shard");
+/// assert_eq!(
+///     position.number("rwo").unwrap_err().to_string(),
+///     "the loader breaks a promise: the position has no whole number `rwo`; it has: row, shard",
+/// );
 /// # Ok::<(), catena_tensor::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
