@@ -9,7 +9,7 @@ use catena::prelude::*;
 use catena::tch::nn::{self, Module, ModuleT, Path as Names, RNN};
 use catena::tch::{Device, Kind, Tensor, no_grad};
 use catena::tensor::init::InitFrom;
-use catena::tensor::rng::manual_seed;
+use catena::tensor::rng::{Exclusive, manual_seed};
 
 const CASES: [&str; 5] = ["linear", "conv", "batch_norm", "embedding", "lstm"];
 const DTYPES: [(&str, Kind, f64); 2] = [("f32", Kind::Float, 1e-5), ("f64", Kind::Double, 1e-12)];
@@ -91,6 +91,7 @@ fn outputs(forward: &Forward, x: &Tensor) -> [(&'static str, Tensor); 3] {
 
 #[test]
 fn pytorchs_weights_fit_in_every_name_and_give_equal_outputs() {
+    let _exclusive = Exclusive::wait();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/torch_models");
     let data = data(&folder);
     for (case, (dtype, kind, bound)) in CASES.iter().flat_map(|case| DTYPES.map(|dtype| (case, dtype))) {
@@ -123,6 +124,7 @@ fn train(run: &Path, model: Net, x: &Tensor) -> PathBuf {
 
 #[test]
 fn pytorch_takes_a_snapshots_weights_strictly_and_gives_equal_outputs() {
+    let _exclusive = Exclusive::wait();
     let inputs = data(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/torch_models"));
     let written = tempfile::tempdir().unwrap();
     let mut data = Vec::new();

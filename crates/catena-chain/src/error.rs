@@ -74,7 +74,8 @@ pub enum Error {
     /// A callback that declares that it only looks has drawn random numbers in a batch.
     #[error(
         "{callback} declares that it only looks, but draws from torch's generators at {event}, which changes what the run draws after it; \
-         leave `.looks()` out of its about() (`on(…)` in place of `look(…)`), or put the generators back with `rng::Generators::keep`"
+         leave `.looks()` out of its about() (`on(…)` in place of `look(…)`), or put the generators back with `rng::Generators::keep`; \
+         a thread that draws while a run goes on looks the same: it has to wait with `rng::Exclusive::wait`"
     )]
     OnlookerDraws {
         /// The callback's name.
